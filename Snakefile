@@ -1,0 +1,61 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# A configuration of the user's own replaces the demo's instead of being merged into it.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/demo.smk"
+include: "rules/cohort.smk"
+include: "rules/anatomical.smk"
+include: "rules/baselines.smk"
+include: "rules/statistics.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    check,
+    preprocess,
+    features,
+    studies,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        "cohort/check.txt",
+        "dataset_description.json",
+        "report/index.html",
+
+
+rule check:
+    input:
+        "cohort/check.txt",
+
+
+rule preprocess:
+    input:
+        "cohort/check.txt",
+        preprocessed_files(),
+
+
+rule features:
+    input:
+        "cohort/features.tsv",
+
+
+rule studies:
+    input:
+        study_tables(),
+
+
+rule report:
+    input:
+        "report/index.html",

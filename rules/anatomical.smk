@@ -1,0 +1,142 @@
+ANATOMICAL = CONFIG["anatomical"]
+NONLINEAR = ANATOMICAL["registration"] in ("syn", "fsl_fnirt")
+TISSUES = ["CSF", "GM", "WM"]
+TEMPLATE = f"templates/tpl-{SPACE}"
+
+TRANSFORMS = [bids_anat("xfm.mat", from_="T1w", to=SPACE, mode="image")]
+if NONLINEAR:
+    TRANSFORMS += [
+        bids_anat("xfm.nii.gz", from_="T1w", to=SPACE, mode="image"),
+        bids_anat("xfm.nii.gz", from_=SPACE, to="T1w", mode="image"),
+    ]
+PROBSEGS = [bids_anat("probseg.nii.gz", label=tissue) for tissue in TISSUES]
+
+
+def preprocessed_files():
+    last = [bids_anat("dseg.json")]
+    flair = [bids_anat("FLAIR.json", space="T1w", desc="preproc")]
+    return sessions(last, T1W) + sessions(flair, FLAIR)
+
+
+rule make_templates:
+    output:
+        t1w=f"{TEMPLATE}_T1w.nii.gz",
+        mask=f"{TEMPLATE}_desc-brain_mask.nii.gz",
+        csf=f"{TEMPLATE}_label-CSF_probseg.nii.gz",
+        gm=f"{TEMPLATE}_label-GM_probseg.nii.gz",
+        wm=f"{TEMPLATE}_label-WM_probseg.nii.gz",
+        regions=f"{TEMPLATE}_atlas-HarvardOxford_desc-regions_dseg.nii.gz",
+    log:
+        "logs/make_templates.log",
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        resolution=ANATOMICAL["template_resolution"],
+        code=code("anatomical/make_templates.py"),
+    script:
+        "../workflow_scripts/anatomical/make_templates.py"
+
+
+rule prepare_t1w:
+    input:
+        t1w=lambda wildcards: T1W[wildcards.prefix]["path"],
+        template=rules.make_templates.output.t1w,
+        template_mask=rules.make_templates.output.mask,
+    output:
+        t1w=bids_anat("T1w.nii.gz", desc="preproc"),
+        mask=bids_anat("mask.nii.gz", desc="brain"),
+        sidecar=bids_anat("T1w.json", desc="preproc"),
+    log:
+        "logs/prepare_t1w/{folder}/{prefix}.log",
+    benchmark:
+        "benchmarks/prepare_t1w/{folder}/{prefix}.tsv"
+    resources:
+        mem_mb=6000,
+        runtime=20,
+    params:
+        brain_extraction=ANATOMICAL["brain_extraction"],
+        code=code("anatomical/prepare_t1w.py"),
+    script:
+        "../workflow_scripts/anatomical/prepare_t1w.py"
+
+
+rule register_to_mni:
+    input:
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+        template=rules.make_templates.output.t1w,
+        template_mask=rules.make_templates.output.mask,
+    output:
+        transforms=TRANSFORMS,
+        t1w=bids_anat("T1w.nii.gz", space=SPACE, desc="preproc"),
+        brain=bids_anat("T1w.nii.gz", space=SPACE, desc="brain"),
+        sidecar=bids_anat("T1w.json", space=SPACE, desc="preproc"),
+    log:
+        "logs/register_to_mni/{folder}/{prefix}.log",
+    benchmark:
+        "benchmarks/register_to_mni/{folder}/{prefix}.tsv"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        registration=ANATOMICAL["registration"],
+        code=code("anatomical/register_to_mni.py"),
+    script:
+        "../workflow_scripts/anatomical/register_to_mni.py"
+
+
+rule segment_brain:
+    input:
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+        transforms=rules.register_to_mni.output.transforms,
+        template=rules.make_templates.output.t1w,
+        priors=[
+            rules.make_templates.output.csf,
+            rules.make_templates.output.gm,
+            rules.make_templates.output.wm,
+        ],
+        regions=rules.make_templates.output.regions,
+    output:
+        probabilities=PROBSEGS,
+        tissues=bids_anat("dseg.nii.gz"),
+        regions=bids_anat("dseg.nii.gz", desc="regions"),
+        regions_mni=bids_anat("dseg.nii.gz", space=SPACE, desc="regions"),
+        sidecar=bids_anat("dseg.json"),
+    log:
+        "logs/segment_brain/{folder}/{prefix}.log",
+    benchmark:
+        "benchmarks/segment_brain/{folder}/{prefix}.tsv"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        tissue_segmentation=ANATOMICAL["tissue_segmentation"],
+        prior_weight=ANATOMICAL["prior_weight"],
+        code=code("anatomical/segment_brain.py"),
+    script:
+        "../workflow_scripts/anatomical/segment_brain.py"
+
+
+rule align_flair:
+    input:
+        flair=lambda wildcards: FLAIR[wildcards.prefix]["path"],
+        t1w=rules.prepare_t1w.output.t1w,
+        transforms=rules.register_to_mni.output.transforms,
+        template=rules.make_templates.output.t1w,
+    output:
+        flair=bids_anat("FLAIR.nii.gz", space="T1w", desc="preproc"),
+        normalized=bids_anat("FLAIR.nii.gz", space=SPACE, desc="preproc"),
+        sidecar=bids_anat("FLAIR.json", space="T1w", desc="preproc"),
+    log:
+        "logs/align_flair/{folder}/{prefix}.log",
+    benchmark:
+        "benchmarks/align_flair/{folder}/{prefix}.tsv"
+    resources:
+        mem_mb=6000,
+        runtime=20,
+    params:
+        code=code("anatomical/align_flair.py"),
+    script:
+        "../workflow_scripts/anatomical/align_flair.py"

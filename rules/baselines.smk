@@ -1,0 +1,74 @@
+def trials_file(wildcards):
+    return population_file(wildcards).replace("_population.tsv", "_trials.tsv")
+
+
+def normalized_brains(wildcards):
+    brain = bids_anat("T1w.nii.gz", space=SPACE, desc="brain")
+    prefixes = [
+        session_prefix(row["participant_id"], row["session_id"])
+        for row in POPULATIONS[wildcards.study]
+    ]
+    return sessions(brain, prefixes)
+
+
+rule draw_trials:
+    input:
+        population="studies/{study}/split-{split}_population.tsv",
+    output:
+        trials="studies/{study}/split-{split}_trials.tsv",
+        dictionary="studies/{study}/split-{split}_trials.json",
+    log:
+        "logs/draw_trials/{study}_split-{split}.log",
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        study=study("classes", "design", "seed"),
+        code=code("baselines/draw_trials.py"),
+    script:
+        "../workflow_scripts/baselines/draw_trials.py"
+
+
+rule classify_features:
+    input:
+        features="studies/{study}/features.tsv",
+        trials=trials_file,
+    output:
+        predictions="studies/{study}/model-features_predictions.tsv",
+        predictions_dictionary="studies/{study}/model-features_predictions.json",
+        permutations="studies/{study}/model-features_permutations.tsv",
+        permutations_dictionary="studies/{study}/model-features_permutations.json",
+    log:
+        "logs/classify_features/{study}.log",
+    benchmark:
+        "benchmarks/classify_features/{study}.tsv"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        study=study("classes", "features", "permutations", "seed"),
+        code=code("baselines/classify_features.py"),
+    script:
+        "../workflow_scripts/baselines/classify_features.py"
+
+
+rule one_class_svm:
+    input:
+        population=population_file,
+        brains=normalized_brains,
+    output:
+        predictions="studies/{study}/model-oneclasssvm_predictions.tsv",
+        predictions_dictionary="studies/{study}/model-oneclasssvm_predictions.json",
+        trials="studies/{study}/model-oneclasssvm_trials.tsv",
+        trials_dictionary="studies/{study}/model-oneclasssvm_trials.json",
+    log:
+        "logs/one_class_svm/{study}.log",
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        study=study("classes", "design", "one_class_svm", "seed"),
+        code=code("baselines/one_class_svm.py"),
+    script:
+        "../workflow_scripts/baselines/one_class_svm.py"

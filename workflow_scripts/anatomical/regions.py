@@ -1,0 +1,47 @@
+"""Regions of a subject from atlas labels and the subject's own tissues."""
+
+import numpy as np
+from scipy import ndimage
+
+CSF, GM, WM = 1, 2, 3
+VENTRICLE_GROWTH_MM = 8.0
+
+
+def subject_regions(
+    atlas: np.ndarray, tissues: np.ndarray, index: dict[str, int], spacing: tuple[float, ...]
+) -> np.ndarray:
+    """Label image of the regions of one subject.
+
+    Brainstem, thalamus and subcortical grey matter are the atlas's labels where
+    the subject has tissue (GM or WM). The ventricles are the subject's CSF that
+    is connected to the CSF under the atlas's ventricles and at most 8 mm away
+    from them, so that enlarged ventricles are not cut at the atlas's border.
+    White and grey matter are the tissues outside all of these.
+
+    Parameters
+    ----------
+    atlas : (x, y, z) region index of the atlas in the subject's space, 0 outside
+    tissues : (x, y, z) 0 outside the brain, 1 CSF, 2 GM, 3 WM
+    index : region name -> label
+    spacing : voxel size in mm
+
+    Returns
+    -------
+    (x, y, z) uint8
+    """
+    result = np.zeros(atlas.shape, np.uint8)
+    result[tissues == WM] = index["white_matter"]
+    result[tissues == GM] = index["grey_matter"]
+    solid = (tissues == GM) | (tissues == WM)
+    for region in ("subcortical_grey_matter", "brainstem", "thalamus"):
+        result[(atlas == index[region]) & solid] = index[region]
+    result[_ventricles(atlas == index["ventricles"], tissues == CSF, spacing)] = index["ventricles"]
+    return result
+
+
+def _ventricles(atlas: np.ndarray, csf: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    seed = atlas & csf
+    if not seed.any():
+        return seed
+    near = ndimage.distance_transform_edt(~atlas, sampling=spacing) <= VENTRICLE_GROWTH_MM
+    return ndimage.binary_propagation(seed, mask=csf & near)

@@ -1,0 +1,156 @@
+"""Tissue maps and regions of a brain, in native space and in MNI152, with volumes."""
+
+import ants
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.anatomical.fsl import fast_probabilities
+from workflow_scripts.anatomical.regions import subject_regions
+from workflow_scripts.common.images import (
+    save_labels,
+    save_probability,
+    voxel_volume_ml,
+    write_sidecar,
+)
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+
+TISSUES = ["CSF", "GM", "WM"]
+MARGIN = 3
+
+
+def atropos_probabilities(
+    t1w: ants.ANTsImage, mask: ants.ANTsImage, priors: list[ants.ANTsImage], prior_weight: float
+) -> np.ndarray:
+    """Tissue probabilities by Atropos with spatial priors.
+
+    Avants et al. 2011, doi:10.1007/s12021-011-9109-y: a Gaussian mixture with a
+    Markov random field (weight 0.1, radius 1) and priors, five iterations.
+
+    Parameters
+    ----------
+    t1w, mask, priors : images on one grid; priors in the order of the result
+    prior_weight : 0 (start only) to 1
+
+    Returns
+    -------
+    (x, y, z, tissue), summing to 1 inside the mask
+    """
+    inside = np.where(mask.numpy() > 0)
+    low = [max(0, int(axis.min()) - MARGIN) for axis in inside]
+    high = [
+        min(n, int(axis.max()) + MARGIN + 1) for axis, n in zip(inside, mask.shape, strict=True)
+    ]
+    found = ants.atropos(
+        a=ants.crop_indices(t1w, low, high),
+        x=ants.crop_indices(mask, low, high),
+        i=[ants.crop_indices(prior, low, high) for prior in priors],
+        m="[0.1,1x1x1]",
+        c="[5,0]",
+        priorweight=prior_weight,
+        verbose=1,
+    )
+    result = np.zeros((*mask.shape, len(priors)), np.float32)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    for index, image in enumerate(found["probabilityimages"]):
+        result[(*box, index)] = image.numpy()
+    return result
+
+
+def hmrf_probabilities(t1w: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Tissue probabilities by dipy's hidden Markov random field, without priors.
+
+    Zhang et al. 2001, doi:10.1109/42.906424.
+
+    Returns
+    -------
+    (x, y, z, tissue) for CSF, GM, WM by rising intensity
+    """
+    from dipy.segment.tissue import TissueClassifierHMRF
+
+    classifier = TissueClassifierHMRF(verbose=False)
+    _, _, probabilities = classifier.classify(t1w * (mask > 0), 3, 0.1, max_iter=25)
+    return np.asarray(probabilities, np.float32) * (mask > 0)[..., None]
+
+
+def tissue_volumes(probabilities: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    """Volumes in mL and fractions of the total intracranial volume.
+
+    TIV = GM + WM + CSF; fraction = tissue / TIV.
+
+    Parameters
+    ----------
+    probabilities : (x, y, z, tissue) in the order CSF, GM, WM
+    voxel_ml : volume of a voxel in mL
+    """
+    sums = probabilities.reshape(-1, len(TISSUES)).sum(axis=0, dtype=float) * voxel_ml
+    volumes = dict(zip((t.lower() for t in TISSUES), sums, strict=True))
+    tiv = sum(volumes.values())
+    return {
+        **{f"{tissue}_volume_ml": volumes[tissue] for tissue in ("gm", "wm", "csf")},
+        "tiv_ml": tiv,
+        **{f"{tissue}_fraction": volumes[tissue] / tiv for tissue in ("gm", "wm", "csf")},
+    }
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        source, out = snakemake.input, snakemake.output  # noqa: F821
+        method = snakemake.params.tissue_segmentation  # noqa: F821
+        t1w, mask = ants.image_read(source.t1w), ants.image_read(source.mask)
+        affine, *warps = source.transforms
+        to_native = [affine, *warps[1:]]
+        inverted = [True] + [False] * len(warps[1:])
+        if method == "atropos":
+            priors = [
+                ants.apply_transforms(
+                    t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
+                )
+                for prior in source.priors
+            ]
+            weight = snakemake.params.prior_weight  # noqa: F821
+            probabilities = atropos_probabilities(t1w, mask, priors, weight)
+        elif method == "hmrf":
+            probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())
+        else:
+            probabilities = fast_probabilities(t1w * mask)
+        atlas = ants.apply_transforms(
+            t1w,
+            ants.image_read(source.regions),
+            to_native,
+            interpolator="genericLabel",
+            whichtoinvert=inverted,
+        )
+        table = pd.read_csv(resource("regions.tsv"), sep="\t")
+        indices = dict(zip(table["region"], table["index"], strict=True))
+        inside = probabilities.sum(axis=-1) > 0.5
+        tissues = np.where(inside, probabilities.argmax(axis=-1) + 1, 0)
+        regions = subject_regions(atlas.numpy().astype(np.uint8), tissues, indices, t1w.spacing)
+
+        frame = nib.load(source.t1w)
+        for index, path in enumerate(out.probabilities):
+            save_probability(probabilities[..., index], frame, path)
+        save_labels(tissues, frame, out.tissues)
+        save_labels(regions, frame, out.regions)
+        in_mni = ants.apply_transforms(
+            ants.image_read(source.template),
+            ants.image_read(out.regions),
+            [*warps[:1], affine],
+            interpolator="genericLabel",
+        )
+        save_labels(in_mni.numpy(), nib.load(source.template), out.regions_mni)
+        voxel_ml = voxel_volume_ml(frame)
+        volumes = tissue_volumes(probabilities, voxel_ml)
+        for region, index in indices.items():
+            volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
+        write_sidecar(
+            out.sidecar,
+            sources=[source.t1w, *source.priors, source.regions],
+            software={"atropos": ["antspyx"], "hmrf": ["antspyx", "dipy"]}.get(
+                method, ["antspyx", "nipype"]
+            ),
+            measures=volumes,
+            Description="Tissues: 1 CSF, 2 GM, 3 WM",
+            TissueSegmentation=method,
+        )

@@ -1,0 +1,44 @@
+"""Stop the group steps while the cohort holds scans that cannot be used."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.tables import read_table
+
+
+def check_status(status: pd.DataFrame) -> str:
+    """Summary of the scan status.
+
+    Raises
+    ------
+    InputError
+        Naming every INVALID scan, and the lines that would exclude them.
+    """
+    invalid = status[status["status"] == "INVALID"].fillna("n/a")
+    if len(invalid):
+        problems = [f"  {row.path}: {row.reason}" for row in invalid.itertuples()]
+        lines = [
+            f"  {row.participant_id}\t{row.session_id}\t{row.suffix}\t{row.reason}"
+            for row in invalid.itertuples()
+        ]
+        raise InputError(
+            "\n".join(
+                [
+                    f"{len(invalid)} scans cannot be used:",
+                    *problems,
+                    "Repair them, or add these lines (tab-separated) to the exclusions TSV:",
+                    *lines,
+                ]
+            )
+        )
+    counts = status.groupby(["suffix", "status"]).size()
+    return "\n".join(f"{suffix}\t{state}\t{n}" for (suffix, state), n in counts.items()) + "\n"
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        summary = check_status(read_table(snakemake.input.status))  # noqa: F821
+        print(summary)
+        Path(snakemake.output[0]).write_text(summary)  # noqa: F821

@@ -1,0 +1,126 @@
+"""What the Snakefile knows of the cohort before any job runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_scripts.cohort.index import FIELDS, index_scans, read_rows, write_index
+from workflow_scripts.cohort.participants import (
+    check_labels,
+    exclusion_reason,
+    read_exclusions,
+    read_participants,
+)
+from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.job import InputError
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Participants, index rows and exclusions of a dataset."""
+
+    participants: list[dict]
+    index: list[dict]
+    exclusions: list[dict]
+
+    def usable(self, suffix: str) -> dict[str, dict]:
+        """Index rows of the scans that are there and not excluded, by session prefix."""
+        return {
+            session_prefix(row["participant_id"], row["session_id"]): row
+            for row in self.index
+            if row["suffix"] == suffix
+            and row["path"]
+            and not exclusion_reason(
+                self.exclusions, row["participant_id"], row["session_id"], suffix
+            )
+        }
+
+    def population(self, study: dict) -> list[dict]:
+        """Participants that a study can draw from: usable T1w and one of its classes."""
+        sessions: dict[str, str | None] = {}
+        for row in self.usable("T1w").values():
+            if study["session"] in ("first", row["session_id"]):
+                sessions.setdefault(row["participant_id"], row["session_id"])
+        labels = {row["participant_id"]: row[study["label"]] for row in self.participants}
+        return [
+            {"participant_id": name, "session_id": session, "label": labels[name]}
+            for name, session in sessions.items()
+            if labels[name] in study["classes"]
+        ]
+
+
+def load_cohort(config: dict, bids_dir: Path, index_file: Path, build_index: bool) -> Cohort:
+    """Read and check participants, exclusions and the index of the scans.
+
+    Parameters
+    ----------
+    config : checked configuration
+    bids_dir : root of the dataset
+    index_file : where the index is kept for the processes of the jobs
+    build_index : True in the main process; the jobs' own processes read
+        ``index_file``
+
+    Raises
+    ------
+    InputError
+        Saying which file and row is wrong.
+    """
+    participants = read_participants(bids_dir)
+    names = {row["participant_id"] for row in participants}
+    exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
+    if build_index:
+        index = index_scans(bids_dir, config["scans"])
+        strangers = sorted({row["participant_id"] for row in index} - names)
+        if strangers:
+            raise InputError(
+                f"{bids_dir}/participants.tsv: no row for {', '.join(strangers)}, "
+                "which have scans; add the rows"
+            )
+        write_index(complete(index, participants, config["scans"]), index_file)
+    return make_cohort(config, participants, read_rows(index_file), exclusions)
+
+
+def make_cohort(
+    config: dict, participants: list[dict], index: list[dict], exclusions: list[dict]
+) -> Cohort:
+    """Put a cohort together and check the studies' labels."""
+    for name, study in config["studies"].items():
+        check_labels(participants, name, study)
+    return Cohort(participants, index, exclusions)
+
+
+def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:
+    """Add rows without a path for participants that have no file at all."""
+    present = {row["participant_id"] for row in index}
+    absent = [
+        dict(zip(FIELDS, (row["participant_id"], None, suffix, None), strict=True))
+        for row in participants
+        if row["participant_id"] not in present
+        for suffix in suffixes
+    ]
+    return sorted(
+        index + absent, key=lambda r: (r["participant_id"], r["session_id"] or "", r["suffix"])
+    )
+
+
+def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> list[dict]:
+    """Population of a study: that of its kept split, or today's where none is drawn yet.
+
+    Raises
+    ------
+    InputError
+        If a participant of the kept split can no longer be used, or has another
+        label or session now.
+    """
+    today = cohort.population(study)
+    if not kept.is_file():
+        return today
+    frozen = read_rows(kept)
+    now = {row["participant_id"]: row for row in today}
+    changed = [row["participant_id"] for row in frozen if now.get(row["participant_id"]) != row]
+    if changed:
+        raise InputError(
+            f"studies.{name}.split {study['split']} was drawn with {', '.join(changed)}, which "
+            "now have no usable T1w, another label or another session; "
+            f"undo that, or set studies.{name}.split to {study['split'] + 1} to draw a new split"
+        )
+    return frozen

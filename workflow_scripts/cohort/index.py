@@ -1,0 +1,123 @@
+"""Index of a BIDS dataset: which scan each participant and session has.
+
+Imported by the Snakefile, so nothing heavy is imported at the top.
+"""
+
+import csv
+from pathlib import Path
+
+from workflow_scripts.common.job import InputError
+
+FIELDS = ["participant_id", "session_id", "suffix", "path"]
+IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
+
+
+def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict]:
+    """One row per participant, session and suffix, from the files of a dataset.
+
+    Parameters
+    ----------
+    bids_dir : root of the BIDS dataset
+    filters : suffix -> entity filter, such as ``{"T1w": {"acq": "mprage"}}``;
+        the suffixes are those that the workflow uses. ``acq``, ``run`` and all
+        other entities go by the short names that stand in file names.
+
+    Returns
+    -------
+    Rows with ``participant_id``, ``session_id`` (None without sessions),
+    ``suffix`` and ``path`` (absolute; None where the session has no such scan).
+
+    Raises
+    ------
+    InputError
+        If there is no dataset, or several scans match, naming all of them.
+    """
+    if not (bids_dir / "dataset_description.json").is_file():
+        raise InputError(
+            f"bids_dir {bids_dir}: no dataset_description.json there; "
+            "bids_dir must be the root of a BIDS dataset"
+        )
+    import bids2table
+
+    found: dict[tuple, list[str]] = {}
+    sessions: set[tuple] = set()
+    for row in bids2table.index_dataset(bids_dir).to_pylist():
+        if row["ext"] not in IMAGE_EXTENSIONS or not row["sub"]:
+            continue
+        session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if row["ses"] else None)
+        sessions.add(session)
+        suffix = row["suffix"]
+        if suffix in filters and _matches(row, filters[suffix]):
+            found.setdefault((*session, suffix), []).append(str(bids_dir / row["path"]))
+    several = {key: paths for key, paths in found.items() if len(paths) > 1}
+    if several:
+        raise InputError(_explain_choice(several))
+    return [
+        dict(zip(FIELDS, (*session, suffix, found.get((*session, suffix), [None])[0]), strict=True))
+        for session in sorted(sessions, key=lambda s: (s[0], s[1] or ""))
+        for suffix in filters
+    ]
+
+
+def _matches(row: dict, entities: dict[str, str]) -> bool:
+    extra = dict(row["extra_entities"] or [])
+    values = {**extra, **{key: value for key, value in row.items() if value is not None}}
+    return all(_same(values.get(key), wanted) for key, wanted in entities.items())
+
+
+def _same(value, wanted: str) -> bool:
+    if isinstance(value, int):
+        return wanted.isdigit() and int(wanted) == value
+    return value == wanted
+
+
+def _explain_choice(several: dict[tuple, list[str]]) -> str:
+    lines = ["several scans match where one is needed; choose by entity in the configuration:"]
+    for (participant, session, suffix), paths in sorted(several.items(), key=str):
+        names = ", ".join(Path(path).name for path in sorted(paths))
+        where = " ".join(part for part in (participant, session) if part)
+        lines.append(f"  {where}: {names}; set scans.{suffix}, for example {{run: '1'}}")
+    return "\n".join(lines)
+
+
+def write_index(rows: list[dict], path: Path) -> None:
+    """Write the index as TSV, leaving the file alone where it says the same already."""
+    lines = ["\t".join(FIELDS)] + ["\t".join(row[f] or "n/a" for f in FIELDS) for row in rows]
+    text = "\n".join(lines) + "\n"
+    if not path.is_file() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(text)
+        temporary.replace(path)
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Rows of a TSV as dictionaries of text; ``n/a`` and empty become None.
+
+    Raises
+    ------
+    InputError
+        If a row has more or fewer fields than the header, a column has no name
+        or two have the same.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            lines = [line for line in reader if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
+    if not lines:
+        raise InputError(f"{path}: is empty; it needs a header line")
+    header = lines[0]
+    if len(set(header)) != len(header) or "" in header:
+        raise InputError(f"{path}: columns need names, each its own; found {header}")
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(header):
+            raise InputError(
+                f"{path} line {number}: has {len(line)} fields, the header {len(header)}; "
+                "columns are separated by one tab each"
+            )
+    return [
+        {key: None if value in ("n/a", "") else value for key, value in zip(header, line)}
+        for line in lines[1:]
+    ]

@@ -1,0 +1,62 @@
+"""The cohort's tables: scan status, and participants with their phenotype."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.cohort.participants import exclusion_reason, read_participants
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+
+
+def scan_status(
+    index: list[dict], problems: dict[str, str], exclusions: list[dict]
+) -> pd.DataFrame:
+    """Status of every scan that the index expects.
+
+    Parameters
+    ----------
+    index : rows with participant_id, session_id, suffix, path
+    problems : path -> what the preflight found wrong
+    exclusions : rows with participant_id, session_id, suffix, reason
+
+    Returns
+    -------
+    The index with ``status`` (MISSING, EXCLUDED, INVALID or AVAILABLE) and
+    ``reason``.
+    """
+    rows = []
+    for scan in index:
+        excluded = exclusion_reason(
+            exclusions, scan["participant_id"], scan["session_id"], scan["suffix"]
+        )
+        if scan["path"] is None:
+            status, reason = "MISSING", f"no {scan['suffix']} in the dataset"
+        elif excluded:
+            status, reason = "EXCLUDED", excluded
+        elif problem := problems.get(scan["path"]):
+            status, reason = "INVALID", problem
+        else:
+            status, reason = "AVAILABLE", None
+        rows.append(scan | {"status": status, "reason": reason})
+    columns = ["participant_id", "session_id", "suffix", "status", "reason", "path"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        preflight = read_table(snakemake.input.preflight)  # noqa: F821
+        bad = preflight.dropna(subset="problem")
+        exclusions = snakemake.input.get("exclusions")  # noqa: F821
+        status = scan_status(
+            read_rows(snakemake.input.index),  # noqa: F821
+            dict(zip(bad["path"], bad["problem"], strict=True)),
+            read_rows(exclusions) if exclusions else [],
+        )
+        write_table(status, snakemake.output.status, columns=resource("columns/cohort.tsv"))  # noqa: F821
+        participants = pd.DataFrame(
+            read_participants(Path(snakemake.input.participants).parent)  # noqa: F821
+        )
+        participants.to_csv(snakemake.output.participants, sep="\t", index=False, na_rep="n/a")  # noqa: F821

@@ -1,0 +1,60 @@
+"""Small helpers for NIfTI images."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+
+def save_image(data: np.ndarray, like: nib.Nifti1Image, path) -> None:
+    """Save intensities as 32-bit floats in the frame of ``like``."""
+    _save(data.astype(np.float32), like, path)
+
+
+def save_labels(data: np.ndarray, like: nib.Nifti1Image, path) -> None:
+    """Save a mask or label image as unsigned 8-bit integers in the frame of ``like``."""
+    _save(data.astype(np.uint8), like, path)
+
+
+def save_probability(data: np.ndarray, like: nib.Nifti1Image, path) -> None:
+    """Save probabilities (0..1) in 8 bits with a scale factor of 1/255."""
+    _save(np.round(np.clip(data, 0, 1) * 255).astype(np.uint8), like, path, slope=1 / 255)
+
+
+def _save(data: np.ndarray, like: nib.Nifti1Image, path, slope: float | None = None) -> None:
+    # Keeping the header keeps sform and qform to the last bit: ITK takes images
+    # whose frames differ by rounding for images of different spaces.
+    image = nib.Nifti1Image(data, None, like.header)
+    image.header.set_data_dtype(data.dtype)
+    if slope:
+        image.header.set_slope_inter(slope, 0)
+    image.header["descrip"] = b""
+    image.header["cal_min"] = image.header["cal_max"] = 0
+    nib.save(image, path)
+
+
+def voxel_volume_ml(image: nib.Nifti1Image) -> float:
+    """Volume of one voxel in millilitres."""
+    return float(abs(np.linalg.det(image.affine[:3, :3]))) / 1000
+
+
+def write_sidecar(path, sources: list[str], software: list[str], measures: dict, **fields) -> None:
+    """Write the JSON sidecar of a derivative.
+
+    Parameters
+    ----------
+    path : path ending in .json
+    sources : paths of the images that it was made from
+    software : names of the installed distributions that made it
+    measures : numbers that ``cohort/features.tsv`` collects
+    fields : further BIDS fields
+    """
+    content = {
+        **fields,
+        "Sources": [str(source) for source in sources],
+        "SoftwareVersions": {name: version(name) for name in software},
+        "Measures": {name: round(float(value), 6) for name, value in measures.items()},
+    }
+    Path(path).write_text(json.dumps(content, indent=2) + "\n")

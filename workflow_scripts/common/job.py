@@ -1,0 +1,37 @@
+"""What every rule's script does around its work."""
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+import warnings
+
+
+class InputError(Exception):
+    """Input that cannot be used; the message says which file, what is wrong, what to do."""
+
+
+@contextlib.contextmanager
+def job(snakemake):
+    """Send all output of a rule's script to its log file and end failures plainly.
+
+    Output of compiled libraries is caught too, since the file descriptors
+    themselves are redirected. An ``InputError`` leaves one line in the log, any
+    other exception its traceback; both end the process with status 1.
+    """
+    with open(snakemake.log[0], "w", buffering=1) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        sys.stdout = sys.stderr = log
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=log)
+        logging.captureWarnings(True)
+        warnings.simplefilter("default")
+        try:
+            yield
+        except InputError as error:
+            print(f"ERROR in rule {snakemake.rule}: {error}", file=log)
+            sys.exit(1)
+        except Exception:
+            traceback.print_exc(file=log)
+            sys.exit(1)

@@ -1,0 +1,110 @@
+"""Compare what the workflow recovered from the simulated images with their truth."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+
+VOLUMES = [
+    "gm_volume_ml",
+    "wm_volume_ml",
+    "csf_volume_ml",
+    "tiv_ml",
+    "ventricles_volume_ml",
+]
+
+
+def dice(a, b):
+    """Dice coefficient 2|A and B| / (|A| + |B|) of two bool arrays; nan if both are empty."""
+    total = a.sum() + b.sum()
+    return 2 * (a & b).sum() / total if total else np.nan
+
+
+def recovered_volumes(truth, features):
+    """True and recovered volumes, in mL, of the participants of ``truth``.
+
+    Parameters
+    ----------
+    truth, features : DataFrames with participant_id and the columns `VOLUMES`
+
+    Returns
+    -------
+    DataFrame with participant_id, measure, true, recovered
+
+    Raises
+    ------
+    InputError
+        If a participant has no row in ``features``.
+    """
+    lost = sorted(set(truth["participant_id"]) - set(features["participant_id"]))
+    if lost:
+        raise InputError(f"cohort/features.tsv: no row for {', '.join(lost)}; rebuild the table")
+    long = [
+        table.melt("participant_id", VOLUMES, "measure", value)
+        for table, value in ((truth, "true"), (features, "recovered"))
+    ]
+    return long[0].merge(long[1], on=["participant_id", "measure"], how="left")
+
+
+def recovered_masks(participants, true_masks, masks):
+    """Dice coefficient of each participant's brain mask, as rows for the same table."""
+    rows = []
+    for name, *paths in zip(participants, true_masks, masks, strict=True):
+        truth, found = (np.asarray(nib.load(path).dataobj) > 0 for path in paths)
+        if truth.shape != found.shape:
+            raise InputError(
+                f"{paths[1]}: grid {found.shape} is not that of the T1w {truth.shape}; remake it"
+            )
+        overlap = dice(truth, found)
+        rows.append((name, "brain_mask_dice", 1.0, overlap))
+    return pd.DataFrame(rows, columns=["participant_id", "measure", "true", "recovered"])
+
+
+def with_error(table):
+    """``table`` with error_percent = 100 (recovered - true) / true, sorted by participant."""
+    error = 100 * (table["recovered"] / table["true"] - 1)
+    ordered = table.assign(error_percent=error.where(table["true"] > 0))
+    return ordered.sort_values(["participant_id", "measure"]).reset_index(drop=True)
+
+
+def summarise(table):
+    """Per measure: participants, mean and standard deviation of the error, worst participant.
+
+    Parameters
+    ----------
+    table : DataFrame from `with_error`
+
+    Returns
+    -------
+    DataFrame with measure, participants, mean_error_percent, sd_error_percent,
+    max_error_percent (largest absolute error), worst_participant_id
+    """
+    rows = []
+    for measure, group in table.dropna(subset="error_percent").groupby("measure"):
+        size = group["error_percent"].abs()
+        rows.append(
+            {
+                "measure": measure,
+                "participants": len(group),
+                "mean_error_percent": group["error_percent"].mean(),
+                "sd_error_percent": group["error_percent"].std(),
+                "max_error_percent": size.max(),
+                "worst_participant_id": group.loc[size.idxmax(), "participant_id"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        source, out = snakemake.input, snakemake.output  # noqa: F821
+        truth = pd.concat([read_table(path) for path in source.volumes], ignore_index=True)
+        volumes = recovered_volumes(truth, read_table(source.features))
+        masks = recovered_masks(truth["participant_id"], source.true_masks, source.masks)
+        table = with_error(pd.concat([volumes, masks], ignore_index=True))
+        columns = resource("columns/demo.tsv")
+        write_table(table.round(4), out.recovered, columns)
+        write_table(summarise(table).round(4), out.summary, columns)

@@ -1,0 +1,90 @@
+"""Sampling, contrast, artefacts and storage shared by the simulated images."""
+
+import nibabel as nib
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
+
+TISSUES = ("csf", "gm", "wm", "bone", "marrow", "fat", "muscle", "cord")
+CHANNELS = (*TISSUES, "ventricles", "texture", "push")
+
+
+def framed(data, affine):
+    """NIfTI-1 image of ``data`` with ``affine`` as its scanner space, in mm."""
+    image = nib.Nifti1Image(data, affine)
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    return image
+
+
+def save_image(data, affine, path):
+    """Write an image in the data's own type."""
+    nib.save(framed(data, affine), path)
+
+
+def quantised(fractions):
+    """Fractions (0..1) as they are stored: in steps of 1/255, as uint8."""
+    return np.round(np.clip(fractions, 0, 1) * 255).astype("u1")
+
+
+def save_fractions(fractions, affine, path):
+    """Write fractions (0..1) as 8-bit integers with slope 1/255."""
+    image = framed(quantised(fractions), affine)
+    image.header.set_slope_inter(1 / 255, 0)
+    nib.save(image, path)
+
+
+class Phantom:
+    """The phantom's channels as arrays, sampled at points given in MNI mm.
+
+    Parameters
+    ----------
+    path : path of the file written by `build_phantom`
+    """
+
+    def __init__(self, path):
+        image = nib.load(path)
+        self.affine = image.affine
+        self.channels = dict(
+            zip(CHANNELS, np.moveaxis(np.asarray(image.dataobj.get_unscaled()), -1, 0), strict=True)
+        )
+
+    def sample(self, channel, points):
+        """Fractions (0..1, float32) of ``channel`` at ``points`` of shape (3, ...) in mm."""
+        scale = np.diag(self.affine)[:3]
+        voxels = [(p - o) / s for p, o, s in zip(points, self.affine[:3, 3], scale, strict=True)]
+        values = map_coordinates(self.channels[channel], voxels, output="f4", order=1)
+        return values / 255
+
+
+def grid_points(shape, affine):
+    """World coordinates, shape (3, *shape) in mm, of the voxel centres of a grid."""
+    voxels = np.indices(shape, dtype="f4")
+    rotation, origin = affine[:3, :3].astype("f4"), affine[:3, 3].astype("f4")
+    return np.einsum("ij,j...->i...", rotation, voxels) + origin[:, None, None, None]
+
+
+def tissue_fractions(phantom, points):
+    """Fraction (0..1, float32) of each of `TISSUES` at ``points`` (MNI mm), as a dict."""
+    return {tissue: phantom.sample(tissue, points) for tissue in TISSUES}
+
+
+def contrast(fractions, intensities):
+    """Signal of a mixture: the sum of ``fractions[t] * intensities[t]`` over the tissues t."""
+    return sum(fractions[tissue] * intensities[tissue] for tissue in intensities)
+
+
+def bias_field(rng, shape, strength=0.2, knots=4):
+    """Smooth multiplicative field, shape ``shape``, from 1 - ``strength`` to 1 + ``strength``."""
+    coarse = gaussian_filter(rng.standard_normal((knots + 2,) * 3), 1.0)
+    field = zoom(coarse, np.array(shape) / coarse.shape, order=3, mode="nearest")
+    low, high = field.min(), field.max()
+    return (1 + strength * (2 * (field - low) / (high - low) - 1)).astype("f4")
+
+
+def rician(rng, signal, sigma):
+    """Magnitude of ``signal`` with Gaussian noise of standard deviation ``sigma`` in the real and
+    the imaginary channel (Gudbjartsson and Patz 1995, doi:10.1002/mrm.1910340618)."""
+    real = signal + sigma * rng.standard_normal(signal.shape, dtype="f4")
+    imaginary = sigma * rng.standard_normal(signal.shape, dtype="f4")
+    return np.hypot(real, imaginary)

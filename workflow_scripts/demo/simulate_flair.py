@@ -1,0 +1,92 @@
+"""Simulate a subject's FLAIR image: thick slices, another head position than the T1w."""
+
+import nibabel as nib
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from workflow_scripts.common.job import job
+from workflow_scripts.demo.deformation import Displacement, rigid
+from workflow_scripts.demo.images import (
+    Phantom,
+    bias_field,
+    contrast,
+    grid_points,
+    rician,
+    save_image,
+    tissue_fractions,
+)
+
+SHAPE = (96, 112, 48)
+SPACING_MM = (2.0, 2.0, 4.0)
+SUBSLICES_MM = (-1.0, 1.0)
+INTENSITIES = {
+    "csf": 0.12,
+    "gm": 0.78,
+    "wm": 0.62,
+    "bone": 0.05,
+    "marrow": 0.35,
+    "fat": 0.75,
+    "muscle": 0.35,
+    "cord": 0.55,
+}
+LESION_CONTRAST = 0.45
+SCALE = 800.0
+SNR = 25.0
+
+
+def lesions_at(lesion, points):
+    """Lesion fractions of the T1w grid at ``points`` (3, ...) in mm; 0 outside the grid."""
+    to_voxel = np.linalg.inv(lesion.affine)
+    voxels = np.tensordot(to_voxel[:3, :3], points, axes=1) + to_voxel[:3, 3].reshape(3, 1, 1, 1)
+    return map_coordinates(lesion.get_fdata(dtype="f4"), voxels, order=1)
+
+
+def simulate(phantom, seed, field, lesion):
+    """FLAIR image of one subject.
+
+    Parameters
+    ----------
+    phantom : Phantom
+    seed : sequence of int, of the subject
+    field : Displacement, from the T1w's grid to the phantom
+    lesion : nibabel image of the true lesion fractions on the T1w's grid
+
+    Returns
+    -------
+    flair : (96, 112, 48) uint16 array
+    affine : (4, 4) array
+    flair_to_t1w : (4, 4) array; moves a point of the head in the FLAIR (mm) to where it lies
+        in the T1w (mm)
+    """
+    position, scanner = (np.random.default_rng([*seed, k]) for k in (3, 4))
+    to_centre = np.eye(4)
+    middle = (np.array(lesion.shape) - 1) / 2
+    to_centre[:3, 3] = -(lesion.affine @ [*middle, 1])[:3]
+    flair_to_t1w = np.linalg.inv(to_centre) @ rigid(position, 2.0, 1.5) @ to_centre
+    affine = np.diag([*SPACING_MM, 1.0])
+    half = (np.array(SHAPE) - 1) * SPACING_MM / 2
+    affine[:3, 3] = np.round(-to_centre[:3, 3] - half + position.normal(0, (2, 2, 1)), 2)
+    grid = grid_points(SHAPE, affine)
+    signal = 0
+    for height in SUBSLICES_MM:
+        points = grid + np.array([0, 0, height], dtype="f4").reshape(3, 1, 1, 1)
+        moved = np.tensordot(flair_to_t1w[:3, :3].astype("f4"), points, axes=1)
+        moved += flair_to_t1w[:3, 3].astype("f4").reshape(3, 1, 1, 1)
+        slab = contrast(tissue_fractions(phantom, field(moved)), INTENSITIES)
+        signal = signal + slab + LESION_CONTRAST * lesions_at(lesion, moved)
+    signal *= SCALE * bias_field(scanner, SHAPE) / len(SUBSLICES_MM)
+    flair = rician(scanner, signal, INTENSITIES["wm"] * SCALE / SNR)
+    return np.round(flair).astype("u2"), affine, flair_to_t1w
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        source, out = snakemake.input, snakemake.output  # noqa: F821
+        flair, affine, flair_to_t1w = simulate(
+            Phantom(source.phantom),
+            snakemake.params.subject["seed"],  # noqa: F821
+            Displacement(source.field),
+            nib.load(source.lesion),
+        )
+        save_image(flair, affine, out.flair)
+        np.savetxt(out.to_t1w, flair_to_t1w, fmt="%.8f")

@@ -1,0 +1,43 @@
+"""Write the tables and descriptions of the simulated BIDS dataset."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+from workflow_scripts.demo.plan import plan_cohort
+
+README = """# Simulated cohort
+
+Nothing here is of a person. Heads are random deformations of the MNI152 template (ICBM 2009a
+symmetric, as shipped with nilearn), with classes, seed and planted effect of the key `demo` of
+the configuration. The truth each image was made from lies in `../truth`.
+"""
+
+
+def dataset_description() -> dict:
+    """Content of dataset_description.json of the simulated dataset."""
+    return {
+        "Name": "Simulated cohort with known truth",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "raw",
+        "License": "CC0",
+        "GeneratedBy": [
+            {"Name": "workflow_scripts/demo", "Description": "Simulation from the MNI152 template"}
+        ],
+    }
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        out = snakemake.output  # noqa: F821
+        participants, _, exclusions = plan_cohort(snakemake.params.demo)  # noqa: F821
+        columns = resource("columns/demo.tsv")
+        write_table(pd.DataFrame(participants), out.participants, columns)
+        fields = ["participant_id", "session_id", "suffix", "reason"]
+        write_table(pd.DataFrame(exclusions, columns=fields), out.exclusions, columns)
+        Path(out.description).write_text(json.dumps(dataset_description(), indent=2) + "\n")
+        Path(out.readme).write_text(README)

@@ -1,0 +1,206 @@
+"""Simulate a subject's T1-weighted image and write the truth beside it.
+
+The phantom is resampled once, through one displacement field. What is written as truth is
+what the image is made from.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter
+
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+from workflow_scripts.demo.deformation import (
+    Displacement,
+    jacobian_determinant,
+    native_to_template,
+    save_displacement,
+)
+from workflow_scripts.demo.images import (
+    Phantom,
+    bias_field,
+    contrast,
+    grid_points,
+    quantised,
+    rician,
+    save_fractions,
+    save_image,
+    tissue_fractions,
+)
+
+SHAPE = (96, 112, 96)
+VOXEL_MM = 2.0
+INTENSITIES = {
+    "csf": 0.27,
+    "gm": 0.65,
+    "wm": 1.0,
+    "bone": 0.06,
+    "marrow": 0.55,
+    "fat": 1.1,
+    "muscle": 0.40,
+    "cord": 0.8,
+}
+LESION_CONTRAST = -0.3
+TEXTURE = 0.5
+WHITE_MATTER = 800.0
+SNR = 25.0
+COIL_DROP_MM = (-60.0, 35.0)
+
+
+def random_head(rng, age, sex, severity):
+    """Size of head and ventricles and number of lesions of a subject.
+
+    Every subject draws the same numbers whatever ``severity`` is, so that without an effect
+    the classes cannot differ.
+
+    Parameters
+    ----------
+    age : years
+    sex : "F" or "M"
+    severity : planted effect, 0 for none
+
+    Returns
+    -------
+    dict with scale (relative to the template), ventricle_mm (widening) and lesions (number)
+    """
+    size, widening, response, load, burden = rng.standard_normal(5)
+    return {
+        "scale": float(np.clip((0.90 if sex == "F" else 0.94) + 0.02 * size, 0.85, 0.98)),
+        "ventricle_mm": 0.3 * widening
+        + 0.015 * (age - 40)
+        + severity * np.clip(1.7 + 0.3 * response, 1.1, 2.3),
+        "lesions": max(round(1 + 0.03 * (age - 40) + load), 0)
+        + round(severity * max(18 + 5 * burden, 4)),
+    }
+
+
+def lesion_fraction(rng, phantom, points, number):
+    """Fraction of lesion (0..1) at ``points`` (MNI mm) of periventricular white matter lesions.
+
+    Lesions are blurred ellipsoids of 2 to 5 mm radius, centred in the white matter close to
+    the lateral ventricles; the first ``number`` of a sequence that depends on ``rng`` alone.
+    """
+    white, push = phantom.channels["wm"], phantom.channels["push"]
+    near = np.argwhere((white == 255) & (push > 0.05 * 255) & (push < 0.45 * 255))
+    most = 64
+    centres = near[rng.integers(len(near), size=most)]
+    radii = rng.uniform(2.0, 5.0, (most, 1)) * np.exp(rng.normal(0, 0.15, (most, 3)))
+    field = np.zeros(points.shape[1:], dtype="f4")
+    for voxel, radius in zip(centres[:number], radii[:number], strict=True):
+        centre = phantom.affine[:3, :3] @ voxel + phantom.affine[:3, 3]
+        box = tuple(
+            slice(*np.flatnonzero(near)[[0, -1]] + [0, 1])
+            for near in bounding(points, centre, radius.max() + 4)
+        )
+        offset = (points[(slice(None), *box)] - centre.reshape(3, 1, 1, 1)) / radius.reshape(
+            3, 1, 1, 1
+        )
+        distance = np.sqrt((offset**2).sum(axis=0))
+        field[box] = np.maximum(field[box], np.clip((1 - distance) * radius.min() / 2 + 0.5, 0, 1))
+    return field
+
+
+def bounding(points, centre, reach):
+    """Per grid axis, where any point lies within ``reach`` mm of ``centre`` along each axis."""
+    close = (np.abs(points - centre.reshape(3, 1, 1, 1)) < reach).all(axis=0)
+    return [close.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+
+
+def t1w_signal(rng, fractions, lesion, texture, height):
+    """Noise-free T1w signal, white matter about 1.
+
+    The tissues' contrast, the template's texture in the brain, the lesions, grain in muscle and
+    marrow, and the coil's sensitivity that falls off towards the neck.
+
+    Parameters
+    ----------
+    fractions : dict from `tissue_fractions`
+    lesion, texture : arrays, fraction of lesion and the phantom's channel ``texture``
+    height : array, z in MNI mm
+    """
+    signal = contrast(fractions, INTENSITIES)
+    signal += TEXTURE * (texture - 0.5) * (fractions["gm"] + fractions["wm"])
+    signal += LESION_CONTRAST * lesion
+    grain = gaussian_filter(rng.standard_normal(signal.shape, dtype="f4"), 1.5)
+    signal *= 1 + 0.35 * (fractions["muscle"] + fractions["marrow"]) * grain / grain.std()
+    start, length = COIL_DROP_MM
+    return signal * np.exp(np.minimum(height - start, 0) / length)
+
+
+def simulate(phantom, seed, age, sex, severity, field_path):
+    """T1w image and truth of one subject.
+
+    Parameters
+    ----------
+    phantom : Phantom
+    seed : sequence of int, of the subject
+    age, sex, severity : see `random_head`
+    field_path : where the displacement field is written; what is read back is used
+
+    Returns
+    -------
+    t1w : (96, 112, 96) uint16 array
+    truth : dict of uint8 arrays on the same grid, in 1/255 of a voxel: gm, wm, csf, lesion (part
+        of wm) and ventricles (part of csf)
+    brain : bool array, where gm + wm + csf fill half of a voxel
+    affine : (4, 4) array
+    """
+    anatomy, position, scanner = (np.random.default_rng([*seed, k]) for k in range(3))
+    head = random_head(anatomy, age, sex, severity)
+    affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])
+    centre = np.array([0.0, -14.0, 4.0])
+    top = (98.0 - centre[2]) * head["scale"] + position.uniform(5, 9)
+    extent = VOXEL_MM * (np.array(SHAPE) - 1)
+    offset = position.normal(0, (1.5, 2.0, 0.0)) - [0, 0, extent[2] / 2]
+    affine[:3, 3] = np.round([-extent[0] / 2, -extent[1] / 2, top - extent[2] / 2] + offset, 2)
+    displacement, coarse = native_to_template(
+        anatomy, phantom, SHAPE, affine, head["scale"], centre, head["ventricle_mm"]
+    )
+    if jacobian_determinant(displacement).min() <= 0:
+        raise ValueError(f"seed {seed}: the simulated deformation folds")
+    save_displacement(displacement, coarse, field_path)
+    points = Displacement(field_path)(grid_points(SHAPE, affine))
+    fractions = tissue_fractions(phantom, points)
+    lesion = fractions["wm"] * lesion_fraction(anatomy, phantom, points, head["lesions"])
+    texture = phantom.sample("texture", points)
+    signal = t1w_signal(scanner, fractions, lesion, texture, points[2])
+    signal *= WHITE_MATTER * bias_field(scanner, SHAPE)
+    t1w = rician(scanner, signal, WHITE_MATTER / SNR)
+    truth = {
+        **{tissue: fractions[tissue] for tissue in ("gm", "wm", "csf")},
+        "lesion": lesion,
+        "ventricles": phantom.sample("ventricles", points),
+    }
+    truth = {name: quantised(data) for name, data in truth.items()}
+    brain = truth["gm"].astype("i4") + truth["wm"] + truth["csf"] >= 128
+    return np.round(t1w).astype("u2"), truth, brain, affine
+
+
+def volumes_ml(truth, voxel_ml):
+    """True volumes in mL: the integrals of the stored fractions; TIV is GM + WM + CSF."""
+    volumes = {
+        f"{name}_volume_ml": data.sum(dtype="i8") / 255 * voxel_ml for name, data in truth.items()
+    }
+    volumes["tiv_ml"] = sum(volumes[f"{tissue}_volume_ml"] for tissue in ("gm", "wm", "csf"))
+    return volumes
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        out, subject = snakemake.output, snakemake.params.subject  # noqa: F821
+        t1w, truth, brain, affine = simulate(
+            Phantom(snakemake.input.phantom),  # noqa: F821
+            subject["seed"],
+            subject["age"],
+            subject["sex"],
+            subject["severity"],
+            out.field,
+        )
+        save_image(t1w, affine, out.t1w)
+        save_image(brain.astype("u1"), affine, out.brain)
+        for name in ("gm", "wm", "csf", "lesion"):
+            save_fractions(truth[name] / 255, affine, out[name])
+        row = {"participant_id": subject["participant_id"]}
+        row |= volumes_ml(truth, VOXEL_MM**3 / 1000)
+        write_table(pd.DataFrame([row]).round(4), out.volumes, resource("columns/demo.tsv"))
