@@ -21,7 +21,11 @@ MARGIN = 3
 
 
 def atropos_probabilities(
-    t1w: ants.ANTsImage, mask: ants.ANTsImage, priors: list[ants.ANTsImage], prior_weight: float
+    t1w: np.ndarray,
+    mask: np.ndarray,
+    priors: list[np.ndarray],
+    spacing: tuple[float, ...],
+    prior_weight: float,
 ) -> np.ndarray:
     """Tissue probabilities by Atropos with spatial priors.
 
@@ -30,31 +34,35 @@ def atropos_probabilities(
 
     Parameters
     ----------
-    t1w, mask, priors : images on one grid; priors in the order of the result
+    t1w, mask, priors : (x, y, z) on one grid; priors in the order of the result
+    spacing : voxel size in mm
     prior_weight : 0 (start only) to 1
 
     Returns
     -------
     (x, y, z, tissue), summing to 1 inside the mask
     """
-    inside = np.where(mask.numpy() > 0)
-    low = [max(0, int(axis.min()) - MARGIN) for axis in inside]
-    high = [
-        min(n, int(axis.max()) + MARGIN + 1) for axis, n in zip(inside, mask.shape, strict=True)
-    ]
+    box = tuple(
+        slice(max(0, axis.min() - MARGIN), axis.max() + MARGIN + 1) for axis in np.where(mask > 0)
+    )
+
+    def cropped(data: np.ndarray) -> ants.ANTsImage:
+        # Atropos passes images through files; a frame that 32 bits hold exactly
+        # keeps ITK from taking them for images of different spaces.
+        rounded = [float(np.float32(size)) for size in spacing]
+        return ants.from_numpy(data[box].astype(np.float32), spacing=rounded)
+
     found = ants.atropos(
-        a=ants.crop_indices(t1w, low, high),
-        x=ants.crop_indices(mask, low, high),
-        i=[ants.crop_indices(prior, low, high) for prior in priors],
+        a=cropped(t1w),
+        x=cropped(mask),
+        i=[cropped(prior) for prior in priors],
         m="[0.1,1x1x1]",
         c="[5,0]",
         priorweight=prior_weight,
         verbose=1,
     )
     result = np.zeros((*mask.shape, len(priors)), np.float32)
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    for index, image in enumerate(found["probabilityimages"]):
-        result[(*box, index)] = image.numpy()
+    result[box] = np.stack([image.numpy() for image in found["probabilityimages"]], axis=-1)
     return result
 
 
@@ -106,11 +114,13 @@ if "snakemake" in globals():
             priors = [
                 ants.apply_transforms(
                     t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
-                )
+                ).numpy()
                 for prior in source.priors
             ]
             weight = snakemake.params.prior_weight  # noqa: F821
-            probabilities = atropos_probabilities(t1w, mask, priors, weight)
+            probabilities = atropos_probabilities(
+                t1w.numpy(), mask.numpy(), priors, t1w.spacing, weight
+            )
         elif method == "hmrf":
             probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())
         else:

@@ -18,7 +18,6 @@ def read_table(path) -> pd.DataFrame:
         dtype=text,
         na_values=[MISSING],
         keep_default_na=False,
-        float_precision="round_trip",
     )
 
 

@@ -21,7 +21,7 @@ SPACING_MM = (2.0, 2.0, 4.0)
 SUBSLICES_MM = (-1.0, 1.0)
 INTENSITIES = {
     "csf": 0.12,
-    "gm": 0.78,
+    "gm": 0.73,
     "wm": 0.62,
     "bone": 0.05,
     "marrow": 0.35,

@@ -33,7 +33,7 @@ SHAPE = (96, 112, 96)
 VOXEL_MM = 2.0
 INTENSITIES = {
     "csf": 0.27,
-    "gm": 0.65,
+    "gm": 0.60,
     "wm": 1.0,
     "bone": 0.06,
     "marrow": 0.55,
@@ -152,8 +152,8 @@ def simulate(phantom, seed, age, sex, severity, field_path):
     centre = np.array([0.0, -14.0, 4.0])
     top = (98.0 - centre[2]) * head["scale"] + position.uniform(5, 9)
     extent = VOXEL_MM * (np.array(SHAPE) - 1)
-    offset = position.normal(0, (1.5, 2.0, 0.0)) - [0, 0, extent[2] / 2]
-    affine[:3, 3] = np.round([-extent[0] / 2, -extent[1] / 2, top - extent[2] / 2] + offset, 2)
+    left, back = position.normal(0, (1.5, 2.0)) - extent[:2] / 2
+    affine[:3, 3] = np.round([left, back, top - extent[2]], 2)
     displacement, coarse = native_to_template(
         anatomy, phantom, SHAPE, affine, head["scale"], centre, head["ventricle_mm"]
     )

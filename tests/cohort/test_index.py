@@ -1,0 +1,96 @@
+import pytest
+
+from workflow_scripts.cohort.index import index_scans, read_rows, write_index
+from workflow_scripts.common.job import InputError
+
+NO_FILTER = {"T1w": {}, "FLAIR": {}}
+
+
+def dataset(root, *files):
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def rows(root, filters=NO_FILTER):
+    return {
+        (row["participant_id"], row["session_id"], row["suffix"]): row["path"]
+        for row in index_scans(root, filters)
+    }
+
+
+def test_sessions_missing_modalities_and_other_files(tmp_path):
+    dataset(
+        tmp_path,
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_T1w.json",
+        "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii",
+        "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz",
+        "sub-03/dwi/sub-03_dwi.nii.gz",
+    )
+    assert rows(tmp_path) == {
+        ("sub-01", None, "T1w"): str(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz"),
+        ("sub-01", None, "FLAIR"): None,
+        ("sub-02", "ses-a", "T1w"): str(tmp_path / "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii"),
+        ("sub-02", "ses-a", "FLAIR"): None,
+        ("sub-02", "ses-b", "T1w"): None,
+        ("sub-02", "ses-b", "FLAIR"): str(
+            tmp_path / "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz"
+        ),
+        ("sub-03", None, "T1w"): None,
+        ("sub-03", None, "FLAIR"): None,
+    }
+
+
+def test_never_picks_among_several(tmp_path):
+    dataset(
+        tmp_path,
+        "sub-01/anat/sub-01_run-1_T1w.nii.gz",
+        "sub-01/anat/sub-01_run-2_T1w.nii.gz",
+        "sub-02/anat/sub-02_acq-a_T1w.nii.gz",
+        "sub-02/anat/sub-02_acq-b_T1w.nii.gz",
+    )
+    with pytest.raises(InputError) as error:
+        index_scans(tmp_path, NO_FILTER)
+    for part in ("sub-01", "run-1", "run-2", "sub-02", "acq-b", "scans.T1w"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(("wanted", "run"), [("2", "run-2"), ("02", "run-2"), ("1", "run-1")])
+def test_entity_filter_chooses(tmp_path, wanted, run):
+    dataset(
+        tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz"
+    )
+    found = rows(tmp_path, {"T1w": {"run": wanted}})
+    assert run in found["sub-01", None, "T1w"]
+
+
+def test_filter_that_matches_nothing_leaves_the_scan_missing(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_acq-a_T1w.nii.gz")
+    assert rows(tmp_path, {"T1w": {"acq": "b"}}) == {("sub-01", None, "T1w"): None}
+
+
+def test_folder_that_is_no_dataset(tmp_path):
+    with pytest.raises(InputError, match="no dataset_description.json"):
+        index_scans(tmp_path, NO_FILTER)
+
+
+def test_index_file_is_only_written_when_it_changes(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    index = index_scans(tmp_path, NO_FILTER)
+    file = tmp_path / "out" / "index.tsv"
+    write_index(index, file)
+    stamp = file.stat().st_mtime_ns
+    write_index(index, file)
+    assert file.stat().st_mtime_ns == stamp
+    assert read_rows(file) == index
+
+
+def test_ragged_table_is_refused(tmp_path):
+    table = tmp_path / "t.tsv"
+    table.write_text("a\tb\n1\t2\n1\n")
+    with pytest.raises(InputError, match="t.tsv line 3: has 1 fields, the header 2"):
+        read_rows(table)

@@ -1,0 +1,119 @@
+import pytest
+
+from workflow_scripts.cohort.participants import (
+    check_labels,
+    exclusion_reason,
+    read_exclusions,
+    read_participants,
+)
+from workflow_scripts.common.job import InputError
+
+STUDY = {"label": "diagnosis", "classes": ["a", "b"], "other_labels": ["c"], "table1": ["age"]}
+
+
+def write(folder, text, name="participants.tsv"):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return folder
+
+
+def test_reads_with_phenotype(tmp_path):
+    write(tmp_path, "participant_id\tage\tsex\nsub-1\t30\tF\nsub-2\tn/a\tM\n")
+    write(tmp_path, "participant_id\tedss\nsub-2\t3.5\n", "phenotype/edss.tsv")
+    assert read_participants(tmp_path) == [
+        {"participant_id": "sub-1", "age": "30", "sex": "F", "edss": None},
+        {"participant_id": "sub-2", "age": None, "sex": "M", "edss": "3.5"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("age\tsex\n30\tF\n", "no column participant_id .found: age, sex."),
+        ("age\tparticipant_id\nsub-1\t30\n", "line 2: participant_id is '30'"),
+        ("participant_id\tage\nsub-1\t30\nsub-1\t31\n", "line 3: sub-1 stands already in line 2"),
+        ("participant_id\nsub-../x\n", "line 2: participant_id is 'sub-../x'; it must be sub-"),
+        ("participant_id\nsub-1;rm\n", "participant_id is 'sub-1;rm'"),
+        ("participant_id\nn/a\n", "participant_id is 'n/a'"),
+        ("participant_id\tage\nsub-1\told\n", "line 2: age is 'old'; it must be years"),
+        ("participant_id\tsex\nsub-1\tX\n", "sex is 'X'; it must be M, F"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_tables(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_participants(write(tmp_path, text))
+
+
+def test_all_problems_at_once(tmp_path):
+    write(tmp_path, "participant_id\tage\nsub-1\told\n../2\t30\n")
+    with pytest.raises(InputError, match="(?s)old.*'../2'"):
+        read_participants(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("participant_id\tedss\nsub-9\t1\n", "sub-9 is not in participants.tsv"),
+        ("participant_id\tedss\nsub-1\t1\nsub-1\t2\n", "sub-1 has a second row"),
+        ("participant_id\tage\nsub-1\t1\n", r"\['age'\] stands in another table"),
+        ("edss\n1\n", "no participant_id"),
+    ],
+)
+def test_bad_phenotype(tmp_path, text, message):
+    write(tmp_path, "participant_id\tage\nsub-1\t30\n")
+    write(tmp_path, text, "phenotype/x.tsv")
+    with pytest.raises(InputError, match=message):
+        read_participants(tmp_path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="participants.tsv: no such file"):
+        read_participants(tmp_path)
+
+
+def test_exclusions(tmp_path):
+    text = (
+        "participant_id\tsession_id\tsuffix\treason\n"
+        "sub-1\tn/a\tn/a\tmotion\nsub-2\tses-2\tFLAIR\tcut off\n"
+    )
+    rows = read_exclusions(write(tmp_path, text, "x.tsv") / "x.tsv", {"sub-1", "sub-2"})
+    assert exclusion_reason(rows, "sub-1", "ses-7", "T1w") == "motion"
+    assert exclusion_reason(rows, "sub-2", "ses-2", "FLAIR") == "cut off"
+    assert exclusion_reason(rows, "sub-2", "ses-2", "T1w") is None
+    assert exclusion_reason(rows, "sub-2", "ses-1", "FLAIR") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("participant_id\treason\nsub-1\tx\n", "lacks the columns"),
+        ("participant_id\tsession_id\tsuffix\treason\nsub-9\tn/a\tn/a\tx\n", "sub-9 is not in"),
+        ("participant_id\tsession_id\tsuffix\treason\nsub-1\tn/a\tn/a\tn/a\n", "no reason"),
+    ],
+)
+def test_bad_exclusions(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_exclusions(write(tmp_path, text, "x.tsv") / "x.tsv", {"sub-1"})
+
+
+def people(*labels):
+    return [
+        {"participant_id": f"sub-{i}", "age": "30", "diagnosis": label}
+        for i, label in enumerate(labels)
+    ]
+
+
+def test_known_other_and_missing_labels_are_fine():
+    check_labels(people("a", "b", "c", None), "s", STUDY)
+
+
+def test_unknown_label_is_named():
+    with pytest.raises(InputError, match="sub-1: diagnosis is 'A', which is none of studies.s"):
+        check_labels(people("a", "A"), "s", STUDY)
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(InputError, match="(?s)studies.s.label.*'diagnosis'.*studies.s.table1.*age"):
+        check_labels([{"participant_id": "sub-1", "dx": "a"}], "s", STUDY)

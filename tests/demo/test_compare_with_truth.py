@@ -1,0 +1,55 @@
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.demo.compare_with_truth import (
+    VOLUMES,
+    dice,
+    recovered_masks,
+    recovered_volumes,
+    summarise,
+    with_error,
+)
+
+
+def table(**values):
+    return pd.DataFrame(
+        [{"participant_id": name, **dict.fromkeys(VOLUMES, v)} for name, v in values.items()]
+    )
+
+
+def test_dice_of_half_overlapping_masks():
+    a, b = np.array([1, 1, 0, 0], dtype=bool), np.array([0, 1, 1, 0], dtype=bool)
+    assert dice(a, b) == 0.5
+    assert dice(a, a) == 1
+    assert np.isnan(dice(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool)))
+
+
+def test_errors_are_percent_of_the_truth_by_participant():
+    truth, features = table(b=200.0, a=100.0), table(a=103.0, b=190.0, c=1.0)
+    result = with_error(recovered_volumes(truth, features))
+    assert list(result["participant_id"]) == ["a"] * 5 + ["b"] * 5
+    np.testing.assert_allclose(result["error_percent"], [3] * 5 + [-5] * 5)
+    summary = summarise(result).set_index("measure").loc["gm_volume_ml"]
+    assert summary["participants"] == 2
+    assert summary["mean_error_percent"] == pytest.approx(-1)
+    assert summary["sd_error_percent"] == pytest.approx(8 / np.sqrt(2))
+    assert summary["max_error_percent"] == pytest.approx(5)
+    assert summary["worst_participant_id"] == "b"
+
+
+def test_missing_participant_is_named():
+    with pytest.raises(InputError, match="no row for b"):
+        recovered_volumes(table(a=1.0, b=1.0), table(a=1.0))
+
+
+def test_masks_on_different_grids_are_refused(tmp_path):
+    for name, shape in (("true", (2, 2, 2)), ("same", (2, 2, 2)), ("other", (2, 2, 3))):
+        image = nib.Nifti1Image(np.ones(shape, dtype="u1"), np.eye(4))
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    true, same, other = (tmp_path / f"{name}.nii.gz" for name in ("true", "same", "other"))
+    assert recovered_masks(["a"], [true], [same])["recovered"].item() == 1
+    with pytest.raises(InputError, match=r"other\.nii\.gz"):
+        recovered_masks(["a"], [true], [other])

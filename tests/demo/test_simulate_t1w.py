@@ -1,0 +1,96 @@
+import copy
+
+import numpy as np
+import pytest
+
+from workflow_scripts.demo.deformation import Displacement
+from workflow_scripts.demo.images import grid_points
+from workflow_scripts.demo.simulate_t1w import (
+    SNR,
+    WHITE_MATTER,
+    lesion_fraction,
+    random_head,
+    volumes_ml,
+)
+
+
+def test_same_seed_same_image(make, control):
+    again = make(0.0)
+    np.testing.assert_array_equal(control[0], again[0])
+    assert control[-1].read_bytes()[20:] == again[-1].read_bytes()[20:]
+
+
+def test_volumes_are_the_integrals_of_the_maps(control):
+    _, truth, brain, _, _ = control
+    volumes = volumes_ml(truth, 0.008)
+    for tissue in ("gm", "wm", "csf"):
+        integral = (truth[tissue] / 255).sum() * 0.008
+        assert volumes[f"{tissue}_volume_ml"] == pytest.approx(integral)
+    whole = sum((truth[tissue] / 255).sum() for tissue in ("gm", "wm", "csf")) * 0.008
+    assert volumes["tiv_ml"] == pytest.approx(whole)
+    assert brain.sum() * 0.008 == pytest.approx(whole, rel=0.01)
+
+
+def test_volumes_are_those_of_an_adult(control):
+    volumes = volumes_ml(control[1], 0.008)
+    assert 1200 < volumes["tiv_ml"] < 1800
+    for tissue, low, high in (("gm", 0.40, 0.50), ("wm", 0.28, 0.38), ("csf", 0.18, 0.30)):
+        assert low < volumes[f"{tissue}_volume_ml"] / volumes["tiv_ml"] < high
+
+
+def test_fractions_never_exceed_a_voxel(control):
+    truth = {name: data.astype(int) for name, data in control[1].items()}
+    assert (truth["gm"] + truth["wm"] + truth["csf"]).max() <= 255 + 2
+    assert (truth["lesion"] <= truth["wm"]).all()
+    assert (truth["ventricles"] <= truth["csf"] + 1).all()
+
+
+def test_effect_widens_ventricles_and_adds_lesions(control, patient):
+    before, after = (volumes_ml(one[1], 0.008) for one in (control, patient))
+    assert after["ventricles_volume_ml"] > 1.3 * before["ventricles_volume_ml"]
+    assert after["lesion_volume_ml"] > before["lesion_volume_ml"] + 0.5
+    assert after["tiv_ml"] == pytest.approx(before["tiv_ml"], rel=0.01)
+
+
+def test_without_severity_heads_of_both_classes_are_drawn_alike():
+    draws = [random_head(np.random.default_rng(5), 50, "F", severity) for severity in (0.0, 1.0)]
+    assert draws[0]["scale"] == draws[1]["scale"]
+    assert draws[0]["ventricle_mm"] < draws[1]["ventricle_mm"]
+    assert draws[0]["lesions"] < draws[1]["lesions"]
+
+
+def test_more_lesions_contain_the_fewer(phantom, control):
+    affine, field = control[3:]
+    points = Displacement(field)(grid_points((96, 112, 96), affine))
+    few, many = (
+        lesion_fraction(np.random.default_rng(2), phantom, points, number) for number in (3, 9)
+    )
+    assert (many >= few).all()
+    assert many.sum() > few.sum() > 0
+
+
+def test_tissues_rise_from_csf_to_white_matter(control):
+    t1w, truth, _, _, _ = control
+    csf, gm, wm = (np.median(t1w[truth[tissue] > 250]) for tissue in ("csf", "gm", "wm"))
+    assert csf < 0.6 * gm < gm < 0.75 * wm
+
+
+def test_air_holds_rayleigh_noise_of_the_nominal_level(control):
+    corners = control[0][:8, :8, -8:].astype(float)
+    assert corners.mean() == pytest.approx(np.sqrt(np.pi / 2) * WHITE_MATTER / SNR, rel=0.05)
+
+
+def test_left_stays_left(make, phantom):
+    right_only = copy.copy(phantom)
+    right_only.channels = dict(phantom.channels, ventricles=phantom.channels["ventricles"].copy())
+    right_only.channels["ventricles"][: phantom.channels["csf"].shape[0] // 2] = 0
+    _, truth, _, affine, _ = make(0.0, source=right_only)
+    x = grid_points(truth["ventricles"].shape, affine)[0]
+    middle = np.average(x, weights=truth["wm"])
+    assert np.average(x, weights=truth["ventricles"]) > middle + 8
+
+
+def test_the_head_lies_inside_the_field_of_view(control):
+    t1w = control[0]
+    top_and_sides = (t1w[:, :, -1], t1w[0], t1w[-1], t1w[:, 0], t1w[:, -1])
+    assert max(np.median(face) for face in top_and_sides) < 3 * WHITE_MATTER / SNR

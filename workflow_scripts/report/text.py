@@ -1,0 +1,117 @@
+"""Numbers and tables as text for the report."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table
+
+MISSING = "n/a"
+
+
+def labels() -> dict[str, str]:
+    """Printed names of columns, metrics and models."""
+    return yaml.safe_load(resource("report/labels.yaml").read_text())
+
+
+def label(name: str) -> str:
+    """Printed name: from resources/report/labels.yaml, or with spaces for underscores."""
+    return labels().get(name, str(name).replace("_", " "))
+
+
+def number(value) -> str:
+    """A number with three significant digits, whole numbers as they are, n/a where missing."""
+    if value is None or pd.isna(value):
+        return MISSING
+    if isinstance(value, str):
+        return value
+    value = float(value)
+    if not math.isfinite(value):
+        return MISSING
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    if abs(value) < 0.001 or abs(value) >= 1e6:
+        return f"{value:.2e}"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:.{max(decimals, 0)}f}"
+
+
+def p_value(p) -> str:
+    """A p value with three decimals, ``<0.001`` below that, n/a where missing."""
+    if p is None or pd.isna(p):
+        return MISSING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def interval(value, low, high) -> str:
+    """``value (low to high)``, n/a for an undefined value."""
+    if pd.isna(value):
+        return MISSING
+    if pd.isna(low) or pd.isna(high):
+        return f"{number(value)} (interval n/a)"
+    return f"{number(value)} ({number(low)} to {number(high)})"
+
+
+def spread(mean, sd) -> str:
+    """``mean ± SD``."""
+    return MISSING if pd.isna(mean) else f"{number(mean)} ± {number(sd)}"
+
+
+def load(path) -> tuple[pd.DataFrame, dict]:
+    """A table and its data dictionary.
+
+    Raises
+    ------
+    InputError
+        If one of the files is missing or unreadable.
+    """
+    path, dictionary = Path(path), Path(path).with_suffix(".json")
+    for file in (path, dictionary):
+        if not file.is_file():
+            raise InputError(f"{file}: is missing, the report needs it; remake it")
+    try:
+        table = read_table(path)
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"{path}: is empty; remake it") from error
+    return table, json.loads(dictionary.read_text())
+
+
+def require(table: pd.DataFrame, path, columns: list[str]) -> pd.DataFrame:
+    """``table`` with these columns; InputError where one is missing."""
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise InputError(f"{path}: has no column {', '.join(absent)}; remake it")
+    return table[columns]
+
+
+def tabulate(table: pd.DataFrame, dictionary: dict, formats: dict | None = None) -> dict:
+    """A table for the template: heading with units and explanation, cells as text.
+
+    Parameters
+    ----------
+    table : DataFrame
+    dictionary : BIDS data dictionary of its columns
+    formats : column -> function(value) -> text; `number` elsewhere, `p_value`
+        for columns named p or \\*_p or p_\\*
+    """
+    head, cells = [], []
+    for name in table.columns:
+        entry = dictionary.get(name, {})
+        notes = [entry.get("Description", ""), entry.get("Source", "")]
+        head.append(
+            {
+                "label": label(name),
+                "units": entry.get("Units", ""),
+                "note": ". Source: ".join(note for note in notes if note),
+                "text": not pd.api.types.is_numeric_dtype(table[name]),
+            }
+        )
+        is_p = name == "p" or name.endswith("_p") or name.startswith("p_") or "_p_" in name
+        show = (formats or {}).get(name, p_value if is_p else number)
+        cells.append([show(value) for value in table[name]])
+    return {"head": head, "rows": list(zip(*cells, strict=True))}
