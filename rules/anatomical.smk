@@ -22,7 +22,6 @@ rule make_templates:
     output:
         t1w=f"{TEMPLATE}_T1w.nii.gz",
         mask=f"{TEMPLATE}_desc-brain_mask.nii.gz",
-        csf=f"{TEMPLATE}_label-CSF_probseg.nii.gz",
         gm=f"{TEMPLATE}_label-GM_probseg.nii.gz",
         wm=f"{TEMPLATE}_label-WM_probseg.nii.gz",
         regions=f"{TEMPLATE}_atlas-HarvardOxford_desc-regions_dseg.nii.gz",
@@ -92,11 +91,7 @@ rule segment_brain:
         mask=rules.prepare_t1w.output.mask,
         transforms=rules.register_to_mni.output.transforms,
         template=rules.make_templates.output.t1w,
-        priors=[
-            rules.make_templates.output.csf,
-            rules.make_templates.output.gm,
-            rules.make_templates.output.wm,
-        ],
+        priors=[rules.make_templates.output.gm, rules.make_templates.output.wm],
         regions=rules.make_templates.output.regions,
     output:
         probabilities=PROBSEGS,

@@ -1,4 +1,18 @@
 QC_PICTURE = bids("{folder}/figures", "{prefix}", "T1w.webp", desc="qc")
+# What the plots show, besides the studies' results.
+PLOTTED_TABLES = [
+    f"studies/{name}/{table}.tsv"
+    for name, settings in CONFIG["studies"].items()
+    for table in (
+        "features",
+        "model-features_predictions",
+        "model-oneclasssvm_predictions",
+        f"split-{settings['split']}_trials",
+    )
+]
+# Without the places that a study has on this machine: moved, it is not remade.
+SHOWN_CONFIG = {key: value for key, value in CONFIG.items() if key != "output_dir"}
+SHOWN_CONFIG["exclusions"] = config.get("exclusions")
 
 
 rule draw_qc:
@@ -46,7 +60,7 @@ rule write_report:
         status="cohort/status.tsv",
         features="cohort/features.tsv",
         outliers=rules.flag_outliers.output.table,
-        studies=study_tables(),
+        studies=study_tables() + PLOTTED_TABLES,
         pictures=sessions(QC_PICTURE, T1W),
         sidecars=[path for prefix in T1W for path in sidecars(prefix)],
         recovered=(
@@ -65,8 +79,7 @@ rule write_report:
         mem_mb=2000,
         runtime=15,
     params:
-        # The output folder says nothing about the results: a moved study is not remade.
-        config={key: value for key, value in CONFIG.items() if key != "output_dir"},
+        config=SHOWN_CONFIG,
         code=code("report/write_report.py"),
     script:
         "../workflow_scripts/report/write_report.py"

@@ -37,9 +37,7 @@ def test_sessions_missing_modalities_and_other_files(tmp_path):
         ("sub-02", "ses-a", "T1w"): str(tmp_path / "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii"),
         ("sub-02", "ses-a", "FLAIR"): None,
         ("sub-02", "ses-b", "T1w"): None,
-        ("sub-02", "ses-b", "FLAIR"): str(
-            tmp_path / "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz"
-        ),
+        ("sub-02", "ses-b", "FLAIR"): str(tmp_path / "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz"),
         ("sub-03", None, "T1w"): None,
         ("sub-03", None, "FLAIR"): None,
     }
@@ -61,9 +59,7 @@ def test_never_picks_among_several(tmp_path):
 
 @pytest.mark.parametrize(("wanted", "run"), [("2", "run-2"), ("02", "run-2"), ("1", "run-1")])
 def test_entity_filter_chooses(tmp_path, wanted, run):
-    dataset(
-        tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz"
-    )
+    dataset(tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz")
     found = rows(tmp_path, {"T1w": {"run": wanted}})
     assert run in found["sub-01", None, "T1w"]
 

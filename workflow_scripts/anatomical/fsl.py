@@ -81,9 +81,7 @@ def write_itk_affine(matrix: np.ndarray, path: Path) -> str:
     return str(path)
 
 
-def register_with_fsl(
-    template: str, brain: ants.ANTsImage, method: str, folder: Path
-) -> list[str]:
+def register_with_fsl(template: str, brain: ants.ANTsImage, method: str, folder: Path) -> list[str]:
     """Register a brain to the template by FLIRT, or FLIRT and FNIRT.
 
     Parameters

@@ -19,14 +19,6 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 
 
-def tissue_priors(
-    gm: np.ndarray, wm: np.ndarray, brain_mask: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Prior probabilities of CSF, GM and WM: CSF is what GM and WM leave of the brain mask."""
-    gm, wm = np.clip(gm, 0, 1), np.clip(wm, 0, 1)
-    return {"CSF": np.clip(brain_mask - gm - wm, 0, 1), "GM": gm, "WM": wm}
-
-
 def region_labels(
     probabilities: np.ndarray, names: list[str], regions: pd.DataFrame, threshold: float = 25
 ) -> np.ndarray:
@@ -80,14 +72,8 @@ if "snakemake" in globals():
         out = snakemake.output  # noqa: F821
         template = load_mni152_template(resolution)
         save_image(template.get_fdata(), template, out.t1w)
-        brain_mask = load_mni152_brain_mask(resolution).get_fdata()
-        save_labels(brain_mask, template, out.mask)
-        priors = tissue_priors(
-            load_mni152_gm_template(resolution).get_fdata(),
-            load_mni152_wm_template(resolution).get_fdata(),
-            brain_mask,
-        )
-        for tissue, prior in priors.items():
-            save_probability(prior, template, out[tissue.lower()])
+        save_labels(load_mni152_brain_mask(resolution).get_fdata(), template, out.mask)
+        save_probability(load_mni152_gm_template(resolution).get_fdata(), template, out.gm)
+        save_probability(load_mni152_wm_template(resolution).get_fdata(), template, out.wm)
         regions = pd.read_csv(resource("regions.tsv"), sep="\t").dropna(subset="structures")
         save_labels(atlas_regions(template, regions), template, out.regions)

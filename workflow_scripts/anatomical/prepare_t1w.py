@@ -1,12 +1,10 @@
 """T1w -> brain mask and bias-corrected T1w."""
 
-import tempfile
-from pathlib import Path
-
 import ants
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.anatomical.template_mask import template_mask
 from workflow_scripts.common.images import save_image, save_labels, voxel_volume_ml, write_sidecar
 from workflow_scripts.common.job import InputError, job
 
@@ -27,7 +25,7 @@ def is_skull_stripped(data: np.ndarray, voxel_ml: float) -> bool:
     """
     low, high = PLAUSIBLE_BRAIN_ML
     foreground = data != 0
-    return not foreground.all() and low <= foreground.sum() * voxel_ml <= high
+    return bool(not foreground.all() and low <= foreground.sum() * voxel_ml <= high)
 
 
 def deepbet_mask(image: nib.Nifti1Image) -> np.ndarray:
@@ -40,30 +38,8 @@ def deepbet_mask(image: nib.Nifti1Image) -> np.ndarray:
     return np.asanyarray(mask.dataobj) > 0
 
 
-def template_mask(t1w: Path, template: Path, template_mask: Path) -> np.ndarray:
-    """Brain mask of the template, brought to the T1w by an affine registration.
-
-    The metric is taken over the template's brain alone, so that the head around
-    the brain has no say.
-    """
-    fixed, moving = ants.image_read(str(template)), ants.image_read(str(t1w))
-    mask = ants.image_read(str(template_mask))
-    with tempfile.TemporaryDirectory() as folder:
-        found = ants.registration(
-            fixed, moving, "Affine", mask=mask, outprefix=f"{folder}/", random_seed=1
-        )
-        warped = ants.apply_transforms(
-            moving,
-            mask,
-            found["invtransforms"],
-            interpolator="nearestNeighbor",
-            whichtoinvert=[True],
-        )
-    return warped.numpy() > 0.5
-
-
 def extract_brain(
-    t1w: Path, template: Path, mask_of_template: Path, method: str
+    t1w: str, template: str, mask_of_template: str, method: str
 ) -> tuple[np.ndarray, str]:
     """Brain mask of a T1w and how it was found.
 
@@ -108,17 +84,17 @@ def extract_brain(
     return mask, how
 
 
-def correct_bias(t1w: Path, mask: Path) -> np.ndarray:
+def correct_bias(t1w: str, mask: str) -> np.ndarray:
     """Bias-corrected T1w, (x, y, z): N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
     The field is fitted over the brain mask, on a grid of about 6 mm, and applied
     to the whole image.
     """
-    image = ants.image_read(str(t1w))
+    image = ants.image_read(t1w)
     shrink = max(1, round(N4_SPACING_MM / max(image.spacing)))
     corrected = ants.n4_bias_field_correction(
         image,
-        mask=ants.image_read(str(mask)),
+        mask=ants.image_read(mask),
         shrink_factor=shrink,
         convergence={"iters": [25, 25, 25], "tol": 1e-5},
     )
@@ -128,7 +104,7 @@ def correct_bias(t1w: Path, mask: Path) -> np.ndarray:
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         source, out = snakemake.input, snakemake.output  # noqa: F821
-        t1w = Path(source.t1w)
+        t1w = source.t1w
         method = snakemake.params.brain_extraction  # noqa: F821
         mask, how = extract_brain(t1w, source.template, source.template_mask, method)
         image = nib.load(t1w)

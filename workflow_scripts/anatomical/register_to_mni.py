@@ -52,9 +52,7 @@ def register(
     return [affine, warp, inverse_warp]
 
 
-def template_correlation(
-    template: np.ndarray, normalized: np.ndarray, mask: np.ndarray
-) -> float:
+def template_correlation(template: np.ndarray, normalized: np.ndarray, mask: np.ndarray) -> float:
     """Pearson correlation of a normalized brain with the template inside its mask.
 
     Parameters

@@ -20,6 +20,14 @@ TISSUES = ["CSF", "GM", "WM"]
 MARGIN = 3
 
 
+def tissue_priors(gm: np.ndarray, wm: np.ndarray) -> list[np.ndarray]:
+    """Priors of CSF, GM and WM: CSF is what GM and WM leave, outside the template's brain too.
+
+    Subarachnoid CSF lies around the template's brain, which ends at the pia.
+    """
+    return [np.clip(1 - gm - wm, 0, 1), gm, wm]
+
+
 def atropos_probabilities(
     t1w: np.ndarray,
     mask: np.ndarray,
@@ -111,15 +119,18 @@ if "snakemake" in globals():
         to_native = [affine, *warps[1:]]
         inverted = [True] + [False] * len(warps[1:])
         if method == "atropos":
-            priors = [
+            gm, wm = (
                 ants.apply_transforms(
                     t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
                 ).numpy()
                 for prior in source.priors
-            ]
-            weight = snakemake.params.prior_weight  # noqa: F821
+            )
             probabilities = atropos_probabilities(
-                t1w.numpy(), mask.numpy(), priors, t1w.spacing, weight
+                t1w.numpy(),
+                mask.numpy(),
+                tissue_priors(gm, wm),
+                t1w.spacing,
+                snakemake.params.prior_weight,  # noqa: F821
             )
         elif method == "hmrf":
             probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())

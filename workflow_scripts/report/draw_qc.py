@@ -1,8 +1,9 @@
 """Picture for the quality control of one session's anatomical processing."""
 
+import csv
+
 import nibabel as nib
 import numpy as np
-import pandas as pd
 import yaml
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -33,7 +34,7 @@ class View:
 
     Parameters
     ----------
-    mask : (x, y, z), brain mask in RAS
+    mask : bool, (x, y, z), brain mask in RAS
     zooms : voxel size in mm
 
     Notes
@@ -45,18 +46,19 @@ class View:
     def __init__(self, mask: np.ndarray, zooms: np.ndarray):
         if not mask.any():
             raise InputError("the brain mask is empty; look at the scan, and exclude or repair it")
-        corners = ndimage.find_objects((mask > 0).astype(np.uint8))[0]
+        corners = ndimage.find_objects(mask.astype(np.uint8))[0]
         self.low = np.array([part.start for part in corners])
         self.high = np.array([part.stop - 1 for part in corners])
         self.zooms = zooms
         extent = (self.high - self.low + 1) * zooms + 2 * MARGIN_MM
         self.scale = PIXELS_PER_MM * min(1, *(np.array(FIELD_MM) / extent))
 
-    def tile(self, volume: np.ndarray, axis: int, share: float, order: int = 1) -> np.ndarray:
+    def tile(self, volume: np.ndarray, axis: int, share: float, label=None) -> np.ndarray:
         """One slice in display orientation, (rows, columns), square pixels.
 
         Columns run to the right (or anterior), rows from superior (or anterior)
-        down; neurological: the patient's left is on the left.
+        down; neurological: the patient's left is on the left. Intensities, or
+        where ``label`` is given whether a pixel has it.
         """
         across, up = [a for a in range(3) if a != axis]
         number = round(self.low[axis] + share * (self.high[axis] - self.low[axis]))
@@ -65,7 +67,10 @@ class View:
         columns = self._voxels(across, 1, centre)
         rows = self._voxels(up, -1, centre)
         points = np.meshgrid(columns, rows)
-        return ndimage.map_coordinates(plane, points, order=order, mode="constant")
+        if label is None:
+            return ndimage.map_coordinates(plane, points, order=1, mode="constant")
+        has_it = (plane == label).astype(np.float32)
+        return ndimage.map_coordinates(has_it, points, order=1, mode="constant") > 0.5
 
     def _voxels(self, axis: int, direction: int, centre: np.ndarray) -> np.ndarray:
         width = round(FIELD_MM[axis] * PIXELS_PER_MM)
@@ -73,10 +78,10 @@ class View:
         return centre[axis] + mm / self.zooms[axis]
 
 
-def grey_level(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Intensities scaled so that the brain spans 0..0.9, for display."""
-    low, high = np.percentile(volume[mask > 0], [2, 99.5])
-    return np.clip((volume - low) / max(high - low, 1e-9) * 0.9, 0, 1)
+def window(volume: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """Intensities to show as black and as white: the brain spans 0..0.9 of them."""
+    low, high = np.percentile(volume[mask], [2, 99.5])
+    return low, low + max(high - low, 1e-9) / 0.9
 
 
 def draw_row(t1w, mask, zooms, layers: list[tuple]) -> np.ndarray:
@@ -86,28 +91,32 @@ def draw_row(t1w, mask, zooms, layers: list[tuple]) -> np.ndarray:
 
     Parameters
     ----------
-    t1w, mask : (x, y, z) in RAS, on one grid
+    t1w : (x, y, z) in RAS
+    mask : bool, (x, y, z) on the same grid
     zooms : voxel size in mm
-    layers : (volume, {label: colour}, filled); colour is (3,), 0..1, the volume
-        on the same grid. Filled labels are drawn transparent, others as lines.
+    layers : (volume, {label: colour}, width); colour is (3,), 0..1, the volume on
+        the same grid. Labels are outlined with lines of ``width`` pixels, or
+        filled and transparent where it is 0.
 
     Returns
     -------
     uint8 array, (height, width, 3)
     """
     view, height = View(mask, zooms), round(max(FIELD_MM[1:]) * PIXELS_PER_MM)
-    grey, tiles = grey_level(t1w, mask), []
+    (black, white), tiles = window(t1w, mask), []
     for axis, share in TILES:
-        brain = view.tile((mask > 0).astype(np.float32), axis, share) > 0.5
-        near = ndimage.distance_transform_edt(~brain) <= RIM_MM * view.scale
-        picture = np.repeat((view.tile(grey, axis, share) * near)[..., None], 3, axis=2)
-        for volume, colours, filled in layers:
+        near = ndimage.distance_transform_edt(~view.tile(mask, axis, share, True))
+        grey = np.clip((view.tile(t1w, axis, share) - black) / (white - black), 0, 1)
+        grey[near > RIM_MM * view.scale] = 0
+        picture = np.repeat(grey[..., None], 3, axis=2)
+        for volume, colours, width in layers:
             for label, colour in colours.items():
-                inside = view.tile((volume == label).astype(np.float32), axis, share) > 0.5
-                if filled:
-                    picture[inside] = 0.6 * picture[inside] + 0.4 * np.array(colour)
+                inside = view.tile(volume, axis, share, label)
+                if width:
+                    inner = ndimage.binary_erosion(inside, iterations=width)
+                    picture[inside & ~inner] = colour
                 else:
-                    picture[inside & ~ndimage.binary_erosion(inside)] = colour
+                    picture[inside] = 0.6 * picture[inside] + 0.4 * np.array(colour)
         tile = _with_letters(np.round(picture * 255).astype(np.uint8), LETTERS[axis])
         pad = height - tile.shape[0]
         tiles.append(np.pad(tile, ((pad // 2, pad - pad // 2), (0, GAP), (0, 0))))
@@ -117,9 +126,8 @@ def draw_row(t1w, mask, zooms, layers: list[tuple]) -> np.ndarray:
 def _with_letters(tile: np.ndarray, letters: str) -> np.ndarray:
     image = Image.fromarray(tile)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=14)
-    middle = tile.shape[0] // 2
-    draw.text((3, middle), letters[0], "white", font, anchor="lm")
-    draw.text((tile.shape[1] - 3, middle), letters[1], "white", font, anchor="rm")
+    draw.text((4, 30), letters[0], "white", font, anchor="lm")
+    draw.text((tile.shape[1] - 4, 30), letters[1], "white", font, anchor="rm")
     return np.asarray(image)
 
 
@@ -147,39 +155,25 @@ def draw_picture(source, rows: dict, indices: dict[str, int]) -> Image.Image:
         If two images that belong together lie on different grids, or the mask is empty.
     """
     t1w, zooms = _on_grid(source.t1w)
-    mask, _ = _on_grid(source.mask, t1w)
+    mask = _on_grid(source.mask, t1w)[0] > 0
     tissues, _ = _on_grid(source.tissues, t1w)
     regions, _ = _on_grid(source.regions, t1w)
     normalized, mni_zooms = _on_grid(source.normalized)
-    template, _ = _on_grid(source.template_mask, normalized)
+    template = _on_grid(source.template_mask, normalized)[0] > 0
     white_matter = _on_grid(source.template_wm, normalized)[0] > 0.5
     colour = {name: colours_of(row) for name, row in rows.items()}
-    line = colour["registration"]
+    line, tissue = colour["registration"], colour["tissues"]
+    of_tissues = {1: tissue["csf"], 2: tissue["gm"], 3: tissue["wm"]}
+    of_regions = {indices[name]: value for name, value in colour["regions"].items()}
     contours = [
-        (white_matter, {True: line["template_white_matter"]}, False),
-        (template > 0, {True: line["template_brain"]}, False),
+        (white_matter, {True: line["template_white_matter"]}, 1),
+        (template, {True: line["template_brain"]}, 2),
     ]
     drawn = [
         draw_row(normalized, template, mni_zooms, contours),
-        draw_row(t1w, mask, zooms, [(mask > 0, {True: colour["mask"]["brain_mask"]}, False)]),
-        draw_row(
-            t1w,
-            mask,
-            zooms,
-            [
-                (
-                    tissues,
-                    {i + 1: colour["tissues"][t] for i, t in enumerate(["csf", "gm", "wm"])},
-                    True,
-                )
-            ],
-        ),
-        draw_row(
-            t1w,
-            mask,
-            zooms,
-            [(regions, {indices[name]: c for name, c in colour["regions"].items()}, True)],
-        ),
+        draw_row(t1w, mask, zooms, [(mask, {True: colour["mask"]["brain_mask"]}, 2)]),
+        draw_row(t1w, mask, zooms, [(tissues, of_tissues, 0)]),
+        draw_row(t1w, mask, zooms, [(regions, of_regions, 0)]),
     ]
     spacer = np.zeros((GAP, drawn[0].shape[1], 3), np.uint8)
     parts = [part for row in drawn for part in (row, spacer)][:-1]
@@ -197,10 +191,11 @@ def _on_grid(path, like: np.ndarray | None = None):
 
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
-        table = pd.read_csv(resource("regions.tsv"), sep="\t")
+        with open(resource("regions.tsv")) as table:
+            regions = list(csv.DictReader(table, delimiter="\t"))
         picture = draw_picture(
             snakemake.input,  # noqa: F821
             yaml.safe_load(resource("report/qc.yaml").read_text()),
-            dict(zip(table["region"], table["index"], strict=True)),
+            {row["region"]: int(row["index"]) for row in regions},
         )
         picture.save(snakemake.output.picture, "WEBP", quality=50, method=4)  # noqa: F821

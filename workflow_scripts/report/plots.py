@@ -69,7 +69,7 @@ def strips(axis, groups: list[np.ndarray], names: list[str]) -> None:
     for place, (values, colour) in enumerate(zip(groups, (NEGATIVE, POSITIVE), strict=True), 1):
         if sum(map(len, groups)) <= DOTS:
             axis.plot(place + 0.4 * _spread(values), values, "o", ms=3, alpha=0.6, color=colour)
-    axis.set_xticks([1, 2], [f"{n} (n={len(g)})" for n, g in zip(names, groups, strict=True)])
+    axis.set_xticks([1, 2], [f"{n}\nn = {len(g)}" for n, g in zip(names, groups, strict=True)])
     axis.set_xlim(0.5, 2.5)
 
 
@@ -137,16 +137,26 @@ def distributions(
 @mpl.rc_context(STYLE)
 def measures(features: pd.DataFrame, units: dict, outliers: pd.DataFrame, names, name) -> Markup:
     """Histogram of each checked measure over all sessions, flagged sessions marked below."""
-    figure, axes = panels(len(names), 3, 3.1, 2.1)
+    figure, axes = panels(len(names), 3, 3.1, 2.3)
     for axis, measure in zip(axes, names, strict=True):
         known = features[measure].dropna()
         axis.hist(known, bins=min(40, max(8, round(2 * len(known) ** 0.5))), color="#9db7d5")
         axis.axvline(known.median(), color="black", lw=1)
         flagged = outliers.loc[outliers["measure"] == measure, "value"].dropna()
-        axis.plot(flagged, np.zeros(len(flagged)), "^", ms=8, color=ALERT, clip_on=False, zorder=5)
+        axis.plot(
+            flagged,
+            np.zeros(len(flagged)),
+            "^",
+            ms=8,
+            color=ALERT,
+            clip_on=False,
+            zorder=5,
+            in_layout=False,
+        )
         unit = units.get(measure, "")
         axis.set_xlabel(label(measure) + (f", {unit}" if unit not in ("", "1") else ""))
         axis.yaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(nbins=5)
     axes[0].set_ylabel("sessions")
     caption = f"Histograms over all sessions of {', '.join(map(label, names))}, flagged ones marked"
     return to_svg(figure, name, caption)

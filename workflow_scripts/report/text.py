@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from workflow_scripts.common.tables import read_table
 MISSING = "n/a"
 
 
+@cache
 def labels() -> dict[str, str]:
     """Printed names of columns, metrics and models."""
     return yaml.safe_load(resource("report/labels.yaml").read_text())
@@ -37,8 +39,7 @@ def number(value) -> str:
         return str(int(value))
     if abs(value) < 0.001 or abs(value) >= 1e6:
         return f"{value:.2e}"
-    decimals = 2 - math.floor(math.log10(abs(value)))
-    return f"{value:.{max(decimals, 0)}f}"
+    return f"{value:.{decimals_for(value)}f}"
 
 
 def p_value(p) -> str:
@@ -48,18 +49,28 @@ def p_value(p) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def interval(value, low, high) -> str:
-    """``value (low to high)``, n/a for an undefined value."""
+def decimals_for(*values) -> int:
+    """Decimals that give the largest of the values three significant digits."""
+    known = [abs(value) for value in values if pd.notna(value) and value]
+    return max(0, 2 - math.floor(math.log10(max(known)))) if known else 2
+
+
+def interval(value, low, high, decimals: int | None = None) -> str:
+    """``value (low to high)`` with the same decimals, n/a for an undefined value."""
     if pd.isna(value):
         return MISSING
+    places = decimals_for(value, low, high) if decimals is None else decimals
     if pd.isna(low) or pd.isna(high):
-        return f"{number(value)} (interval n/a)"
-    return f"{number(value)} ({number(low)} to {number(high)})"
+        return f"{value:.{places}f} (interval n/a)"
+    return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
 def spread(mean, sd) -> str:
-    """``mean ± SD``."""
-    return MISSING if pd.isna(mean) else f"{number(mean)} ± {number(sd)}"
+    """``mean ± SD`` with the same decimals."""
+    if pd.isna(mean):
+        return MISSING
+    places = decimals_for(mean)
+    return f"{mean:.{places}f} ± " + (MISSING if pd.isna(sd) else f"{sd:.{places}f}")
 
 
 def load(path) -> tuple[pd.DataFrame, dict]:
@@ -103,10 +114,11 @@ def tabulate(table: pd.DataFrame, dictionary: dict, formats: dict | None = None)
     for name in table.columns:
         entry = dictionary.get(name, {})
         notes = [entry.get("Description", ""), entry.get("Source", "")]
+        units = entry.get("Units", "")
         head.append(
             {
                 "label": label(name),
-                "units": entry.get("Units", ""),
+                "units": "" if units == "unit of the measure" else units,
                 "note": ". Source: ".join(note for note in notes if note),
                 "text": not pd.api.types.is_numeric_dtype(table[name]),
             }

@@ -1,0 +1,99 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from workflow_scripts.anatomical import prepare_t1w as module
+from workflow_scripts.anatomical.prepare_t1w import correct_bias, extract_brain, is_skull_stripped
+from workflow_scripts.anatomical.template_mask import crop_neck, head_template
+from workflow_scripts.common.job import InputError
+
+
+@pytest.mark.parametrize(
+    ("foreground_ml", "background", "stripped"),
+    [(1500, 0, True), (300, 0, False), (4000, 0, False), (1500, 3, False)],
+    ids=["brain", "too small", "head", "noise around"],
+)
+def test_skull_stripped_is_told_by_background_and_volume(foreground_ml, background, stripped):
+    data = np.full(20**3, background)
+    data[:foreground_ml] = 100
+    assert is_skull_stripped(data.reshape(20, 20, 20), voxel_ml=1.0) is stripped
+
+
+def test_stripped_scan_is_taken_as_it_is_and_says_so(template):
+    brain, mask = template
+    found, how = extract_brain(brain, brain, mask, "deepbet")
+    assert how == "input already skull-stripped"
+    np.testing.assert_array_equal(found, nib.load(brain).get_fdata() != 0)
+
+
+@pytest.fixture(scope="module")
+def head(template, tmp_path_factory):
+    """The template's brain in its synthetic head, moved and with a neck."""
+    data, _, mask, affine = head_template(*map(nib.load, template))
+    moved = affine.copy()
+    moved[:3, 3] += [8, -6, 12]
+    noise = np.abs(np.random.default_rng(0).normal(0, 0.02, data.shape))
+    path = tmp_path_factory.mktemp("head") / "T1w.nii.gz"
+    nib.save(nib.Nifti1Image((data + noise).astype(np.float32), moved), path)
+    return str(path), mask
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_template_method_finds_the_brain(template, head):
+    path, truth = head
+    found, how = extract_brain(path, *template, "template")
+    assert how == "template"
+    assert dice(found, truth) > 0.9
+
+
+@pytest.mark.parametrize("mask_ml", [0, 100, 5000])
+def test_implausible_deepbet_mask_falls_back_and_says_so(template, head, monkeypatch, mask_ml):
+    path, truth = head
+    voxels = np.zeros(truth.shape, bool)
+    voxels.flat[: mask_ml * 1000 // 8] = True
+    monkeypatch.setattr(module, "deepbet_mask", lambda image: voxels)
+    found, how = extract_brain(path, *template, "deepbet")
+    assert how == f"template (deepbet gave {mask_ml} mL)"
+    assert dice(found, truth) > 0.9
+
+
+def test_no_brain_at_all_is_an_error(template, head, monkeypatch):
+    path, truth = head
+    monkeypatch.setattr(module, "template_mask", lambda *args: np.zeros(truth.shape, bool))
+    with pytest.raises(InputError, match="no brain found.*exclusions"):
+        extract_brain(path, *template, "template")
+
+
+def test_neck_is_cropped_from_the_top_of_the_head_whatever_the_axes():
+    data = np.zeros((30, 30, 100))
+    data[5:25, 5:25, :90] = 100
+    affine = np.diag([3.0, 3, 3, 1])
+    cropped = crop_neck(data, affine)
+    kept = np.flatnonzero(cropped.any(axis=(0, 1)))
+    assert kept.max() == 89
+    assert (kept.max() - kept.min()) * 3 == pytest.approx(150, abs=6)
+    turned = affine[[2, 1, 0, 3]]
+    np.testing.assert_array_equal(
+        crop_neck(data.transpose(2, 1, 0), turned @ np.eye(4)[[2, 1, 0, 3]]),
+        cropped.transpose(2, 1, 0),
+    )
+
+
+def test_n4_takes_out_a_smooth_field(template, tmp_path):
+    brain, mask = map(nib.load, template)
+    inside = mask.get_fdata() > 0
+    x = np.linspace(-1, 1, brain.shape[0])[:, None, None]
+    biased = (100 * brain.get_fdata() * (1 + 0.3 * x)).astype(np.float32)
+    nib.save(nib.Nifti1Image(biased, brain.affine), tmp_path / "b.nii.gz")
+    corrected = correct_bias(str(tmp_path / "b.nii.gz"), template[1])
+
+    def asymmetry(data):
+        left, right = np.zeros_like(inside), np.zeros_like(inside)
+        left[: inside.shape[0] // 2], right[inside.shape[0] // 2 :] = True, True
+        return data[inside & right].mean() / data[inside & left].mean()
+
+    assert asymmetry(biased) > 1.2
+    assert asymmetry(corrected) == pytest.approx(asymmetry(brain.get_fdata()), abs=0.03)

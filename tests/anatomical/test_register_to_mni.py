@@ -1,0 +1,80 @@
+import ants
+import numpy as np
+import pytest
+
+from workflow_scripts.anatomical.register_to_mni import register, template_correlation
+
+POINTS = np.array([[0.0, 0, 0], [40, 20, 30], [-40, -60, 10], [0, 50, -20], [30, -30, 50]])
+
+
+@pytest.fixture(scope="module")
+def fixed(template):
+    return ants.image_read(template[0])
+
+
+@pytest.fixture(scope="module")
+def moving(fixed, tmp_path_factory):
+    """The template moved by a known affine: (image, file of the true transform)."""
+    angle = np.deg2rad(8)
+    matrix = np.diag([1.06, 0.95, 1.03]) @ [
+        [1, 0, 0],
+        [0, np.cos(angle), -np.sin(angle)],
+        [0, np.sin(angle), np.cos(angle)],
+    ]
+    truth = ants.create_ants_transform(
+        transform_type="AffineTransform", dimension=3, matrix=matrix, translation=[5, -8, 10]
+    )
+    path = str(tmp_path_factory.mktemp("truth") / "true.mat")
+    ants.write_transform(truth.invert(), path)
+    return ants.apply_transforms(fixed, fixed, [path]), truth
+
+
+@pytest.mark.parametrize("method", ["affine", "syn"])
+def test_recovers_a_known_transform_within_a_millimetre(fixed, moving, method, tmp_path):
+    image, truth = moving
+    found = register(fixed, image, method, f"{tmp_path}/")
+    assert len(found) == {"affine": 1, "syn": 3}[method]
+    forward = found[:2][::-1]
+    import pandas as pd
+
+    mapped = ants.apply_transforms_to_points(3, pd.DataFrame(POINTS, columns=list("xyz")), forward)
+    expected = np.array([truth.apply_to_point(point) for point in POINTS])
+    assert np.linalg.norm(mapped[list("xyz")].to_numpy() - expected, axis=1).max() < 1
+
+
+def test_inverse_brings_a_point_back(fixed, moving, tmp_path):
+    import pandas as pd
+
+    affine, warp, inverse = register(fixed, moving[0], "syn", f"{tmp_path}/")
+    points = pd.DataFrame(POINTS, columns=list("xyz"))
+    there = ants.apply_transforms_to_points(3, points, [warp, affine])
+    back = ants.apply_transforms_to_points(3, there, [affine, inverse], whichtoinvert=[True, False])
+    assert np.abs(back.to_numpy() - POINTS).max() < 0.5
+
+
+def test_same_input_same_transform(fixed, moving, tmp_path):
+    files = [register(fixed, moving[0], "affine", f"{tmp_path}/{i}")[0] for i in range(2)]
+    first, second = (open(file, "rb").read() for file in files)
+    assert first == second
+
+
+def test_left_stays_left(fixed, moving, tmp_path):
+    image, _ = moving
+    data = image.numpy()
+    marked = image.numpy().copy()
+    side = data.shape[0] // 4
+    marked[side - 4 : side + 4, 50:60, 45:55] += 3
+    planted = np.sign(np.array(ants.get_center_of_mass(image.new_image_like(marked - data))))[0]
+    found = register(fixed, image, "affine", f"{tmp_path}/")
+    warped = ants.apply_transforms(fixed, image.new_image_like(marked - data), found)
+    assert np.sign(ants.get_center_of_mass(warped)[0]) == planted
+
+
+def test_template_correlation_is_pearson_inside_the_mask():
+    rng = np.random.default_rng(0)
+    a = rng.random((5, 5, 5))
+    mask = np.zeros(a.shape)
+    mask[1:4, 1:4, 1:4] = 1
+    b = np.where(mask > 0, 3 * a + 1, -a)
+    assert template_correlation(a, b, mask) == pytest.approx(1)
+    assert template_correlation(a, -b, mask) == pytest.approx(-1)

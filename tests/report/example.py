@@ -1,0 +1,238 @@
+"""A small finished output folder, made up, for the tests of the report."""
+
+import json
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+
+CLASSES = ["controls", "patients"]
+MODELS = ["svm", "logistic", "majority", "one_class_svm"]
+METRICS = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision"]
+METRICS += ["precision_published", "auc"]
+FEATURES = ["gm_fraction", "ventricles_volume_ml"]
+CONFIG = {
+    "bids_dir": None,
+    "exclusions": None,
+    "anatomical": {"registration": "syn", "prior_weight": 0.25},
+    "studies": {
+        "example": {
+            "label": "diagnosis",
+            "classes": CLASSES,
+            "split": 1,
+            "design": {
+                "trials": 2,
+                "train": {"controls": 4, "patients": 3},
+                "test": {"controls": 2, "patients": 2},
+                "repeat_minority": True,
+            },
+            "features": FEATURES,
+            "permutations": 20,
+            "bootstraps": 100,
+            "one_class_svm": {"repeats": 2, "nu": 0.5},
+        }
+    },
+    "report": {"title": "Example cohort", "qc_subjects": 200},
+}
+FIGURES = [
+    "figure-qc-measures",
+    *(f"figure-qc-sub-{number:02d}" for number in range(1, 13)),
+    *(f"figure-example-{name}" for name in ("flow", "features", "roc", "scores")),
+    "figure-truth",
+]
+
+
+def write(table: pd.DataFrame, path, wing: str) -> str:
+    columns = {
+        "cohort": resource("columns/cohort.tsv"),
+        "statistics": resource("columns/statistics.tsv"),
+        "baselines": resource("columns/baselines.tsv"),
+        "demo": resource("columns/demo.tsv"),
+        "report": resource("columns/report.tsv"),
+    }
+    write_table(table, path, columns[wing])
+    return str(path)
+
+
+def phantom(folder, zooms=(2.0, 2.0, 2.0), codes="RAS"):
+    """Images of a head whose right half is brighter, as the inputs of draw_qc.
+
+    The brain is an ellipsoid of 140 x 170 x 120 mm in a field of 200 mm; its
+    front third is 1.5 times as bright as the rest, the right half twice the left.
+    """
+    zooms = np.array(zooms)
+    shape = np.round(200 / zooms).astype(int)
+    mm = [(np.arange(n) - (n - 1) / 2) * z for n, z in zip(shape, zooms, strict=True)]
+    x, y, z = np.meshgrid(*mm, indexing="ij")
+    radius = np.sqrt((x / 70) ** 2 + (y / 85) ** 2 + (z / 60) ** 2)
+    brain = radius < 1
+    t1w = 100.0 * np.where(x > 0, 2, 1) * np.where(y > 30, 1.5, 1)
+    t1w = np.select([brain, radius < 1.6], [t1w, 80.0], 0)
+    tissues = np.select([radius < 0.2, radius < 0.8, brain], [1, 3, 2], 0)
+    regions = np.select([radius < 0.2, radius < 0.4, brain], [4, 6, 2], 0)
+    affine = np.diag([*zooms, 1.0])
+    affine[:3, 3] = [axis[0] for axis in mm]
+    arrays = {"t1w": t1w, "mask": brain, "tissues": tissues, "regions": regions}
+    arrays |= {"normalized": t1w, "template_mask": brain, "template_wm": radius < 0.8}
+    paths = {}
+    for name, array in arrays.items():
+        image = nib.Nifti1Image(array.astype(np.float32), affine)
+        target = nib.orientations.axcodes2ornt(tuple(codes))
+        image = image.as_reoriented(
+            nib.orientations.ornt_transform(nib.io_orientation(affine), target)
+        )
+        paths[name] = str(folder / f"{name}.nii.gz")
+        nib.save(image, paths[name])
+    return SimpleNamespace(**paths)
+
+
+def example(folder, picture: bytes) -> SimpleNamespace:
+    """All inputs of write_report for 12 sessions and one study, in ``folder``."""
+    rng = np.random.default_rng(0)
+    names = [f"sub-{number:02d}" for number in range(1, 13)]
+    ids = pd.DataFrame({"participant_id": names, "session_id": np.nan})
+    status = ids.assign(suffix="T1w", status="AVAILABLE", reason=None)
+    left_out = pd.DataFrame(
+        {
+            "participant_id": ["sub-13", "sub-14"],
+            "suffix": "T1w",
+            "status": ["EXCLUDED", "MISSING"],
+            "reason": ["motion", "no T1w in the dataset"],
+        }
+    )
+    features = ids.assign(
+        gm_fraction=rng.normal(0.4, 0.02, 12),
+        wm_fraction=rng.normal(0.34, 0.02, 12),
+        csf_fraction=rng.normal(0.26, 0.02, 12),
+        tiv_ml=rng.normal(1400, 80, 12),
+        brain_mask_volume_ml=rng.normal(1400, 80, 12),
+        template_correlation=rng.normal(0.7, 0.02, 12),
+        ventricles_volume_ml=rng.normal(20, 4, 12) + 10 * (np.arange(12) > 6),
+    )
+    outliers = ids.iloc[[4]].assign(
+        measure="tiv_ml", value=2400.0, median=1400.0, robust_z=8.1, low=734.0, high=1979.0,
+        reason="implausible",
+    )  # fmt: skip
+    source = SimpleNamespace(
+        status=write(pd.concat([status, left_out]), folder / "cohort/status.tsv", "cohort"),
+        features=write(features, folder / "cohort/features.tsv", "cohort"),
+        outliers=write(outliers, folder / "cohort/outliers.tsv", "report"),
+        studies=study_tables(folder / "studies/example", ids, features, rng),
+        pictures=[],
+        sidecars=[],
+        recovered=truth_tables(folder / "demo", names, rng),
+    )
+    for name in names:
+        (folder / name / "figures").mkdir(parents=True)
+        path = folder / name / "figures" / f"{name}_desc-qc_T1w.webp"
+        path.write_bytes(picture)
+        source.pictures.append(str(path))
+        for suffix, field, value in (
+            ("desc-preproc_T1w", "BrainExtraction", "deepbet"),
+            ("space-MNI152NLin2009aSym_desc-preproc_T1w", "Registration", "ANTs affine, then SyN"),
+            ("dseg", "TissueSegmentation", "atropos"),
+        ):
+            path = folder / name / f"{name}_{suffix}.json"
+            software = {"antspyx": "0.6.1", "deepbet": "9.8.7"}
+            path.write_text(json.dumps({field: value, "SoftwareVersions": software}))
+            source.sidecars.append(str(path))
+    return source
+
+
+def study_tables(folder, ids, features, rng) -> list[str]:
+    label = np.where(np.arange(12) > 6, *CLASSES[::-1])
+    people = ids.assign(label=label)
+    trials = pd.concat([people.assign(trial=t, role="test", weight=0) for t in (1, 2)])
+    scored = pd.concat(
+        [
+            people.assign(
+                trial=t,
+                model=m,
+                score=rng.normal(0, 1, 12) + (label == "patients"),
+                predicted=label,
+            )
+            for m in MODELS
+            for t in (1, 2)
+        ]
+    )
+    compared = {
+        "negative_class": CLASSES[0], "positive_class": CLASSES[1], "n_negative": 7,
+        "n_positive": 5, "mean_negative": 0.4, "sd_negative": 0.02, "mean_positive": 0.38,
+        "sd_positive": 0.03, "p": 0.0004, "p_bonferroni": 0.0024, "difference": -0.02,
+        "difference_low": -0.05, "difference_high": 0.01, "hedges_g": -0.8,
+        "hedges_g_low": -1.9, "hedges_g_high": 0.3,
+    }  # fmt: skip
+    measured = {
+        "value": 0.75, "sd": 0.1, "ci_low": 0.5, "ci_high": 0.9, "ci_method": "Wilson", "n": 12,
+        "n_trials": 2, "tn": 5, "fp": 2, "fn": 1, "tp": 4,
+    }  # fmt: skip
+    tested = {
+        "observed": 0.75, "null_mean": 0.5, "null_low": 0.3, "null_high": 0.7, "p": 0.0476,
+        "n_permutations": 20,
+    }  # fmt: skip
+    tables = {
+        "flow": [
+            {"stage": "screened", "n": 14},
+            {"stage": "excluded", "reason": "motion", "n": 1},
+            {"stage": "missing data", "reason": "T1w MISSING", "n": 1},
+            {"stage": "analysed", "n": 12},
+        ],
+        "table1": [
+            {"variable": "age", "level": None, "missing": 0, "overall": "40.1 (9.0)",
+             "negative": "39.2 (9.9)", "positive": "41.3 (8.1)", "p": 0.6543, "test": "t-test",
+             "negative_class": CLASSES[0], "positive_class": CLASSES[1]}
+        ],
+        "fractions": [
+            {"trial": t, "measure": m, **compared}
+            for t in ("1", "2", "all")
+            for m in ("gm_fraction", "wm_fraction", "csf_fraction")
+        ],
+        "regions": [{"trial": "all", "measure": "ventricles_fraction", **compared}],
+        "metrics": [
+            {"model": m, "trial": t, "metric": k, **measured}
+            for m in MODELS
+            for t in ("1", "2", "all")
+            for k in METRICS
+        ],
+        "permutation_test": [
+            {"model": m, "metric": k, **tested}
+            for m in ("svm", "logistic")
+            for k in ("balanced_accuracy", "auc")
+        ],
+    }  # fmt: skip
+    paths = [
+        write(pd.DataFrame(rows), folder / f"{name}.tsv", "statistics")
+        for name, rows in tables.items()
+    ]
+    is_image = scored["model"] == "one_class_svm"
+    return [
+        *paths,
+        write(features, folder / "features.tsv", "cohort"),
+        write(trials, folder / "split-1_trials.tsv", "baselines"),
+        write(scored[~is_image], folder / "model-features_predictions.tsv", "baselines"),
+        write(scored[is_image], folder / "model-oneclasssvm_predictions.tsv", "baselines"),
+    ]
+
+
+def truth_tables(folder, names, rng) -> list[str]:
+    rows = [
+        {"participant_id": name, "measure": measure, "true": true, "recovered": true * factor,
+         "error_percent": 100 * (factor - 1)}
+        for name in names
+        for measure, true in (("gm_volume_ml", 600.0), ("wm_volume_ml", 500.0),
+                              ("brain_mask_dice", 1.0))
+        for factor in [rng.uniform(0.96, 1.0)]
+    ]  # fmt: skip
+    summary = [
+        {"measure": measure, "participants": 12, "mean_error_percent": -2.0,
+         "sd_error_percent": 1.0, "max_error_percent": 4.0, "worst_participant_id": "sub-01"}
+        for measure in ("brain_mask_dice", "gm_volume_ml", "wm_volume_ml")
+    ]  # fmt: skip
+    return [
+        write(pd.DataFrame(rows), folder / "recovered.tsv", "demo"),
+        write(pd.DataFrame(summary), folder / "recovered_summary.tsv", "demo"),
+    ]
