@@ -12,12 +12,6 @@ if NONLINEAR:
 PROBSEGS = [bids_anat("probseg.nii.gz", label=tissue) for tissue in TISSUES]
 
 
-def preprocessed_files():
-    last = [bids_anat("dseg.json")]
-    flair = [bids_anat("FLAIR.json", space="T1w", desc="preproc")]
-    return sessions(last, T1W) + sessions(flair, FLAIR)
-
-
 rule make_templates:
     output:
         t1w=f"{TEMPLATE}_T1w.nii.gz",
@@ -27,6 +21,8 @@ rule make_templates:
         regions=f"{TEMPLATE}_atlas-HarvardOxford_desc-regions_dseg.nii.gz",
     log:
         "logs/make_templates.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -50,6 +46,8 @@ rule prepare_t1w:
         "logs/prepare_t1w/{folder}/{prefix}.log",
     benchmark:
         "benchmarks/prepare_t1w/{folder}/{prefix}.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=6000,
         runtime=20,
@@ -75,6 +73,8 @@ rule register_to_mni:
         "logs/register_to_mni/{folder}/{prefix}.log",
     benchmark:
         "benchmarks/register_to_mni/{folder}/{prefix}.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=6000,
         runtime=60,
@@ -103,6 +103,8 @@ rule segment_brain:
         "logs/segment_brain/{folder}/{prefix}.log",
     benchmark:
         "benchmarks/segment_brain/{folder}/{prefix}.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=6000,
         runtime=60,
@@ -128,6 +130,8 @@ rule align_flair:
         "logs/align_flair/{folder}/{prefix}.log",
     benchmark:
         "benchmarks/align_flair/{folder}/{prefix}.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=6000,
         runtime=20,

@@ -1,16 +1,3 @@
-def trials_file(wildcards):
-    return population_file(wildcards).replace("_population.tsv", "_trials.tsv")
-
-
-def normalized_brains(wildcards):
-    brain = bids_anat("T1w.nii.gz", space=SPACE, desc="brain")
-    prefixes = [
-        session_prefix(row["participant_id"], row["session_id"])
-        for row in POPULATIONS[wildcards.study]
-    ]
-    return sessions(brain, prefixes)
-
-
 rule draw_trials:
     input:
         population="studies/{study}/split-{split}_population.tsv",
@@ -19,6 +6,8 @@ rule draw_trials:
         dictionary="studies/{study}/split-{split}_trials.json",
     log:
         "logs/draw_trials/{study}_split-{split}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -42,6 +31,8 @@ rule classify_features:
         "logs/classify_features/{study}.log",
     benchmark:
         "benchmarks/classify_features/{study}.tsv"
+    conda:
+        "../envs/environment.yaml"
     threads: 2
     resources:
         mem_mb=1000,
@@ -64,6 +55,8 @@ rule one_class_svm:
         trials_dictionary="studies/{study}/model-oneclasssvm_trials.json",
     log:
         "logs/one_class_svm/{study}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=30,

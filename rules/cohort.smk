@@ -1,52 +1,3 @@
-def all_scans():
-    scans = [row["path"] for name in CONFIG["scans"] for row in COHORT.usable(name).values()]
-    return sorted(scans)
-
-
-def sidecars(prefix):
-    names = [
-        bids_anat("T1w.json", desc="preproc"),
-        bids_anat("T1w.json", space=SPACE, desc="preproc"),
-        bids_anat("dseg.json"),
-    ]
-    return sessions(names, [prefix])
-
-
-def population_of(study):
-    kept = OUTPUT_DIR / population_path(study)
-    try:
-        return frozen_population(kept, CONFIG["studies"][study], study, COHORT)
-    except InputError as error:
-        raise WorkflowError(str(error))
-
-
-def population_path(study):
-    return f"studies/{study}/split-{CONFIG['studies'][study]['split']}_population.tsv"
-
-
-POPULATIONS = {study: population_of(study) for study in CONFIG["studies"]}
-
-
-def population_file(wildcards):
-    return population_path(wildcards.study)
-
-
-def scope_sessions(wildcards):
-    """Sessions of a feature table, as dictionaries: all, or a study's population."""
-    if wildcards.scope == "cohort":
-        rows = T1W.values()
-    else:
-        rows = POPULATIONS[wildcards.scope.removeprefix("studies/")]
-    return [
-        {
-            "participant_id": row["participant_id"],
-            "session_id": row["session_id"],
-            "sidecars": sidecars(session_prefix(row["participant_id"], row["session_id"])),
-        }
-        for row in rows
-    ]
-
-
 rule preflight:
     input:
         all_scans(),
@@ -56,6 +7,8 @@ rule preflight:
     log:
         "logs/preflight.log",
     priority: 100
+    conda:
+        "../envs/environment.yaml"
     threads: workflow.cores or 1
     resources:
         mem_mb=4000,
@@ -80,6 +33,8 @@ rule tabulate_cohort:
     log:
         "logs/tabulate_cohort.log",
     priority: 100
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -97,6 +52,8 @@ rule check_cohort:
     log:
         "logs/check_cohort.log",
     priority: 100
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -111,6 +68,8 @@ rule describe_dataset:
         "dataset_description.json",
     log:
         "logs/describe_dataset.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -122,7 +81,9 @@ rule describe_dataset:
 
 rule collect_features:
     input:
-        check=lambda wildcards: "cohort/check.txt" if wildcards.scope == "cohort" else [],
+        check=lambda wildcards: (
+            "cohort/check.txt" if wildcards.scope == "cohort" else []
+        ),
         sidecars=lambda wildcards: [
             path for row in scope_sessions(wildcards) for path in row["sidecars"]
         ],
@@ -133,6 +94,8 @@ rule collect_features:
         "logs/collect_features/{scope}.log",
     wildcard_constraints:
         scope="cohort|studies/[A-Za-z0-9_]+",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -150,6 +113,8 @@ rule freeze_population:
         dictionary="studies/{study}/split-{split}_population.json",
     log:
         "logs/freeze_population/{study}_split-{split}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,

@@ -4,11 +4,13 @@ from functools import partial
 from pathlib import Path
 
 # Jobs import the package from the clone that this Snakefile belongs to, so that
-# the code that runs is the code whose fingerprint is recorded.
+# the code that runs is the code whose fingerprint is recorded. ITK's results
+# depend on the number of threads in the last digits.
 sys.path.insert(0, workflow.basedir)
-os.environ["PYTHONPATH"] = workflow.basedir
-# ITK's results depend on the number of threads in the last digits.
-os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+os.environ |= {
+    "PYTHONPATH": workflow.basedir,
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+}
 
 from snakemake.exceptions import WorkflowError
 
@@ -69,7 +71,7 @@ wildcard_constraints:
 
 bids_anat = partial(bids, "{folder}/anat", "{prefix}")
 T1W = COHORT.usable("T1w")
-FLAIR = {p: row for p, row in COHORT.usable("FLAIR").items() if p in T1W}
+FLAIR = {prefix: row for prefix, row in COHORT.usable("FLAIR").items() if prefix in T1W}
 
 
 def sessions(paths, prefixes):
@@ -81,6 +83,92 @@ def sessions(paths, prefixes):
     ]
 
 
+def all_scans():
+    return sorted(
+        row["path"]
+        for suffix in CONFIG["scans"]
+        for row in COHORT.usable(suffix).values()
+    )
+
+
+def sidecars(prefix):
+    """The files whose measures make a session's row of a feature table."""
+    names = [
+        bids_anat("T1w.json", desc="preproc"),
+        bids_anat("T1w.json", space=SPACE, desc="preproc"),
+        bids_anat("dseg.json"),
+    ]
+    return sessions(names, [prefix])
+
+
+def preprocessed_files():
+    flair = bids_anat("FLAIR.json", space="T1w", desc="preproc")
+    return sessions(bids_anat("dseg.json"), T1W) + sessions(flair, FLAIR)
+
+
 def study(*keys):
     """Params function: these keys of a study's configuration, and no others."""
-    return lambda wildcards: {key: CONFIG["studies"][wildcards.study][key] for key in keys}
+    return lambda wildcards: {
+        key: CONFIG["studies"][wildcards.study][key] for key in keys
+    }
+
+
+def split_file(name, table):
+    return f"studies/{name}/split-{CONFIG['studies'][name]['split']}_{table}.tsv"
+
+
+def population_file(wildcards):
+    return split_file(wildcards.study, "population")
+
+
+def trials_file(wildcards):
+    return split_file(wildcards.study, "trials")
+
+
+def population(name):
+    """Participants of a study, from its kept split where there is one."""
+    kept = OUTPUT_DIR / split_file(name, "population")
+    try:
+        return frozen_population(kept, CONFIG["studies"][name], name, COHORT)
+    except InputError as error:
+        raise WorkflowError(str(error))
+
+
+POPULATIONS = {name: population(name) for name in CONFIG["studies"]}
+
+
+def normalized_brains(wildcards):
+    prefixes = [
+        session_prefix(row["participant_id"], row["session_id"])
+        for row in POPULATIONS[wildcards.study]
+    ]
+    return sessions(bids_anat("T1w.nii.gz", space=SPACE, desc="brain"), prefixes)
+
+
+def scope_sessions(wildcards):
+    """Sessions of a feature table, as dictionaries: all, or a study's population."""
+    if wildcards.scope == "cohort":
+        rows = T1W.values()
+    else:
+        rows = POPULATIONS[wildcards.scope.removeprefix("studies/")]
+    return [
+        {
+            "participant_id": row["participant_id"],
+            "session_id": row["session_id"],
+            "sidecars": sidecars(
+                session_prefix(row["participant_id"], row["session_id"])
+            ),
+        }
+        for row in rows
+    ]
+
+
+def study_tables():
+    names = ["table1", "flow", "fractions", "regions", "metrics", "permutation_test"]
+    return [
+        f"studies/{study}/{name}.tsv" for study in CONFIG["studies"] for name in names
+    ]
+
+
+def simulated_subject(wildcards):
+    return simulation(CONFIG["demo"], wildcards.participant)

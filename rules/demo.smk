@@ -4,10 +4,6 @@ DEMO_BIDS = "demo/bids"
 TRUTH = "demo/truth/{participant}/{participant}"
 
 
-def simulated_subject(wildcards):
-    return simulation(CONFIG["demo"], wildcards.participant)
-
-
 rule simulate_participants:
     output:
         participants=f"{DEMO_BIDS}/participants.tsv",
@@ -18,6 +14,8 @@ rule simulate_participants:
         readme=f"{DEMO_BIDS}/README",
     log:
         "logs/simulate_participants.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -35,6 +33,8 @@ rule build_phantom:
         "logs/build_phantom.log",
     benchmark:
         "benchmarks/build_phantom.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -61,6 +61,8 @@ rule simulate_t1w:
         "logs/simulate_t1w/{participant}.log",
     benchmark:
         "benchmarks/simulate_t1w/{participant}.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -83,6 +85,8 @@ rule simulate_flair:
         "logs/simulate_flair/{participant}.log",
     benchmark:
         "benchmarks/simulate_flair/{participant}.tsv"
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -110,6 +114,8 @@ rule compare_with_truth:
         summary_dictionary="demo/recovered_summary.json",
     log:
         "logs/compare_with_truth.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,

@@ -28,6 +28,8 @@ rule draw_qc:
         picture=QC_PICTURE,
     log:
         "logs/draw_qc/{folder}/{prefix}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=5,
@@ -46,6 +48,8 @@ rule flag_outliers:
         dictionary="cohort/outliers.json",
     log:
         "logs/flag_outliers.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=5,
@@ -75,6 +79,8 @@ rule write_report:
         report="report/index.html",
     log:
         "logs/write_report.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=15,

@@ -10,6 +10,8 @@ rule describe_population:
         flow_dictionary="studies/{study}/flow.json",
     log:
         "logs/describe_population/{study}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -29,6 +31,8 @@ rule compare_fractions:
         dictionary="studies/{study}/fractions.json",
     log:
         "logs/compare_fractions/{study}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -48,6 +52,8 @@ rule compare_regions:
         dictionary="studies/{study}/regions.json",
     log:
         "logs/compare_regions/{study}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=5,
@@ -72,6 +78,8 @@ rule evaluate_classifiers:
         permutation_test_dictionary="studies/{study}/permutation_test.json",
     log:
         "logs/evaluate_classifiers/{study}.log",
+    conda:
+        "../envs/environment.yaml"
     resources:
         mem_mb=500,
         runtime=10,
@@ -80,8 +88,3 @@ rule evaluate_classifiers:
         code=code("statistics/evaluate_classifiers.py"),
     script:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
-
-
-def study_tables():
-    names = ["table1", "flow", "fractions", "regions", "metrics", "permutation_test"]
-    return [f"studies/{name}/{table}.tsv" for name in CONFIG["studies"] for table in names]

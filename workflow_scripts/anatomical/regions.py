@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 CSF, GM, WM = 1, 2, 3
-VENTRICLE_GROWTH_MM = 8.0
+VENTRICLE_GROWTH_MM = 4.0
 
 
 def subject_regions(
@@ -14,7 +14,7 @@ def subject_regions(
 
     Brainstem, thalamus and subcortical grey matter are the atlas's labels where
     the subject has tissue (GM or WM). The ventricles are the subject's CSF that
-    is connected to the CSF under the atlas's ventricles and at most 8 mm away
+    is connected to the CSF under the atlas's ventricles and at most 4 mm away
     from them, so that enlarged ventricles are not cut at the atlas's border.
     White and grey matter are the tissues outside all of these.
 

@@ -32,8 +32,8 @@ from workflow_scripts.demo.images import (
 SHAPE = (96, 112, 96)
 VOXEL_MM = 2.0
 INTENSITIES = {
-    "csf": 0.27,
-    "gm": 0.60,
+    "csf": 0.36,
+    "gm": 0.70,
     "wm": 1.0,
     "bone": 0.06,
     "marrow": 0.55,
