@@ -32,6 +32,7 @@ rule all:
     input:
         "cohort/check.txt",
         "dataset_description.json",
+        preprocessed_files(),
         "report/index.html",
 
 

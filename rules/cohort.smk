@@ -9,7 +9,6 @@ rule preflight:
     priority: 100
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
     resources:
         mem_mb=4000,
         runtime=120,

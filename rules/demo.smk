@@ -63,6 +63,7 @@ rule simulate_t1w:
         "benchmarks/simulate_t1w/{participant}.tsv"
     conda:
         "../envs/environment.yaml"
+    priority: 200
     resources:
         mem_mb=2000,
         runtime=10,
@@ -87,6 +88,7 @@ rule simulate_flair:
         "benchmarks/simulate_flair/{participant}.tsv"
     conda:
         "../envs/environment.yaml"
+    priority: 200
     resources:
         mem_mb=2000,
         runtime=10,

@@ -103,14 +103,14 @@ def test_all_scans_are_reported_in_one_go(tmp_path):
     bad = [tmp_path / "b.nii.gz", tmp_path / "c.nii.gz"]
     for path in bad:
         path.write_bytes(b"no image")
-    table = check_scans([str(p) for p in [*bad, good]], NOTHING, 2)
+    table = check_scans([str(p) for p in [*bad, good]], NOTHING)
     assert table["path"].tolist() == sorted(map(str, [good, *bad]))
     assert table["problem"].notna().tolist() == [False, True, True]
 
 
 def test_known_scans_are_read_again_only_when_they_changed(tmp_path):
     path = saved(head(), tmp_path / "a.nii.gz")
-    known = check_scans([str(path)], NOTHING, 1).assign(problem="from last time")
-    assert check_scans([str(path)], known, 1)["problem"].tolist() == ["from last time"]
+    known = check_scans([str(path)], NOTHING).assign(problem="from last time")
+    assert check_scans([str(path)], known)["problem"].tolist() == ["from last time"]
     saved(head(data=np.zeros(SHAPE, np.int16)), path)
-    assert "empty" in check_scans([str(path)], known, 1)["problem"].item()
+    assert "empty" in check_scans([str(path)], known)["problem"].item()

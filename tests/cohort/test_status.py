@@ -6,7 +6,13 @@ from workflow_scripts.cohort.cohort import Cohort, complete, frozen_population
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
 
-STUDY = {"label": "dx", "classes": ["a", "b"], "session": "first", "split": 1}
+STUDY = {
+    "label": "dx",
+    "classes": ["a", "b"],
+    "session": "first",
+    "split": 1,
+    "design": {"train": {"a": 0, "b": 0}, "test": {"a": 1, "b": 1}},
+}
 
 
 def scan(participant, suffix="T1w", session=None, path="x"):
@@ -113,3 +119,11 @@ def test_change_of_a_kept_participant_is_not_passed_over(tmp_path, later):
     keep(kept, frozen_population(kept, STUDY, "s", before))
     with pytest.raises(InputError, match="(?s)split 1 was drawn with sub-2.*split to 2"):
         frozen_population(kept, STUDY, "s", later)
+
+
+def test_class_that_is_too_small_is_named_before_anything_runs(tmp_path):
+    study = STUDY | {"design": {"train": {"a": 1, "b": 2}, "test": {"a": 1, "b": 1}}}
+    people = cohort(["a", "a", "b", "b"], [scan(f"sub-{i}") for i in range(1, 5)])
+    message = r"studies.s.design: class b has 2 participants .* needs 3 .2 to train and 1 to test"
+    with pytest.raises(InputError, match=message):
+        frozen_population(tmp_path / "none.tsv", study, "s", people)

@@ -147,3 +147,24 @@ def test_permutation_p_is_uniform_under_the_null():
         values = rng.normal(0.5, 0.1, 100)
         p.append(permutation_test(observed(values[0]), null_table(values[1:]))["p"].iloc[0])
     assert stats.kstest(p, "uniform").pvalue > 0.001
+
+
+def test_interval_of_a_perfect_auc_holds_it_though_scores_of_trials_differ_in_scale():
+    rows = [
+        {
+            "trial": trial,
+            "model": "m",
+            "participant_id": f"sub-{name}{trial}{i}",
+            "session_id": np.nan,
+            "label": name,
+            "predicted": name,
+            "score": 10.0 * trial + (name == "NPSLE"),
+        }
+        for trial in (1, 2)
+        for name in CLASSES
+        for i in range(3)
+    ]
+    table = evaluate(pd.DataFrame(rows), CLASSES, bootstraps=50, seed=0)
+    auc = table[(table["metric"] == "auc") & (table["trial"] == "all")].iloc[0]
+    assert auc["value"] == auc["ci_high"] == 1
+    assert auc["ci_low"] < 1

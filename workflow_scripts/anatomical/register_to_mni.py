@@ -21,32 +21,24 @@ DESCRIPTIONS = {
 
 def register(
     template: ants.ANTsImage, brain: ants.ANTsImage, method: str, prefix: str
-) -> tuple[list[str], list[str]]:
+) -> list[str]:
     """Register a brain to the template with ANTs.
 
     Parameters
     ----------
     method : ``affine`` (12 degrees of freedom, Mattes mutual information) or
-        ``syn`` (Avants et al. 2008, doi:10.1016/j.media.2007.06.004)
+        ``syn``, which begins with the same affine (Avants et al. 2008,
+        doi:10.1016/j.media.2007.06.004)
     prefix : start of the names of the transform files
 
     Returns
     -------
     Files ``[affine]`` or ``[affine, warp, inverse warp]``, as ITK transforms.
     """
-    affine = ants.registration(
-        template, brain, "Affine", outprefix=f"{prefix}affine_", random_seed=1
-    )["fwdtransforms"]
+    kind = {"affine": "Affine", "syn": "SyN"}[method]
+    found = ants.registration(template, brain, kind, outprefix=prefix, random_seed=1)
     if method == "affine":
-        return affine
-    found = ants.registration(
-        template,
-        brain,
-        "SyN",
-        initial_transform=affine[0],
-        outprefix=f"{prefix}syn_",
-        random_seed=1,
-    )
+        return found["fwdtransforms"]
     warp, affine = found["fwdtransforms"]
     inverse_warp = next(t for t in found["invtransforms"] if t.endswith("InverseWarp.nii.gz"))
     return [affine, warp, inverse_warp]

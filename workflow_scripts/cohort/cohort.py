@@ -113,6 +113,7 @@ def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> lis
     """
     today = cohort.population(study)
     if not kept.is_file():
+        _check_class_sizes(today, study, name)
         return today
     frozen = read_rows(kept)
     now = {row["participant_id"]: row for row in today}
@@ -124,3 +125,17 @@ def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> lis
             f"undo that, or set studies.{name}.split to {study['split'] + 1} to draw a new split"
         )
     return frozen
+
+
+def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
+    labels = [row["label"] for row in population]
+    design = study["design"]
+    problems = [
+        f"studies.{name}.design: class {label} has {labels.count(label)} participants with a "
+        f"usable T1w, a trial needs {needed} ({design['train'][label]} to train and "
+        f"{design['test'][label]} to test); lower the numbers or add participants"
+        for label in study["classes"]
+        if labels.count(label) < (needed := design["train"][label] + design["test"][label])
+    ]
+    if problems:
+        raise InputError("\n  ".join(problems))

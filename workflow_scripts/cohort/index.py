@@ -84,11 +84,18 @@ def write_index(rows: list[dict], path: Path) -> None:
     """Write the index as TSV, leaving the file alone where it says the same already."""
     lines = ["\t".join(FIELDS)] + ["\t".join(row[f] or "n/a" for f in FIELDS) for row in rows]
     text = "\n".join(lines) + "\n"
-    if not path.is_file() or path.read_text() != text:
+    try:
+        if path.is_file() and path.read_text() == text:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(text)
         temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"output_dir: {path} cannot be written ({error.strerror}); "
+            "make the folder writable or choose another output_dir"
+        ) from error
 
 
 def read_rows(path: Path) -> list[dict]:

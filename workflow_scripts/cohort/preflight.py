@@ -2,7 +2,6 @@
 
 import gzip
 import zlib
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -99,7 +98,7 @@ def _value_problem(image) -> str | None:
     return None
 
 
-def check_scans(paths: list[str], known: pd.DataFrame, processes: int) -> pd.DataFrame:
+def check_scans(paths: list[str], known: pd.DataFrame) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` whose size and time stamp still hold."""
     rows = {row["path"]: row for row in known.to_dict("records")}
 
@@ -110,9 +109,7 @@ def check_scans(paths: list[str], known: pd.DataFrame, processes: int) -> pd.Dat
         stat = Path(path).stat()
         return (row["size_bytes"], row["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
 
-    new = [path for path in paths if not unchanged(path)]
-    with ProcessPoolExecutor(processes) as pool:
-        rows |= {row["path"]: row for row in pool.map(check_scan, new, chunksize=4)}
+    rows |= {path: check_scan(path) for path in paths if not unchanged(path)}
     return pd.DataFrame([rows[path] for path in sorted(paths)], columns=COLUMNS)
 
 
@@ -120,5 +117,5 @@ if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         table = Path(snakemake.output.table)  # noqa: F821
         known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
-        checked = check_scans(list(snakemake.input), known, snakemake.threads)  # noqa: F821
+        checked = check_scans(list(snakemake.input), known)  # noqa: F821
         write_table(checked, table, columns=resource("columns/cohort.tsv"))

@@ -6,7 +6,7 @@ Imported by the Snakefile, so nothing heavy is imported here.
 import numpy as np
 
 AFFECTED = "NPSLE"
-NO_SCANS, NO_FLAIR, EXCLUDED = {(0, 2)}, {(0, 5), (1, 3)}, {(0, 4)}
+NO_SCANS, NO_FLAIR, EXCLUDED = {(0, 2)}, {(0, 5), (0, 7), (0, 9), (1, 3), (1, 5)}, {(0, 4)}
 
 
 def class_of(seed: int, number: int, classes: list[str]) -> tuple[int, int]:
@@ -55,7 +55,7 @@ def plan_cohort(demo: dict) -> tuple[list[dict], list[dict], list[dict]]:
 
     Each class takes the first of the numbers dealt to it (`class_of`), so ids have gaps where
     the classes differ in size, and raising any count adds participants without changing an
-    existing one. Among the counts are one participant without scans, two without a FLAIR and
+    existing one. Among the counts are one participant without scans, some without a FLAIR and
     one to be excluded, each at a fixed rank of its class.
 
     Parameters

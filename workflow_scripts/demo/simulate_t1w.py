@@ -32,7 +32,7 @@ from workflow_scripts.demo.images import (
 SHAPE = (96, 112, 96)
 VOXEL_MM = 2.0
 INTENSITIES = {
-    "csf": 0.36,
+    "csf": 0.35,
     "gm": 0.70,
     "wm": 1.0,
     "bone": 0.06,

@@ -87,6 +87,7 @@ def evaluate_all(rows: pd.DataFrame, positive_class: str, bootstraps: int, seed:
     counts = {c: int(sum(trial[c][0] for trial in trials)) for c in ("tn", "fp", "fn", "tp")}
     once = evaluate_trial(rows.drop_duplicates("participant_id"), positive_class)
     single = {row["metric"]: row for row in once}
+    n_positive = int((people == positive_class).sum())
     result = []
     for name in METRICS:
         values = np.stack([trial[name] for trial in trials])
@@ -99,6 +100,8 @@ def evaluate_all(rows: pd.DataFrame, positive_class: str, bootstraps: int, seed:
             low, high = np.percentile(sampled, [2.5, 97.5])
         else:
             low, high = single[name]["ci_low"], single[name]["ci_high"]
+            if name == "auc":  # scores of different trials have no common scale
+                low, high = auc_interval(means[0], n_positive, len(people) - n_positive)
             method = f"{single[name]['ci_method']}, one scan per patient"
         result.append(
             {

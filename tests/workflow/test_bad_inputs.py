@@ -1,0 +1,237 @@
+"""Bad input, given as a user would give it: the message, the exit code, and nothing half done."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from nilearn.datasets import load_mni152_template
+
+from tests.conftest import ROOT
+from tests.workflow.snake import said, snakemake
+from workflow_scripts.common.tables import read_table
+
+STUDY = {
+    "label": "diagnosis",
+    "classes": ["control", "patient"],
+    "design": {
+        "trials": 1,
+        "train": {"control": 2, "patient": 2},
+        "test": {"control": 1, "patient": 1},
+        "repeat_minority": False,
+    },
+    "features": ["gm_fraction"],
+}
+LABELS = ["control", "patient"] * 3
+
+
+def participants(labels=LABELS):
+    rows = [f"sub-{i}\t{30 + i}\t{label}" for i, label in enumerate(labels, 1)]
+    return "\n".join(["participant_id\tage\tdiagnosis", *rows]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def brain():
+    """A skull-stripped brain of 4 mm, which is quick to work on."""
+    image = load_mni152_template(4)
+    data = np.where(image.get_fdata() > 0.1, image.get_fdata() * 1000, 0).astype(np.int16)
+    return nib.Nifti1Image(data, image.affine)
+
+
+@pytest.fixture
+def bids(tmp_path, brain):
+    """A BIDS dataset of six participants."""
+    root = tmp_path / "bids"
+    root.mkdir()
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    (root / "participants.tsv").write_text(participants())
+    for number in range(1, 7):
+        path = t1w(root, number)
+        path.parent.mkdir(parents=True)
+        nib.save(brain, path)
+    return root
+
+
+def t1w(root, number):
+    return root / f"sub-{number}/anat/sub-{number}_T1w.nii.gz"
+
+
+def configuration(bids, **changes):
+    config = {
+        "bids_dir": str(bids),
+        "output_dir": str(bids.parent / "results"),
+        "anatomical": {"registration": "affine", "template_resolution": 2},
+        "studies": {"study": STUDY},
+    }
+    return config | changes
+
+
+def refused(process, *messages):
+    assert process.returncode == 1
+    for message in messages:
+        assert message in said(process)
+    assert "Traceback" not in said(process)
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        (
+            participants().replace("participant_id\tage", "age\tparticipant_id"),
+            ["line 2: participant_id is '31'", "line 7"],
+        ),
+        (participants().replace("participant_id", "subject"), ["has no column participant_id"]),
+        (
+            participants().replace("\tdiagnosis", "\tgroup"),
+            ["no column 'diagnosis'", "study.label"],
+        ),
+        (
+            participants().replace("sub-2\t", "sub-1\t"),
+            ["line 3: sub-1 stands already in line 2; keep one"],
+        ),
+        (
+            participants().replace("patient", "Patient", 1),
+            ["sub-2: diagnosis is 'Patient'", "studies.study.classes"],
+        ),
+        (
+            participants().replace("sub-3", "sub-../../x"),
+            ["line 4: participant_id is 'sub-../../x'"],
+        ),
+        (participants(LABELS[:-1]), ["no row for sub-6, which have scans; add the rows"]),
+        (
+            participants(["control", "patient", "control", "patient", "control", "n/a"]),
+            ["class patient has 2 participants", "a trial needs 3"],
+        ),
+    ],
+    ids=[
+        "swapped columns",
+        "no id column",
+        "no label column",
+        "duplicate id",
+        "unknown label",
+        "path in id",
+        "row missing",
+        "class of two",
+    ],
+)
+def test_participants(bids, tmp_path, text, messages):
+    (bids / "participants.tsv").write_text(text)
+    refused(snakemake(config=configuration(bids), folder=tmp_path), *messages)
+    assert not list((tmp_path / "results").rglob("sub-*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": "red"}, "unknown key colour; known keys: "),
+        ({"anatomical": {"template_resolution": "two"}}, "anatomical.template_resolution: 'two'"),
+        ({"bids_dir": "/nowhere"}, "/nowhere"),
+        ({"exclusions": "/nowhere.tsv"}, "/nowhere.tsv: cannot be read"),
+    ],
+    ids=["unknown key", "wrong type", "no dataset", "no exclusions"],
+)
+def test_configuration(bids, tmp_path, changes, message):
+    process = snakemake(config=configuration(bids, **changes), folder=tmp_path)
+    refused(process, message)
+    assert not (tmp_path / "results").exists()
+
+
+def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
+    nan = brain.get_fdata().astype(np.float32)
+    nan[5, 5, 5] = np.nan
+    t1w(bids, 1).write_bytes(t1w(bids, 1).read_bytes()[:-2000])
+    t1w(bids, 2).write_bytes(gzip.compress(b"not an image"))
+    nib.save(nib.Nifti1Image(np.zeros(brain.shape, np.int16), brain.affine), t1w(bids, 3))
+    nib.save(nib.Nifti1Image(nan, brain.affine), t1w(bids, 4))
+    nib.save(nib.Nifti1Image(np.stack([brain.dataobj] * 2, -1), brain.affine), t1w(bids, 5))
+    config = configuration(bids)
+    refused(
+        snakemake("check", config=config, folder=tmp_path),
+        "5 scans cannot be used",
+        "sub-1_T1w.nii.gz: damaged or cut off",
+        "sub-2_T1w.nii.gz: not a NIfTI image",
+        "sub-3_T1w.nii.gz: all voxels are 0; the image is empty",
+        "sub-4_T1w.nii.gz: 1 voxels are NaN or infinite",
+        "sub-5_T1w.nii.gz: has 4 dimensions, not 3",
+    )
+    status = read_table(tmp_path / "results/cohort/status.tsv")
+    t1ws = status[status["suffix"] == "T1w"]
+    assert t1ws["status"].tolist() == ["INVALID"] * 5 + ["AVAILABLE"]
+    assert not (tmp_path / "results/cohort/check.txt").exists()
+
+    lines = [f"sub-{i}\tn/a\tT1w\tbroken" for i in range(1, 6)]
+    exclusions = tmp_path / "exclusions.tsv"
+    exclusions.write_text("\n".join(["participant_id\tsession_id\tsuffix\treason", *lines]) + "\n")
+    config |= {"exclusions": str(exclusions), "studies": {}}
+    process = snakemake("check", config=config, folder=tmp_path)
+    assert process.returncode == 0, said(process)
+    assert (tmp_path / "results/cohort/check.txt").exists()
+
+
+def test_several_scans_are_never_chosen_from_silently(bids, tmp_path):
+    t1w(bids, 1).rename(bids / "sub-1/anat/sub-1_run-1_T1w.nii.gz")
+    (bids / "sub-1/anat/sub-1_run-2_T1w.nii.gz").write_bytes(b"")
+    process = snakemake("--dry-run", config=configuration(bids), folder=tmp_path)
+    refused(process, "sub-1: sub-1_run-1_T1w.nii.gz, sub-1_run-2_T1w.nii.gz; set scans.T1w")
+
+
+def test_read_only_output_folder(bids, tmp_path):
+    output = tmp_path / "results"
+    output.mkdir()
+    if os.geteuid() == 0:
+        mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(output)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("root cannot be kept from writing, and cannot mount here")
+    else:
+        output.chmod(0o500)
+    try:
+        process = snakemake("check", config=configuration(bids), folder=tmp_path)
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", str(output)], check=True)
+        else:
+            output.chmod(0o700)
+    refused(process, "output_dir", "cannot be written", "choose another output_dir")
+
+
+def test_killed_half_way_and_resumed(bids, tmp_path):
+    """SIGKILL to everything while a brain is registered: the next run ends right, no file of the
+    killed job is taken for whole, and what was finished is not done again."""
+    config = configuration(bids, studies={})
+    file = tmp_path / "killed.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", str(file)]
+    target = "sub-1/anat/sub-1_dseg.json"
+    process = subprocess.Popen(
+        [*command[:3], target, *command[3:]],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    output = tmp_path / "results"
+    log = output / "logs/register_to_mni/sub-1/sub-1.log"
+    deadline = time.monotonic() + 120
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert log.exists()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (output / target).exists()
+    prepared = output / "sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
+    finished = prepared.stat().st_mtime_ns
+
+    locked = snakemake(target, config=config, folder=tmp_path)
+    refused(locked, "unlock")
+    unlocked = snakemake("--unlock", config=config, folder=tmp_path)
+    assert unlocked.returncode == 0, said(unlocked)
+    resumed = snakemake(target, config=config, folder=tmp_path)
+    assert resumed.returncode == 0, said(resumed)[-3000:]
+    assert (output / target).exists()
+    assert prepared.stat().st_mtime_ns == finished
