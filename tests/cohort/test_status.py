@@ -56,13 +56,14 @@ def test_check_counts_a_good_cohort():
     assert check_status(status) == "T1w\tAVAILABLE\t1\nT1w\tMISSING\t1\n"
 
 
-def test_participants_without_files_are_missing_not_forgotten():
+def test_scans_that_are_not_there_are_missing_not_forgotten():
     people = [{"participant_id": "sub-1"}, {"participant_id": "sub-2"}]
-    index = complete([scan("sub-1")], people, ["T1w", "FLAIR"])
-    assert [(r["participant_id"], r["suffix"], r["path"]) for r in index] == [
-        ("sub-1", "T1w", "sub-1-None-x"),
-        ("sub-2", "FLAIR", None),
-        ("sub-2", "T1w", None),
+    index = complete([scan("sub-1", session="ses-1")], people, ["T1w", "FLAIR"])
+    assert [tuple(row.values()) for row in index] == [
+        ("sub-1", "ses-1", "FLAIR", None),
+        ("sub-1", "ses-1", "T1w", "sub-1-ses-1-x"),
+        ("sub-2", None, "FLAIR", None),
+        ("sub-2", None, "T1w", None),
     ]
 
 

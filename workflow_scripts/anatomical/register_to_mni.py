@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import ants
+import nibabel as nib
 import numpy as np
 
 from workflow_scripts.anatomical.fsl import register_with_fsl
@@ -44,6 +45,13 @@ def register(
     return [affine, warp, inverse_warp]
 
 
+def round_warp(path: str) -> None:
+    """Round a displacement field to 1/128 mm, which makes its file several times smaller."""
+    image = nib.load(path)
+    data = np.round(np.asanyarray(image.dataobj) * 128) / 128
+    nib.save(nib.Nifti1Image(data.astype(np.float32), None, image.header), path)
+
+
 def template_correlation(template: np.ndarray, normalized: np.ndarray, mask: np.ndarray) -> float:
     """Pearson correlation of a normalized brain with the template inside its mask.
 
@@ -67,6 +75,8 @@ if "snakemake" in globals():
         else:
             transforms = register(template, brain, method, f"{folder}/")
         for made, kept in zip(transforms, out.transforms, strict=True):
+            if made.endswith(".nii.gz"):
+                round_warp(made)
             shutil.move(made, kept)
         forward = list(out.transforms[:2])[::-1]
         normalized = ants.apply_transforms(template, t1w, forward)

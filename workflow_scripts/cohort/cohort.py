@@ -89,17 +89,24 @@ def make_cohort(
 
 
 def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:
-    """Add rows without a path for participants that have no file at all."""
-    present = {row["participant_id"] for row in index}
-    absent = [
-        dict(zip(FIELDS, (row["participant_id"], None, suffix, None), strict=True))
+    """Add rows without a path for scans that are not there.
+
+    Each session of a participant gets a row per suffix; a participant without
+    any file gets them too.
+    """
+    rows = {(row["participant_id"], row["session_id"], row["suffix"]): row for row in index}
+    sessions = {(participant, session) for participant, session, _ in rows}
+    present = {participant for participant, _ in sessions}
+    sessions |= {
+        (row["participant_id"], None)
         for row in participants
         if row["participant_id"] not in present
-        for suffix in suffixes
+    }
+    return [
+        rows.get((*session, suffix)) or dict(zip(FIELDS, (*session, suffix, None), strict=True))
+        for session in sorted(sessions, key=lambda s: (s[0], s[1] or ""))
+        for suffix in sorted(suffixes)
     ]
-    return sorted(
-        index + absent, key=lambda r: (r["participant_id"], r["session_id"] or "", r["suffix"])
-    )
 
 
 def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> list[dict]:

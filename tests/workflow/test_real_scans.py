@@ -1,0 +1,46 @@
+"""Real scans through the anatomical wing, where a folder with them is named."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.snake import said, snakemake
+from workflow_scripts.common.tables import read_table
+
+DATA = Path(os.environ.get("NEUROIMMUNE_MRI_TEST_DATA", "/nonexistent")) / "real-mini"
+
+
+@pytest.mark.skipif(
+    not DATA.is_dir(), reason="NEUROIMMUNE_MRI_TEST_DATA names no folder with real-mini"
+)
+def test_real_scans(tmp_path):
+    """A whole head, thick slices with a FLAIR, and a participant without a T1w."""
+    bids = tmp_path / "bids"
+    bids.mkdir()
+    (bids / "dataset_description.json").symlink_to(DATA / "dataset_description.json")
+    kept = ["sub-IXI012", "sub-MS12", "sub-PH08"]
+    rows = (DATA / "participants.tsv").read_text().splitlines()
+    rows = [rows[0], *(row for row in rows[1:] if row.split("\t")[0] in kept)]
+    (bids / "participants.tsv").write_text("\n".join(rows) + "\n")
+    for name in kept[:1] + kept[2:]:
+        (bids / name).symlink_to(DATA / name)
+    (bids / "sub-MS12").mkdir()
+    (bids / "sub-MS12/ses-01").symlink_to(DATA / "sub-MS12/ses-01")
+    config = {
+        "bids_dir": str(bids),
+        "output_dir": str(tmp_path / "results"),
+        "anatomical": {"template_resolution": 2},
+        "studies": {},
+    }
+    process = snakemake(config=config, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-5000:]
+    status = read_table(tmp_path / "results/cohort/status.tsv")
+    found = status.set_index(["participant_id", "suffix"])["status"].to_dict()
+    assert found["sub-IXI012", "T1w"] == found["sub-MS12", "FLAIR"] == "AVAILABLE"
+    assert found["sub-PH08", "T1w"] == found["sub-IXI012", "FLAIR"] == "MISSING"
+    features = read_table(tmp_path / "results/cohort/features.tsv")
+    assert features["participant_id"].tolist() == ["sub-IXI012", "sub-MS12"]
+    assert features["tiv_ml"].between(1200, 1900).all()
+    assert features["template_correlation"].min() > 0.5
+    assert features["ventricles_volume_ml"].between(5, 60).all()
