@@ -10,7 +10,8 @@ def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("template")
     image = load_mni152_template(2)
     paths = folder / "T1w.nii.gz", folder / "mask.nii.gz"
-    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine), paths[0])
     mask = load_mni152_brain_mask(2).get_fdata().astype(np.uint8)
+    brain = image.get_fdata(dtype=np.float32) * mask
+    nib.save(nib.Nifti1Image(brain, image.affine), paths[0])
     nib.save(nib.Nifti1Image(mask, image.affine), paths[1])
     return tuple(map(str, paths))

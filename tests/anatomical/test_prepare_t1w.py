@@ -3,27 +3,30 @@ import numpy as np
 import pytest
 
 from workflow_scripts.anatomical import prepare_t1w as module
-from workflow_scripts.anatomical.prepare_t1w import correct_bias, extract_brain, is_skull_stripped
+from workflow_scripts.anatomical.prepare_t1w import correct_bias, extract_brain, stripped_brain
 from workflow_scripts.anatomical.template_mask import crop_neck, head_template
 from workflow_scripts.common.job import InputError
 
 
 @pytest.mark.parametrize(
     ("foreground_ml", "background", "stripped"),
-    [(1500, 0, True), (300, 0, False), (4000, 0, False), (1500, 3, False)],
-    ids=["brain", "too small", "head", "noise around"],
+    [(1500, 0, True), (1500, 0.5, True), (300, 0, False), (4000, 0, False), (1500, 3, False)],
+    ids=["brain", "ringing around", "too small", "head", "noise around"],
 )
-def test_skull_stripped_is_told_by_background_and_volume(foreground_ml, background, stripped):
-    data = np.full(20**3, background)
+def test_skull_stripped_is_told_by_volume(foreground_ml, background, stripped):
+    data = np.full(20**3, float(background))
     data[:foreground_ml] = 100
-    assert is_skull_stripped(data.reshape(20, 20, 20), voxel_ml=1.0) is stripped
+    found = stripped_brain(data.reshape(20, 20, 20), voxel_ml=1.0)
+    assert (found is not None) == stripped
+    if stripped:
+        assert found.sum() == foreground_ml
 
 
 def test_stripped_scan_is_taken_as_it_is_and_says_so(template):
     brain, mask = template
     found, how = extract_brain(brain, brain, mask, "deepbet")
     assert how == "input already skull-stripped"
-    np.testing.assert_array_equal(found, nib.load(brain).get_fdata() != 0)
+    assert dice(found, nib.load(mask).get_fdata() > 0) > 0.99
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +78,8 @@ def test_neck_is_cropped_from_the_top_of_the_head_whatever_the_axes():
     kept = np.flatnonzero(cropped.any(axis=(0, 1)))
     assert kept.max() == 89
     assert (kept.max() - kept.min()) * 3 == pytest.approx(150, abs=6)
-    turned = affine[[2, 1, 0, 3]]
-    np.testing.assert_array_equal(
-        crop_neck(data.transpose(2, 1, 0), turned @ np.eye(4)[[2, 1, 0, 3]]),
-        cropped.transpose(2, 1, 0),
-    )
+    turned = crop_neck(data.transpose(2, 1, 0), affine[:, [2, 1, 0, 3]])
+    np.testing.assert_array_equal(turned.transpose(2, 1, 0), cropped)
 
 
 def test_n4_takes_out_a_smooth_field(template, tmp_path):
@@ -95,5 +95,5 @@ def test_n4_takes_out_a_smooth_field(template, tmp_path):
         left[: inside.shape[0] // 2], right[inside.shape[0] // 2 :] = True, True
         return data[inside & right].mean() / data[inside & left].mean()
 
-    assert asymmetry(biased) > 1.2
+    assert asymmetry(biased) > 1.15
     assert asymmetry(corrected) == pytest.approx(asymmetry(brain.get_fdata()), abs=0.03)

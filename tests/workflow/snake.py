@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 def snakemake(*arguments: str, config: dict, folder: Path, clone: Path = ROOT, **options):
     """Run snakemake in ``clone`` with a configuration file kept in ``folder``."""
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     return subprocess.run(
         [*command, "--configfile", str(file)],

@@ -205,7 +205,7 @@ def test_killed_half_way_and_resumed(bids, tmp_path):
     killed job is taken for whole, and what was finished is not done again."""
     config = configuration(bids, studies={})
     file = tmp_path / "killed.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", str(file)]
     target = "sub-1/anat/sub-1_dseg.json"
     process = subprocess.Popen(

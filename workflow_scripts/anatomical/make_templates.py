@@ -71,8 +71,9 @@ if "snakemake" in globals():
         resolution = snakemake.params.resolution  # noqa: F821
         out = snakemake.output  # noqa: F821
         template = load_mni152_template(resolution)
-        save_image(template.get_fdata(), template, out.t1w)
-        save_labels(load_mni152_brain_mask(resolution).get_fdata(), template, out.mask)
+        mask = load_mni152_brain_mask(resolution).get_fdata()
+        save_image(template.get_fdata() * mask, template, out.t1w)
+        save_labels(mask, template, out.mask)
         save_probability(load_mni152_gm_template(resolution).get_fdata(), template, out.gm)
         save_probability(load_mni152_wm_template(resolution).get_fdata(), template, out.wm)
         regions = pd.read_csv(resource("regions.tsv"), sep="\t").dropna(subset="structures")

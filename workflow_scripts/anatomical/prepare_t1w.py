@@ -3,20 +3,22 @@
 import ants
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 from workflow_scripts.anatomical.template_mask import template_mask
 from workflow_scripts.common.images import save_image, save_labels, voxel_volume_ml, write_sidecar
 from workflow_scripts.common.job import InputError, job
 
 PLAUSIBLE_BRAIN_ML = (700, 2300)
+BACKGROUND = 0.01
 N4_SPACING_MM = 6
 
 
-def is_skull_stripped(data: np.ndarray, voxel_ml: float) -> bool:
-    """Whether an image shows a brain and nothing else.
+def stripped_brain(data: np.ndarray, voxel_ml: float) -> np.ndarray | None:
+    """Brain mask of an image that shows a brain and nothing else, None for others.
 
-    True where the background is exactly zero and all that is not zero has the
-    volume of a brain; a head has at least twice that.
+    What is brighter than 1 % of the bright voxels has the volume of a brain; in
+    a head it has at least twice that.
 
     Parameters
     ----------
@@ -24,8 +26,10 @@ def is_skull_stripped(data: np.ndarray, voxel_ml: float) -> bool:
     voxel_ml : volume of a voxel in mL
     """
     low, high = PLAUSIBLE_BRAIN_ML
-    foreground = data != 0
-    return bool(not foreground.all() and low <= foreground.sum() * voxel_ml <= high)
+    foreground = data > BACKGROUND * np.percentile(data, 99.5)
+    if not low <= foreground.sum() * voxel_ml <= high:
+        return None
+    return ndimage.binary_fill_holes(foreground)
 
 
 def deepbet_mask(image: nib.Nifti1Image) -> np.ndarray:
@@ -62,8 +66,9 @@ def extract_brain(
     voxel_ml = voxel_volume_ml(image)
     low, high = PLAUSIBLE_BRAIN_ML
     data = np.asanyarray(image.dataobj)
-    if is_skull_stripped(data, voxel_ml):
-        return data != 0, "input already skull-stripped"
+    brain = stripped_brain(data, voxel_ml)
+    if brain is not None:
+        return brain, "input already skull-stripped"
     how = "template"
     if method == "deepbet":
         try:
