@@ -61,9 +61,9 @@ rule simulate_t1w:
         "logs/simulate_t1w/{participant}.log",
     benchmark:
         "benchmarks/simulate_t1w/{participant}.tsv"
+    priority: 200
     conda:
         "../envs/environment.yaml"
-    priority: 200
     resources:
         mem_mb=2000,
         runtime=10,
@@ -86,9 +86,9 @@ rule simulate_flair:
         "logs/simulate_flair/{participant}.log",
     benchmark:
         "benchmarks/simulate_flair/{participant}.tsv"
+    priority: 200
     conda:
         "../envs/environment.yaml"
-    priority: 200
     resources:
         mem_mb=2000,
         runtime=10,

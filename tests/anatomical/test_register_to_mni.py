@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import ants
 import numpy as np
+import pandas as pd
 import pytest
 
 from workflow_scripts.anatomical.register_to_mni import register, template_correlation
@@ -35,16 +38,12 @@ def test_recovers_a_known_transform_within_a_millimetre(fixed, moving, method, t
     found = register(fixed, image, method, f"{tmp_path}/")
     assert len(found) == {"affine": 1, "syn": 3}[method]
     forward = found[:2][::-1]
-    import pandas as pd
-
     mapped = ants.apply_transforms_to_points(3, pd.DataFrame(POINTS, columns=list("xyz")), forward)
     expected = np.array([truth.apply_to_point(point) for point in POINTS])
     assert np.linalg.norm(mapped[list("xyz")].to_numpy() - expected, axis=1).max() < 1
 
 
 def test_inverse_brings_a_point_back(fixed, moving, tmp_path):
-    import pandas as pd
-
     affine, warp, inverse = register(fixed, moving[0], "syn", f"{tmp_path}/")
     points = pd.DataFrame(POINTS, columns=list("xyz"))
     there = ants.apply_transforms_to_points(3, points, [warp, affine])
@@ -54,7 +53,7 @@ def test_inverse_brings_a_point_back(fixed, moving, tmp_path):
 
 def test_same_input_same_transform(fixed, moving, tmp_path):
     files = [register(fixed, moving[0], "affine", f"{tmp_path}/{i}")[0] for i in range(2)]
-    first, second = (open(file, "rb").read() for file in files)
+    first, second = (Path(file).read_bytes() for file in files)
     assert first == second
 
 

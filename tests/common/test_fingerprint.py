@@ -7,7 +7,7 @@ from workflow_scripts.common import fingerprint as module
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small package: script.py imports helper.py, which uses a resource; other.py stands alone."""
+    """script.py imports helper.py, which uses a resource; other.py stands alone."""
     package = tmp_path / "workflow_scripts"
     (package / "wing").mkdir(parents=True)
     resources = tmp_path / "resources"

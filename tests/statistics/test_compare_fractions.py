@@ -104,9 +104,7 @@ def test_table_counts_6_x_3_tests_and_3_over_the_population(tmp_path):
     assert (table.loc[overall, "n_tests"] == 3).all()
     assert (table.loc[~overall, "n_negative"] == 4).all()
     assert (table.loc[overall, "n_positive"] == 12).all()
-    np.testing.assert_allclose(
-        table["p_bonferroni"], [min(1, p * n) for p, n in zip(table["p"], table["n_tests"])]
-    )
+    np.testing.assert_allclose(table["p_bonferroni"], np.minimum(1, table["p"] * table["n_tests"]))
     values = features.set_index("participant_id")["wm_fraction"]
     tested = trials[(trials["trial"] == 2) & (trials["role"] == "test")]
     judge = stats.ttest_ind(

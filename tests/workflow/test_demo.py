@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -165,7 +166,7 @@ def test_edited_code_reruns_what_depends_on_it(demo, config, clone, tmp_path, fi
 
 def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
     trials = f"{copy['output_dir']}/studies/npsle_contrastive/split-1_trials.tsv"
-    before = open(trials).read()
+    before = Path(trials).read_text()
     grown = copy | {"demo": copy["demo"] | {"subjects": {"non-NPSLE": 9, "NPSLE": 7}}}
     process = snakemake(config=grown, folder=tmp_path)
     assert process.returncode == 0, said(process)[-5000:]
@@ -175,7 +176,7 @@ def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
     group += ["collect_features", "flag_outliers", "compare_with_truth"]
     group += ["describe_population", "write_report", "all"]
     assert jobs(process) == Counter(subject + group)
-    assert open(trials).read() == before
+    assert Path(trials).read_text() == before
     features = read_table(f"{copy['output_dir']}/cohort/features.tsv")
     assert len(features) == SUBJECTS + 1
     flow = read_table(f"{copy['output_dir']}/studies/npsle_contrastive/flow.tsv")

@@ -125,6 +125,9 @@ def read_rows(path: Path) -> list[dict]:
                 "columns are separated by one tab each"
             )
     return [
-        {key: None if value in ("n/a", "") else value for key, value in zip(header, line)}
+        {
+            key: None if value in ("n/a", "") else value
+            for key, value in zip(header, line, strict=True)
+        }
         for line in lines[1:]
     ]

@@ -65,14 +65,9 @@ def compare_classes(negative: np.ndarray, positive: np.ndarray) -> dict:
             stat=g, nx=len(positive), ny=len(negative), eftype="hedges", decimals=12
         )
         welch = stats.ttest_ind(positive, negative, equal_var=False)
-        row |= dict(
-            zip(
-                TESTED,
-                [student.statistic, student.df, student.pvalue, welch.pvalue]
-                + [interval.low, interval.high, g, g_low, g_high],
-                strict=True,
-            )
-        )
+        tests = [student.statistic, student.df, student.pvalue, welch.pvalue]
+        effects = [interval.low, interval.high, g, g_low, g_high]
+        row |= dict(zip(TESTED, [*tests, *effects], strict=True))
     return row
 
 

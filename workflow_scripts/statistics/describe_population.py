@@ -163,7 +163,8 @@ def flow(
     unknown = sorted((analysed | set(status["participant_id"])) - set(screened.index))
     if unknown:
         raise InputError(
-            f"participants.tsv: no row for {unknown}, which have scans or are in the study; add them"
+            f"participants.tsv: no row for {unknown}, which have scans or are in the study; "
+            "add the rows"
         )
     t1w = status[status["suffix"] == "T1w"]
     reasons = [
