@@ -14,8 +14,9 @@ from workflow_scripts.baselines.classify_features import (
     predict,
 )
 from workflow_scripts.baselines.design import build_design
-from workflow_scripts.baselines.draw_trials import LeakageError, draw_trials
+from workflow_scripts.baselines.draw_trials import draw_trials
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.trials import LeakageError
 
 CLASSES = ["healthy", "ill"]
 NAMES = ["a", "b"]

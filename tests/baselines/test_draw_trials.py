@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.baselines.draw_trials import LeakageError, check_trials, draw_trials
+from workflow_scripts.baselines.draw_trials import draw_trials
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.trials import LeakageError, check_trials
 
 CLASSES = ["healthy", "ill"]
 PUBLISHED = {

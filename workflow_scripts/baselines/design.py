@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.baselines.draw_trials import check_trials
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.trials import check_trials
 
 SCAN = ["participant_id", "session_id"]
 LOG = logging.getLogger(__name__)

@@ -6,10 +6,7 @@ import pandas as pd
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-
-
-class LeakageError(InputError):
-    """A participant is on both sides of a trial."""
+from workflow_scripts.common.trials import check_trials
 
 
 def participants_of(population: pd.DataFrame, classes: list[str], study: str) -> pd.Series:
@@ -139,27 +136,6 @@ def draw_trials(
     trials = pd.concat(tables, ignore_index=True)
     check_trials(trials)
     return trials
-
-
-def check_trials(trials: pd.DataFrame) -> None:
-    """Raise LeakageError if a participant trains and is tested in one trial.
-
-    Sessions do not matter: two scans of one person on the two sides are a leak.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        Columns trial, participant_id, role.
-    """
-    used = trials[trials["role"].isin(["train", "test"])]
-    sides = used.groupby(["trial", "participant_id"])["role"].nunique()
-    leaks = sides[sides > 1].index
-    if len(leaks):
-        named = ", ".join(f"{participant} (trial {trial})" for trial, participant in leaks)
-        raise LeakageError(
-            f"trials: participants in both train and test: {named}; "
-            "give all sessions of a participant one role per trial"
-        )
 
 
 if "snakemake" in globals():
