@@ -18,6 +18,10 @@ include: "rules/statistics.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    print(announcement(), file=sys.stderr)
+
+
 localrules:
     all,
     check,

@@ -1,5 +1,3 @@
-ANATOMICAL = CONFIG["anatomical"]
-NONLINEAR = ANATOMICAL["registration"] in ("syn", "fsl_fnirt")
 TISSUES = ["CSF", "GM", "WM"]
 TEMPLATE = f"templates/tpl-{SPACE}"
 

@@ -46,6 +46,7 @@ rule tabulate_cohort:
 rule check_cohort:
     input:
         status="cohort/status.tsv",
+        preflight="cohort/preflight.tsv",
     output:
         "cohort/check.txt",
     log:
@@ -57,6 +58,8 @@ rule check_cohort:
         mem_mb=500,
         runtime=5,
     params:
+        resolution=ANATOMICAL["template_resolution"],
+        nonlinear=NONLINEAR,
         code=code("cohort/check_cohort.py"),
     script:
         "../workflow_scripts/cohort/check_cohort.py"

@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from workflow_scripts.cohort.cohort import (
     make_cohort,
 )
 from workflow_scripts.cohort.config import check_config
+from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.index import write_index
 from workflow_scripts.common.bids import bids, session_prefix
 from workflow_scripts.common.fingerprint import fingerprint as code
@@ -69,6 +71,8 @@ wildcard_constraints:
     study="[A-Za-z0-9_]+",
 
 
+ANATOMICAL = CONFIG["anatomical"]
+NONLINEAR = ANATOMICAL["registration"] in ("syn", "fsl_fnirt")
 bids_anat = partial(bids, "{folder}/anat", "{prefix}")
 T1W = COHORT.usable("T1w")
 FLAIR = {prefix: row for prefix, row in COHORT.usable("FLAIR").items() if prefix in T1W}
@@ -88,6 +92,17 @@ def all_scans():
         row["path"]
         for suffix in CONFIG["scans"]
         for row in COHORT.usable(suffix).values()
+    )
+
+
+def announcement():
+    """What a run is about to work on, and the disk that it will take."""
+    raw = sum(os.path.getsize(path) for path in all_scans() if os.path.exists(path))
+    size = estimate_bytes(raw, len(T1W), ANATOMICAL["template_resolution"], NONLINEAR)
+    free = shutil.disk_usage(".").free
+    return (
+        f"{len(T1W)} sessions with a T1w; results take about {size / 1e9:.2g} GB in all, "
+        f"{free / 1e9:.2g} GB are free in {OUTPUT_DIR}"
     )
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from workflow_scripts.cohort.check_cohort import check_status
 from workflow_scripts.cohort.cohort import Cohort, complete, frozen_population
+from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
 
@@ -128,3 +129,10 @@ def test_class_that_is_too_small_is_named_before_anything_runs(tmp_path):
     message = r"studies.s.design: class b has 2 participants .* needs 3 .2 to train and 1 to test"
     with pytest.raises(InputError, match=message):
         frozen_population(tmp_path / "none.tsv", study, "s", people)
+
+
+def test_disk_estimate_grows_with_sessions_scans_and_resolution():
+    one = estimate_bytes(1_000_000, 1, 2, nonlinear=True)
+    assert estimate_bytes(2_000_000, 2, 2, nonlinear=True) == 2 * one
+    assert estimate_bytes(1_000_000, 1, 1, nonlinear=True) > one
+    assert estimate_bytes(1_000_000, 1, 2, nonlinear=False) < one

@@ -15,7 +15,6 @@ from tests.report.browser import CHROMIUM, check_page
 from tests.workflow.snake import jobs, said, snakemake
 from workflow_scripts.common.tables import read_table
 
-pytestmark = pytest.mark.xdist_group("demo")
 SUBJECTS = 13  # 15 planned, one without scans, one excluded
 
 

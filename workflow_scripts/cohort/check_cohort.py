@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.tables import read_table
 
@@ -39,6 +40,14 @@ def check_status(status: pd.DataFrame) -> str:
 
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
-        summary = check_status(read_table(snakemake.input.status))  # noqa: F821
-        print(summary)
+        status = read_table(snakemake.input.status)  # noqa: F821
+        summary = check_status(status)
+        usable = (status["suffix"] == "T1w") & (status["status"] == "AVAILABLE")
+        size = estimate_bytes(
+            int(read_table(snakemake.input.preflight)["size_bytes"].sum()),  # noqa: F821
+            int(usable.sum()),
+            snakemake.params.resolution,  # noqa: F821
+            snakemake.params.nonlinear,  # noqa: F821
+        )
+        summary += f"estimated disk\t{size / 1e9:.2g} GB\n"
         Path(snakemake.output[0]).write_text(summary)  # noqa: F821
