@@ -130,7 +130,10 @@ def test_fresh_clone_reruns_nothing(demo, config, clone, tmp_path):
 @pytest.mark.parametrize(
     ("file", "rules"),
     [
-        ("statistics/compare_fractions.py", {"compare_fractions": 1, "write_report": 1, "all": 1}),
+        (
+            "statistics/describe_population.py",
+            {"describe_population": 1, "write_report": 1, "all": 1},
+        ),
         (
             "statistics/metrics.py",
             {"evaluate_classifiers": 1, "write_report": 1, "all": 1},
