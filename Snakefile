@@ -58,6 +58,7 @@ rule features:
 
 rule studies:
     input:
+        "cohort/check.txt",
         study_tables(),
 
 

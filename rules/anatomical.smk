@@ -50,6 +50,7 @@ rule prepare_t1w:
         mem_mb=6000,
         runtime=20,
     params:
+        raw_bytes=lambda wildcards: raw_bytes(T1W[wildcards.prefix]["path"]),
         brain_extraction=ANATOMICAL["brain_extraction"],
         code=code("anatomical/prepare_t1w.py"),
     script:
@@ -134,6 +135,7 @@ rule align_flair:
         mem_mb=6000,
         runtime=20,
     params:
+        raw_bytes=lambda wildcards: raw_bytes(FLAIR[wildcards.prefix]["path"]),
         code=code("anatomical/align_flair.py"),
     script:
         "../workflow_scripts/anatomical/align_flair.py"

@@ -13,6 +13,7 @@ rule preflight:
         mem_mb=4000,
         runtime=120,
     params:
+        raw_bytes=[raw_bytes(path) for path in all_scans()],
         code=code("cohort/preflight.py"),
     script:
         "../workflow_scripts/cohort/preflight.py"

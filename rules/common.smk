@@ -17,6 +17,7 @@ from snakemake.exceptions import WorkflowError
 
 from workflow_scripts.cohort.cohort import (
     complete,
+    keep_apart,
     frozen_population,
     load_cohort,
     make_cohort,
@@ -39,6 +40,7 @@ def read_cohort():
     output_dir = Path(checked["output_dir"]).absolute()
     if checked["bids_dir"]:
         bids_dir = Path(checked["bids_dir"]).absolute()
+        keep_apart(bids_dir.resolve(), output_dir.resolve())
         if checked["exclusions"]:
             checked["exclusions"] = str(Path(checked["exclusions"]).absolute())
         cohort = load_cohort(
@@ -85,6 +87,11 @@ def sessions(paths, prefixes):
         for prefix in prefixes
         for path in ([paths] if isinstance(paths, str) else paths)
     ]
+
+
+def raw_bytes(path):
+    """Size of a raw scan, so that one replaced by an older file is seen too."""
+    return os.path.getsize(path) if CONFIG["bids_dir"] else None
 
 
 def all_scans():

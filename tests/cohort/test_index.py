@@ -64,9 +64,22 @@ def test_entity_filter_chooses(tmp_path, wanted, run):
     assert run in found["sub-01", None, "T1w"]
 
 
-def test_filter_that_matches_nothing_leaves_the_scan_missing(tmp_path):
-    dataset(tmp_path, "sub-01/anat/sub-01_acq-a_T1w.nii.gz")
-    assert rows(tmp_path, {"T1w": {"acq": "b"}}) == {("sub-01", None, "T1w"): None}
+def test_filter_has_no_say_where_there_is_one_scan(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    assert rows(tmp_path, {"T1w": {"run": "1"}})["sub-01", None, "T1w"].endswith(
+        "sub-01_T1w.nii.gz"
+    )
+
+
+def test_filter_that_leaves_none_of_several_is_an_error(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz")
+    with pytest.raises(InputError, match="run-1.*run-2"):
+        index_scans(tmp_path, {"T1w": {"run": "3"}})
+
+
+def test_sessions_come_in_natural_order(tmp_path):
+    dataset(tmp_path, *(f"sub-1/ses-{n}/anat/sub-1_ses-{n}_T1w.nii.gz" for n in (10, 2)))
+    assert [row["session_id"] for row in index_scans(tmp_path, {"T1w": {}})] == ["ses-2", "ses-10"]
 
 
 def test_folder_that_is_no_dataset(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 
 from workflow_scripts.cohort.participants import (
+    check_exclusions,
     check_labels,
     exclusion_reason,
     read_exclusions,
@@ -117,3 +118,14 @@ def test_unknown_label_is_named():
 def test_missing_columns_are_named():
     with pytest.raises(InputError, match="(?s)studies.s.label.*'diagnosis'.*studies.s.table1.*age"):
         check_labels([{"participant_id": "sub-1", "dx": "a"}], "s", STUDY)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("session_id", "02"), ("suffix", "t1w")], ids=["session", "suffix"]
+)
+def test_exclusion_of_what_does_not_exist_is_refused(key, value):
+    scan = {"participant_id": "sub-1", "session_id": "ses-02", "suffix": "T1w", "path": "x"}
+    row = {"participant_id": "sub-1", "session_id": "ses-02", "suffix": "T1w", "reason": "motion"}
+    check_exclusions([row, row | {"session_id": None, "suffix": None}], [scan])
+    with pytest.raises(InputError, match=f"sub-1: {key} {value} is none of"):
+        check_exclusions([row | {key: value}], [scan])

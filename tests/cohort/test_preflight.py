@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.cohort.preflight import COLUMNS, check_scan, check_scans
+from workflow_scripts.cohort.preflight import COLUMNS, check_scans
+from workflow_scripts.common.scans import check_scan
 
 SHAPE = (40, 50, 40)
 NOTHING = pd.DataFrame(columns=COLUMNS)
@@ -103,14 +104,20 @@ def test_all_scans_are_reported_in_one_go(tmp_path):
     bad = [tmp_path / "b.nii.gz", tmp_path / "c.nii.gz"]
     for path in bad:
         path.write_bytes(b"no image")
-    table = check_scans([str(p) for p in [*bad, good]], NOTHING)
+    table = check_scans([str(p) for p in [*bad, good]], NOTHING, "code")
     assert table["path"].tolist() == sorted(map(str, [good, *bad]))
     assert table["problem"].notna().tolist() == [False, True, True]
 
 
 def test_known_scans_are_read_again_only_when_they_changed(tmp_path):
     path = saved(head(), tmp_path / "a.nii.gz")
-    known = check_scans([str(path)], NOTHING).assign(problem="from last time")
-    assert check_scans([str(path)], known)["problem"].tolist() == ["from last time"]
+    known = check_scans([str(path)], NOTHING, "code").assign(problem="from last time")
+    assert check_scans([str(path)], known, "code")["problem"].tolist() == ["from last time"]
     saved(head(data=np.zeros(SHAPE, np.int16)), path)
-    assert "empty" in check_scans([str(path)], known)["problem"].item()
+    assert "empty" in check_scans([str(path)], known, "code")["problem"].item()
+
+
+def test_known_scans_are_read_again_when_the_checks_changed(tmp_path):
+    path = saved(head(), tmp_path / "a.nii.gz")
+    known = check_scans([str(path)], NOTHING, "old").assign(problem="from last time")
+    assert check_scans([str(path)], known, "new")["problem"].isna().all()

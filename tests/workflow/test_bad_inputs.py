@@ -181,6 +181,19 @@ def test_several_scans_are_never_chosen_from_silently(bids, tmp_path):
     refused(process, "sub-1: sub-1_run-1_T1w.nii.gz, sub-1_run-2_T1w.nii.gz; set scans.T1w")
 
 
+def test_links_to_nowhere_are_named(bids, tmp_path):
+    t1w(bids, 3).unlink()
+    t1w(bids, 3).symlink_to(tmp_path / "nowhere.nii.gz")
+    process = snakemake("check", config=configuration(bids), folder=tmp_path)
+    refused(process, "links to files that are not there", "sub-3_T1w.nii.gz")
+
+
+def test_results_are_not_written_among_the_raw_data(bids, tmp_path):
+    for folder in (bids, bids / "sub-1"):
+        config = configuration(bids, output_dir=str(folder))
+        refused(snakemake("check", config=config, folder=tmp_path), "lies among the raw data")
+
+
 def test_read_only_output_folder(bids, tmp_path):
     output = tmp_path / "results"
     output.mkdir()

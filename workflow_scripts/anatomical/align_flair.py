@@ -6,6 +6,7 @@ import ants
 
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
+from workflow_scripts.common.scans import require_usable
 
 
 def align(t1w: ants.ANTsImage, flair: ants.ANTsImage, prefix: str) -> str:
@@ -17,6 +18,7 @@ def align(t1w: ants.ANTsImage, flair: ants.ANTsImage, prefix: str) -> str:
 if "snakemake" in globals():
     with job(snakemake), tempfile.TemporaryDirectory() as folder:  # noqa: F821
         source, out = snakemake.input, snakemake.output  # noqa: F821
+        require_usable(source.flair)
         t1w, flair = ants.image_read(source.t1w), ants.image_read(source.flair)
         flair = ants.n4_bias_field_correction(
             flair, shrink_factor=4, convergence={"iters": [25, 25], "tol": 1e-5}

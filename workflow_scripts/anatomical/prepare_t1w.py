@@ -8,6 +8,7 @@ from scipy import ndimage
 from workflow_scripts.anatomical.template_mask import template_mask
 from workflow_scripts.common.images import save_image, save_labels, voxel_volume_ml, write_sidecar
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.scans import require_usable
 
 PLAUSIBLE_BRAIN_ML = (700, 2300)
 BACKGROUND = 0.01
@@ -110,6 +111,7 @@ if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         source, out = snakemake.input, snakemake.output  # noqa: F821
         t1w = source.t1w
+        require_usable(t1w)
         method = snakemake.params.brain_extraction  # noqa: F821
         mask, how = extract_brain(t1w, source.template, source.template_mask, method)
         image = nib.load(t1w)

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.cohort.index import FIELDS, index_scans, read_rows, write_index
+from workflow_scripts.cohort.index import (
+    FIELDS,
+    index_scans,
+    natural_order,
+    read_rows,
+    write_index,
+)
 from workflow_scripts.cohort.participants import (
+    check_exclusions,
     check_labels,
     exclusion_reason,
     read_exclusions,
@@ -75,8 +82,28 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path, build_index: boo
                 f"{bids_dir}/participants.tsv: no row for {', '.join(strangers)}, "
                 "which have scans; add the rows"
             )
-        write_index(complete(index, participants, config["scans"]), index_file)
+        index = complete(index, participants, config["scans"])
+        check_exclusions(exclusions, index)
+        _check_links(index, exclusions)
+        write_index(index, index_file)
     return make_cohort(config, participants, read_rows(index_file), exclusions)
+
+
+def _check_links(index: list[dict], exclusions: list[dict]) -> None:
+    broken = [
+        row["path"]
+        for row in index
+        if row["path"]
+        and not Path(row["path"]).exists()
+        and not exclusion_reason(
+            exclusions, row["participant_id"], row["session_id"], row["suffix"]
+        )
+    ]
+    if broken:
+        raise InputError(
+            "links to files that are not there; fetch the files or exclude the scans:\n  "
+            + "\n  ".join(broken)
+        )
 
 
 def make_cohort(
@@ -104,7 +131,7 @@ def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict
     }
     return [
         rows.get((*session, suffix)) or dict(zip(FIELDS, (*session, suffix, None), strict=True))
-        for session in sorted(sessions, key=lambda s: (s[0], s[1] or ""))
+        for session in sorted(sessions, key=natural_order)
         for suffix in sorted(suffixes)
     ]
 
@@ -146,3 +173,15 @@ def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
     ]
     if problems:
         raise InputError("\n  ".join(problems))
+
+
+def keep_apart(bids_dir: Path, output_dir: Path) -> None:
+    """Raise InputError if results would be written among the raw data."""
+    if output_dir == bids_dir or (
+        bids_dir in output_dir.parents
+        and output_dir.relative_to(bids_dir).parts[0] != "derivatives"
+    ):
+        raise InputError(
+            f"output_dir {output_dir} lies among the raw data of bids_dir {bids_dir}; "
+            "choose a folder outside, or one in derivatives/"
+        )

@@ -4,6 +4,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
 import csv
+import re
 from pathlib import Path
 
 from workflow_scripts.common.job import InputError
@@ -18,8 +19,9 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
     Parameters
     ----------
     bids_dir : root of the BIDS dataset
-    filters : suffix -> entity filter, such as ``{"T1w": {"acq": "mprage"}}``;
-        the suffixes are those that the workflow uses. ``acq``, ``run`` and all
+    filters : suffix -> entity filter, such as ``{"T1w": {"acq": "mprage"}}``, which
+        chooses where a session has several scans; the suffixes are those that the
+        workflow uses. ``acq``, ``run`` and all
         other entities go by the short names that stand in file names.
 
     Returns
@@ -30,7 +32,8 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
     Raises
     ------
     InputError
-        If there is no dataset, or several scans match, naming all of them.
+        If there is no dataset, or a filter does not leave one scan, naming all that
+        are left.
     """
     if not (bids_dir / "dataset_description.json").is_file():
         raise InputError(
@@ -47,16 +50,28 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
         session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if row["ses"] else None)
         sessions.add(session)
         suffix = row["suffix"]
-        if suffix in filters and _matches(row, filters[suffix]):
-            found.setdefault((*session, suffix), []).append(str(bids_dir / row["path"]))
-    several = {key: paths for key, paths in found.items() if len(paths) > 1}
-    if several:
-        raise InputError(_explain_choice(several))
+        if suffix in filters:
+            found.setdefault((*session, suffix), []).append(row)
+    chosen, undecided = {}, {}
+    for key, rows in found.items():
+        if len(rows) > 1:
+            rows = [row for row in rows if _matches(row, filters[key[2]])] or rows
+        if len(rows) > 1:
+            undecided[key] = [row["path"] for row in rows]
+        chosen[key] = str(bids_dir / rows[0]["path"])
+    if undecided:
+        raise InputError(_explain_choice(undecided))
     return [
-        dict(zip(FIELDS, (*session, suffix, found.get((*session, suffix), [None])[0]), strict=True))
-        for session in sorted(sessions, key=lambda s: (s[0], s[1] or ""))
+        dict(zip(FIELDS, (*session, suffix, chosen.get((*session, suffix))), strict=True))
+        for session in sorted(sessions, key=natural_order)
         for suffix in filters
     ]
+
+
+def natural_order(session: tuple) -> list:
+    """Sort key of (participant, session) that puts ses-2 before ses-10."""
+    text = " ".join(part or "" for part in session[:2])
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
 def _matches(row: dict, entities: dict[str, str]) -> bool:

@@ -111,6 +111,22 @@ def read_exclusions(path: Path, participants: set[str]) -> list[dict]:
     return rows
 
 
+def check_exclusions(exclusions: list[dict], index: list[dict]) -> None:
+    """Raise InputError for exclusions of sessions or modalities that do not exist."""
+    problems = []
+    for row in exclusions:
+        scans = [scan for scan in index if scan["participant_id"] == row["participant_id"]]
+        for key in ("session_id", "suffix"):
+            known = sorted({scan[key] or "n/a" for scan in scans})
+            if row[key] and row[key] not in known:
+                problems.append(
+                    f"exclusions, {row['participant_id']}: {key} {row[key]} is none of "
+                    f"{', '.join(known)}; correct it, or write n/a for all"
+                )
+    if problems:
+        raise InputError(_listing(problems))
+
+
 def exclusion_reason(
     exclusions: list[dict], participant_id: str, session_id: str | None, suffix: str
 ) -> str | None:

@@ -1,115 +1,34 @@
 """Open every scan of the cohort and say what is wrong with it, before anything runs."""
 
-import gzip
-import zlib
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.scans import SCAN_FIELDS, check_scan
 from workflow_scripts.common.tables import read_table, write_table
 
-VOXEL_SIZE_MM = (0.2, 8.0)
-FIELD_OF_VIEW_MM = (80.0, 500.0)
-FRAME_TOLERANCE_MM = 0.1
-COLUMNS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "problem"]
+COLUMNS = [*SCAN_FIELDS, "code"]
 
 
-def check_scan(path: Path) -> dict:
-    """Check one 3D scan.
+def check_scans(paths: list[str], known: pd.DataFrame, code: str) -> pd.DataFrame:
+    """Check scans, reusing rows of ``known`` that hold still.
 
-    It must open to its last byte, be 3D, have an invertible affine with voxel
-    sizes and a field of view of a head, hold finite values only, and not be
-    constant.
-
-    Returns
-    -------
-    Row with the fields of ``COLUMNS``; ``problem`` is None for a good scan.
+    A row holds while the file has its size and time stamp, and the checks have
+    the fingerprint ``code``.
     """
-    path = Path(path)
-    row = dict.fromkeys(COLUMNS)
-    row["path"] = str(path)
-    try:
-        stat = path.stat()
-        row |= {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        image = _open(path)
-        zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
-        row["shape"] = "x".join(str(n) for n in image.shape)
-        row["voxel_size_mm"] = "x".join(f"{z:.3g}" for z in zooms)
-        row["problem"] = _geometry_problem(image, zooms) or _value_problem(image)
-    except FileNotFoundError:
-        row["problem"] = "the file or its link target does not exist; restore it"
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        row["problem"] = f"not a NIfTI image ({_short(error)}); convert the scan again"
-    except (EOFError, OSError, zlib.error, ValueError) as error:
-        row["problem"] = f"damaged or cut off ({_short(error)}); copy the scan again"
-    return row
-
-
-def _open(path: Path):
-    """Image of a file; of a compressed one all bytes, so that gzip's checksum is verified."""
-    image = nib.load(path)
-    if path.suffix != ".gz":
-        return image
-    return type(image).from_bytes(gzip.decompress(path.read_bytes()))
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _geometry_problem(image, zooms: np.ndarray) -> str | None:
-    if image.ndim != 3:
-        return f"has {image.ndim} dimensions, not 3; split it or choose the right volume"
-    if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
-        return "the affine cannot be inverted; convert the scan again"
-    if _frames_differ(image):
-        return "sform and qform place the image differently; make them the same (fslorient)"
-    low, high = VOXEL_SIZE_MM
-    if zooms.min() < low or zooms.max() > high:
-        return f"voxel size {np.round(zooms, 3).tolist()} mm is outside {low} to {high} mm"
-    extent = zooms * image.shape
-    low, high = FIELD_OF_VIEW_MM
-    if extent.min() < low or extent.max() > high:
-        return f"field of view {np.round(extent).tolist()} mm is outside {low} to {high} mm"
-    return None
-
-
-def _frames_differ(image) -> bool:
-    header = image.header
-    if not (header["sform_code"] and header["qform_code"]):
-        return False
-    far_corner = [*image.shape, 1]
-    distance = (header.get_sform() - header.get_qform()) @ far_corner
-    return bool(np.abs(distance).max() > FRAME_TOLERANCE_MM)
-
-
-def _value_problem(image) -> str | None:
-    data = np.asanyarray(image.dataobj)
-    if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
-        return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
-    if not np.isfinite(data).all():
-        return f"{int((~np.isfinite(data)).sum())} voxels are NaN or infinite; convert it again"
-    if data.min() == data.max():
-        return f"all voxels are {data.flat[0]:g}; the image is empty"
-    return None
-
-
-def check_scans(paths: list[str], known: pd.DataFrame) -> pd.DataFrame:
-    """Check scans, reusing rows of ``known`` whose size and time stamp still hold."""
     rows = {row["path"]: row for row in known.to_dict("records")}
 
     def unchanged(path: str) -> bool:
         row = rows.get(path)
-        if row is None or not Path(path).is_file():
+        if row is None or row["code"] != code or not Path(path).is_file():
             return False
         stat = Path(path).stat()
         return (row["size_bytes"], row["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
 
-    rows |= {path: check_scan(path) for path in paths if not unchanged(path)}
+    new = [path for path in paths if not unchanged(path)]
+    rows |= {path: check_scan(path) | {"code": code} for path in new}
     return pd.DataFrame([rows[path] for path in sorted(paths)], columns=COLUMNS)
 
 
@@ -117,5 +36,5 @@ if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         table = Path(snakemake.output.table)  # noqa: F821
         known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
-        checked = check_scans(list(snakemake.input), known)  # noqa: F821
+        checked = check_scans(list(snakemake.input), known, snakemake.params.code)  # noqa: F821
         write_table(checked, table, columns=resource("columns/cohort.tsv"))

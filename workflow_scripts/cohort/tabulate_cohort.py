@@ -12,14 +12,14 @@ from workflow_scripts.common.tables import read_table, write_table
 
 
 def scan_status(
-    index: list[dict], problems: dict[str, str], exclusions: list[dict]
+    index: list[dict], problems: dict[str, str | None], exclusions: list[dict]
 ) -> pd.DataFrame:
     """Status of every scan that the index expects.
 
     Parameters
     ----------
     index : rows with participant_id, session_id, suffix, path
-    problems : path -> what the preflight found wrong
+    problems : path -> what the preflight found wrong, None for a good scan
     exclusions : rows with participant_id, session_id, suffix, reason
 
     Returns
@@ -36,7 +36,9 @@ def scan_status(
             status, reason = "MISSING", f"no {scan['suffix']} in the dataset"
         elif excluded:
             status, reason = "EXCLUDED", excluded
-        elif problem := problems.get(scan["path"]):
+        elif scan["path"] not in problems:
+            status, reason = "INVALID", "not seen by the preflight; run the workflow again"
+        elif problem := problems[scan["path"]]:
             status, reason = "INVALID", problem
         else:
             status, reason = "AVAILABLE", None
@@ -48,11 +50,11 @@ def scan_status(
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         preflight = read_table(snakemake.input.preflight)  # noqa: F821
-        bad = preflight.dropna(subset="problem")
+        problems = preflight["problem"].astype(object).where(preflight["problem"].notna(), None)
         exclusions = snakemake.input.get("exclusions")  # noqa: F821
         status = scan_status(
             read_rows(snakemake.input.index),  # noqa: F821
-            dict(zip(bad["path"], bad["problem"], strict=True)),
+            dict(zip(preflight["path"], problems, strict=True)),
             read_rows(exclusions) if exclusions else [],
         )
         write_table(status, snakemake.output.status, columns=resource("columns/cohort.tsv"))  # noqa: F821
