@@ -1,4 +1,9 @@
-"""Is a scan fit for use?"""
+"""Is a scan fit for use?
+
+What is asked of a file depends on its BIDS suffix: `_dwi` is a series with a
+gradient table, `_epi` may be one, `_mask` and `_probseg` show a piece of a vessel,
+`.tsv` holds contours or a centre line; all others are one 3D image of a head.
+"""
 
 import gzip
 import zlib
@@ -6,21 +11,31 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
+from workflow_scripts.common.gradients import read_gradients
 from workflow_scripts.common.job import InputError
 
 VOXEL_SIZE_MM = (0.2, 8.0)
 FIELD_OF_VIEW_MM = (80.0, 500.0)
+VOXEL_SIZE_OF_VESSELS_MM = (0.05, 8.0)
+FIELD_OF_VIEW_OF_VESSELS_MM = (2.0, 500.0)
+DIMENSIONS = {"dwi": (4,), "epi": (3, 4)}
 FRAME_TOLERANCE_MM = 0.1
 SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "problem"]
 
 
-def check_scan(path: Path) -> dict:
-    """Check one 3D scan.
+def check_scan(path: Path, slab: bool = False) -> dict:
+    """Check one scan.
 
-    It must open to its last byte, be 3D, have an invertible affine with voxel
-    sizes and a field of view of a head, hold finite values only, and not be
-    constant.
+    It must open to its last byte, have the dimensions of its suffix, an invertible
+    affine with voxel sizes and a field of view of a head (or a vessel), hold finite
+    values only, and not be constant. A diffusion series needs a sound gradient
+    table, a TSV a header and rows of its length.
+
+    Parameters
+    ----------
+    slab : whether the image may show a piece of the head alone
 
     Returns
     -------
@@ -32,11 +47,19 @@ def check_scan(path: Path) -> dict:
     try:
         stat = path.stat()
         row |= {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        if path.suffix == ".tsv":
+            row["problem"] = _table_problem(path)
+            return row
         image = _open(path)
+        suffix = path.name.split(".")[0].rpartition("_")[2]
         zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
         row["shape"] = "x".join(str(n) for n in image.shape)
         row["voxel_size_mm"] = "x".join(f"{z:.3g}" for z in zooms)
-        row["problem"] = _geometry_problem(image, zooms) or _value_problem(image)
+        row["problem"] = _geometry_problem(image, zooms, suffix, slab) or _value_problem(image)
+        if suffix == "dwi" and not row["problem"]:
+            read_gradients(path, image.shape[3])
+    except InputError as error:
+        row["problem"] = str(error)
     except FileNotFoundError:
         row["problem"] = "the file or its link target does not exist; restore it"
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
@@ -58,18 +81,26 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def _geometry_problem(image, zooms: np.ndarray) -> str | None:
-    if image.ndim != 3:
-        return f"has {image.ndim} dimensions, not 3; split it or choose the right volume"
+def _table_problem(path: Path) -> str | None:
+    table = pd.read_csv(path, sep="\t")
+    return None if len(table) else "has no rows; export it again"
+
+
+def _geometry_problem(image, zooms: np.ndarray, suffix: str, slab: bool) -> str | None:
+    dimensions = DIMENSIONS.get(suffix, (3,))
+    if image.ndim not in dimensions:
+        wanted = " or ".join(map(str, dimensions))
+        return f"has {image.ndim} dimensions, not {wanted}; split it or choose the right volume"
     if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
         return "the affine cannot be inverted; convert the scan again"
     if _frames_differ(image):
         return "sform and qform place the image differently; make them the same (fslorient)"
-    low, high = VOXEL_SIZE_MM
+    vessel = suffix in ("mask", "probseg")
+    low, high = VOXEL_SIZE_OF_VESSELS_MM if vessel else VOXEL_SIZE_MM
     if zooms.min() < low or zooms.max() > high:
         return f"voxel size {np.round(zooms, 3).tolist()} mm is outside {low} to {high} mm"
-    extent = zooms * image.shape
-    low, high = FIELD_OF_VIEW_MM
+    extent = zooms * image.shape[:3]
+    low, high = FIELD_OF_VIEW_OF_VESSELS_MM if vessel or slab else FIELD_OF_VIEW_MM
     if extent.min() < low or extent.max() > high:
         return f"field of view {np.round(extent).tolist()} mm is outside {low} to {high} mm"
     return None
@@ -79,7 +110,7 @@ def _frames_differ(image) -> bool:
     header = image.header
     if not (header["sform_code"] and header["qform_code"]):
         return False
-    far_corner = [*image.shape, 1]
+    far_corner = [*image.shape[:3], 1]
     distance = (header.get_sform() - header.get_qform()) @ far_corner
     return bool(np.abs(distance).max() > FRAME_TOLERANCE_MM)
 

@@ -1,0 +1,159 @@
+"""Diffusion tensor, its maps, and quality of the series: outlier slices and gradient table."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from dipy.core.gradients import gradient_table
+from dipy.reconst.dti import TensorModel, fractional_anisotropy, lower_triangular, mode
+from threadpoolctl import threadpool_limits
+
+from workflow_scripts.common.gradients import Gradients, nearest_shell, read_gradients, shells
+from workflow_scripts.common.images import save_image, write_sidecar
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+from workflow_scripts.diffusion.gradient_check import check_gradients
+
+OUTLIER_SD = 6.0
+SMALLEST_SLICE = 50  # voxels
+SMALLEST_SPREAD = 0.002  # of the b = 0 signal
+FEWEST_FREE = 3
+CHECK_FA = 0.3
+
+
+def shell_volumes(gradients: Gradients, wanted: float) -> tuple[np.ndarray, float]:
+    """The b = 0 volumes and those of the shell nearest to ``wanted`` s/mm2.
+
+    Returns
+    -------
+    (volumes,) bool, and the shell's b-value
+    """
+    shell = nearest_shell(gradients.bvals, wanted)
+    return np.isin(shells(gradients.bvals), (0, shell)), shell
+
+
+def fit(dwi: np.ndarray, mask: np.ndarray, bvals: np.ndarray, directions: np.ndarray):
+    """Tensors by weighted least squares (Chung et al. 2006, doi:10.1016/j.neuroimage.2006.07.001).
+
+    Parameters
+    ----------
+    dwi : (x, y, z, volumes)
+    mask : (x, y, z) bool with n True
+    bvals, directions : (volumes,) s/mm2 and (3, volumes) unit vectors; the tensors
+        are in the axes of the directions
+
+    Returns
+    -------
+    evals : (n, 3) mm2/s, largest first
+    evecs : (n, 3, 3), eigenvectors in columns
+    predicted : (n, volumes) signal of the model
+    """
+    table = gradient_table(bvals, bvecs=directions.T, b0_threshold=50)
+    found = TensorModel(table, fit_method="WLS", return_S0_hat=True).fit(dwi[mask])
+    return found.evals, found.evecs, found.predict(table, S0=found.S0_hat)
+
+
+def outlier_slices(residual, predicted, mask, bvals, directions) -> pd.DataFrame:
+    """Slices (third axis) that lost signal in one volume, as by a jerk of the head.
+
+    A lost slice pulls the tensors of its slice along and spreads over the residuals of all
+    volumes. So the loss is estimated as in a fit without the volume (by the residual
+    maker of the slice's mean fit), the greatest first, and is an outlier beyond
+    `OUTLIER_SD` robust standard deviations (1.4826 times the median absolute deviation)
+    of the residuals that are left.
+
+    Parameters
+    ----------
+    residual : (n, volumes), signal minus model over the mean b = 0 signal, in the mask
+    predicted : (n, volumes), model over the mean b = 0 signal
+    mask : (x, y, z) bool with n True
+    bvals, directions : (volumes,) s/mm2 and (3, volumes)
+
+    Returns
+    -------
+    DataFrame with volume, slice, deviation (in robust standard deviations)
+    """
+    level = np.nonzero(mask)[2]
+    quadratic = np.einsum("iv,jv->vij", directions, directions)[:, *np.tril_indices(3)]
+    design = np.column_stack([np.ones(len(bvals)), -bvals[:, None] / 1000 * quadratic])
+    weighted = bvals > 50
+    rows = []
+    for index in np.flatnonzero(np.bincount(level) >= SMALLEST_SLICE):
+        here = level == index
+        scaled = design * predicted[here].mean(axis=0)[:, None]
+        maker = np.eye(len(bvals)) - scaled @ np.linalg.pinv(scaled)
+        left, free = residual[here].mean(axis=0), len(bvals) - design.shape[1]
+        while free > FEWEST_FREE:
+            own = np.diag(maker)
+            usable = weighted & (own > 0.05)
+            loss = np.divide(left, own, out=np.zeros_like(left), where=usable)
+            volume = loss.argmin()
+            left = left - maker[:, volume] * loss[volume]
+            free -= 1
+            spread = 1.4826 * np.median(np.abs(left[weighted])) * np.sqrt(len(bvals) / free)
+            deviation = loss[volume] / max(spread, SMALLEST_SPREAD)
+            if deviation > -OUTLIER_SD:
+                break
+            rows.append((volume, index, deviation))
+            maker = maker - np.outer(maker[:, volume], maker[volume]) / own[volume]
+    return pd.DataFrame(rows, columns=["volume", "slice", "deviation"])
+
+
+if "snakemake" in globals():
+    with job(snakemake), threadpool_limits(1):  # noqa: F821
+        source, out = snakemake.input, snakemake.output  # noqa: F821
+        image = nib.load(source.dwi)
+        mask = np.asanyarray(nib.load(source.mask).dataobj) > 0
+        dwi = np.asanyarray(image.dataobj)
+        gradients = read_gradients(source.dwi, dwi.shape[3])
+        used, shell = shell_volumes(gradients, snakemake.params.bval)  # noqa: F821
+        directions = gradients.scanner_axes(image.affine)[:, used]
+        bvals = gradients.bvals[used]
+        evals, evecs, predicted = fit(dwi[..., used], mask, bvals, directions)
+        evals = np.clip(evals, 0, None)
+        maps = {
+            "fa": fractional_anisotropy(evals),
+            "md": evals.mean(axis=-1) * 1000,
+            "ad": evals[:, 0] * 1000,
+            "rd": evals[:, 1:].mean(axis=-1) * 1000,
+        }
+        tensors = np.einsum("nij,nj,nkj->nik", evecs, evals * 1000, evecs)
+        maps["mode"] = mode(tensors)
+        maps["tensor"] = lower_triangular(tensors)
+        for name, values in maps.items():
+            data = np.zeros(mask.shape + values.shape[1:], np.float32)
+            data[mask] = values
+            save_image(data, image, out[name])
+        signal = dwi[mask][:, used]
+        b0 = signal[:, bvals <= 50].mean(axis=1, keepdims=True)
+        b0 = np.maximum(b0, b0.mean() / 10)
+        residual = np.clip((signal - predicted) / b0, -1, 1)
+        model = np.clip(predicted / b0, 0, 1)
+        outliers = outlier_slices(residual, model, mask, bvals, directions)
+        outliers["volume"] = np.flatnonzero(used)[outliers["volume"].astype(int)]
+        write_table(outliers.round(2), out.outliers, resource("columns/diffusion.tsv"))
+        first = np.zeros((*mask.shape, 3))
+        first[mask] = evecs[..., 0] * (maps["fa"] > CHECK_FA)[:, None]
+        table = check_gradients(first, image.affine)
+        write_table(table.round(4), out.gradient_check, resource("columns/diffusion.tsv"))
+        ratio = table["coherence"].iloc[0] / table["coherence"].iloc[1:].max()
+        flags = []
+        if not ratio >= 1:
+            better = table["table"].iloc[1]
+            flags.append(f"gradient table: fibres fit together better with the axes {better}")
+        write_sidecar(
+            out.sidecar,
+            sources=[source.dwi],
+            software=["dipy"],
+            measures={
+                "dwi_bval": shell,
+                "dwi_directions": int((bvals > 50).sum()),
+                "dwi_outlier_slices": len(outliers),
+                "dwi_gradient_coherence_ratio": ratio,
+            },
+            Description="Diffusion tensor by weighted least squares of the b = 0 volumes and "
+            f"the shell b = {shell:g} s/mm2; diffusivities in um2/ms",
+            OrientationEncoding="xx, xy, yy, xz, yz, zz in scanner (RAS) axes",
+            GradientTable="doubtful" if flags else "as given",
+            Flags=flags,
+        )

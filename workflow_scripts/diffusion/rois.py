@@ -1,0 +1,67 @@
+"""Regions of interest in MNI152 space."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.tables import read_table
+
+SPACING_MM = 0.5
+COLUMNS = ["roi", "hemisphere", "fibre", "x", "y", "z", "diameter_mm", "mask"]
+NAMES = ["projection_left", "projection_right", "association_left", "association_right"]
+
+
+def sphere(centre, diameter: float) -> np.ndarray:
+    """Points (n, 3) of a sphere in mm, on a grid of 0.5 mm centred on it."""
+    reach = np.arange(-np.ceil(diameter), np.ceil(diameter) + 1) * SPACING_MM
+    offsets = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), axis=-1).reshape(-1, 3)
+    inside = np.linalg.norm(offsets, axis=1) <= diameter / 2
+    return np.asarray(centre, float) + offsets[inside]
+
+
+def mask_points(path) -> np.ndarray:
+    """Centres (n, 3) in mm of the voxels of a mask in MNI152 space."""
+    try:
+        image = nib.load(path)
+    except (FileNotFoundError, nib.filebasedimages.ImageFileError) as error:
+        raise InputError(f"{path}: no NIfTI image; correct the path in the table") from error
+    voxels = np.argwhere(np.asanyarray(image.dataobj) > 0)
+    if not len(voxels):
+        raise InputError(f"{path}: the mask is empty; draw it, or give coordinates instead")
+    return nib.affines.apply_affine(image.affine, voxels)
+
+
+def read_rois(path) -> dict[str, np.ndarray]:
+    """Points (n, 3) in MNI152 mm of each region of an ALPS table.
+
+    A region is a sphere (x, y, z, diameter_mm) or a mask, whose path counts from
+    the folder of the table.
+
+    Raises
+    ------
+    InputError
+        If columns or regions are missing, or a region is neither.
+    """
+    table = read_table(path)
+    missing = [name for name in COLUMNS if name not in table]
+    if missing or sorted(table["roi"]) != sorted(NAMES):
+        raise InputError(
+            f"{path}: needs the columns {', '.join(COLUMNS)} and one row for each of "
+            f"{', '.join(NAMES)}; copy resources/alps_rois.tsv and edit it"
+        )
+    return {row["roi"]: _points(row, path) for row in table.to_dict("records")}
+
+
+def _points(row, path):
+    if pd.notna(row["mask"]):
+        return mask_points(Path(path).parent / row["mask"])
+    columns = ("x", "y", "z", "diameter_mm")
+    values = pd.to_numeric(pd.Series([row[name] for name in columns]), errors="coerce").to_numpy()
+    if np.isnan(values).any() or not values[3] > 0:
+        raise InputError(
+            f"{path}: {row['roi']} has neither a mask nor a centre and a diameter; give one"
+        )
+    return sphere(values[:3], values[3])
