@@ -65,3 +65,54 @@ rule one_class_svm:
         code=code("baselines/one_class_svm.py"),
     script:
         "../workflow_scripts/baselines/one_class_svm.py"
+
+
+rule draw_folds:
+    input:
+        population="studies/{study}/split-{split}_population.tsv",
+    output:
+        folds="studies/{study}/split-{split}_folds.tsv",
+        dictionary="studies/{study}/split-{split}_folds.json",
+    log:
+        "logs/draw_folds/{study}_split-{split}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        study=study("models", "seed"),
+        code=code("baselines/draw_folds.py"),
+    script:
+        "../workflow_scripts/baselines/draw_folds.py"
+
+
+rule fit_models:
+    input:
+        features="studies/{study}/features.tsv",
+        participants="cohort/participants.tsv",
+        folds=lambda wildcards: split_file(wildcards.study, "folds"),
+    output:
+        predictions="studies/{study}/models_predictions.tsv",
+        predictions_dictionary="studies/{study}/models_predictions.json",
+        coefficients="studies/{study}/models_coefficients.tsv",
+        coefficients_dictionary="studies/{study}/models_coefficients.json",
+        bootstraps="studies/{study}/models_bootstraps.tsv",
+        bootstraps_dictionary="studies/{study}/models_bootstraps.json",
+        permutations="studies/{study}/models_permutations.tsv",
+        permutations_dictionary="studies/{study}/models_permutations.json",
+    log:
+        "logs/fit_models/{study}.log",
+    benchmark:
+        "benchmarks/fit_models/{study}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        study=study("models", "seed"),
+        code=code("baselines/fit_models.py"),
+    script:
+        "../workflow_scripts/baselines/fit_models.py"

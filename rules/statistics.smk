@@ -16,7 +16,7 @@ rule describe_population:
         mem_mb=500,
         runtime=5,
     params:
-        study=study("label", "classes", "table1"),
+        study=study("label", "classes", "table1", "requires"),
         code=code("statistics/describe_population.py"),
     script:
         "../workflow_scripts/statistics/describe_population.py"
@@ -88,3 +88,78 @@ rule evaluate_classifiers:
         code=code("statistics/evaluate_classifiers.py"),
     script:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
+
+
+rule compare_groups:
+    input:
+        features="studies/{study}/features.tsv",
+        population=population_file,
+    output:
+        groups="studies/{study}/groups.tsv",
+        groups_dictionary="studies/{study}/groups.json",
+        pairwise="studies/{study}/groups_pairwise.tsv",
+        pairwise_dictionary="studies/{study}/groups_pairwise.json",
+    log:
+        "logs/compare_groups/{study}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=study("classes", "comparison", "bootstraps", "seed"),
+        code=code("statistics/compare_groups.py"),
+    script:
+        "../workflow_scripts/statistics/compare_groups.py"
+
+
+rule correlate_features:
+    input:
+        features="studies/{study}/features.tsv",
+        population=population_file,
+        participants="cohort/participants.tsv",
+    output:
+        table="studies/{study}/correlations.tsv",
+        dictionary="studies/{study}/correlations.json",
+    log:
+        "logs/correlate_features/{study}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        study=study("correlations"),
+        code=code("statistics/correlate_features.py"),
+    script:
+        "../workflow_scripts/statistics/correlate_features.py"
+
+
+rule evaluate_models:
+    input:
+        predictions="studies/{study}/models_predictions.tsv",
+        bootstraps="studies/{study}/models_bootstraps.tsv",
+        permutations="studies/{study}/models_permutations.tsv",
+    output:
+        metrics="studies/{study}/models_metrics.tsv",
+        metrics_dictionary="studies/{study}/models_metrics.json",
+        comparisons="studies/{study}/models_comparisons.tsv",
+        comparisons_dictionary="studies/{study}/models_comparisons.json",
+        roc="studies/{study}/models_roc.tsv",
+        roc_dictionary="studies/{study}/models_roc.json",
+        calibration="studies/{study}/models_calibration.tsv",
+        calibration_dictionary="studies/{study}/models_calibration.json",
+        decision_curve="studies/{study}/models_decision_curve.tsv",
+        decision_curve_dictionary="studies/{study}/models_decision_curve.json",
+    log:
+        "logs/evaluate_models/{study}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=study("models", "bootstraps", "seed"),
+        code=code("statistics/evaluate_models.py"),
+    script:
+        "../workflow_scripts/statistics/evaluate_models.py"

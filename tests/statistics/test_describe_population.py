@@ -28,26 +28,25 @@ def test_published_counts_and_named_tests(tmp_path):
     known = people()
     table = describe(known, ["age", "sex", "smoking"], CLASSES)
     rows = table.set_index(["variable", "level"])
-    total = table.iloc[0]
-    assert (total["variable"], total["overall"], total["negative"], total["positive"]) == (
-        "n", 163, 120, 43,
-    )  # fmt: skip
+    columns = ["variable", "overall", "class_1", "class_2"]
+    assert table.loc[0, columns[2:]].tolist() == CLASSES
+    assert table.loc[1, columns].tolist() == ["n", 163, 120, 43]
     women = rows.loc[("sex", "F")]
-    assert women[["overall", "negative", "positive"]].tolist() == [
+    assert women[columns[1:]].tolist() == [
         "147 (90.2)", "110 (91.7)", "37 (86.0)",
     ]  # fmt: skip
     smokers = rows.loc[("smoking", "1")]
-    assert smokers["negative"] == "33 (27.7)"  # one unknown: of 119
-    assert smokers["positive"] == "12 (27.9)"
+    assert smokers["class_1"] == "33 (27.7)"  # one unknown: of 119
+    assert smokers["class_2"] == "12 (27.9)"
     assert smokers["missing"] == 1
-    assert set(table["variable"]) == {"n", "age", "sex", "smoking"}
-    assert len(table) == 6
+    assert set(table["variable"]) == {"class", "n", "age", "sex", "smoking"}
+    assert len(table) == 7
 
     age = table[table["variable"] == "age"].iloc[0]
     groups = [known.loc[known["label"] == name, "age"] for name in CLASSES]
     assert age["p"] == pytest.approx(stats.ttest_ind(*groups).pvalue)
     assert "T-test" in age["test"]
-    assert age["negative"] == f"{groups[0].mean():.1f} ({groups[0].std():.1f})"
+    assert age["class_1"] == f"{groups[0].mean():.1f} ({groups[0].std():.1f})"
     # M: 10 and 6, expected 4.2 of 43: Fisher's exact test
     assert women["test"] == "Fisher's exact"
     assert women["p"] == pytest.approx(stats.fisher_exact([[110, 37], [10, 6]]).pvalue)
@@ -59,8 +58,55 @@ def test_published_counts_and_named_tests(tmp_path):
 
 def test_columns_without_values_or_no_columns_at_all():
     table = describe(people().assign(sdi=np.nan), ["sdi"], CLASSES)
-    assert table["variable"].tolist() == ["n"]
-    assert describe(people(), [], CLASSES)["overall"].tolist() == [163]
+    assert table["variable"].tolist() == ["class", "n"]
+    assert describe(people(), [], CLASSES)["overall"].tolist()[1:] == [163]
+
+
+def three_classes():
+    rng = np.random.default_rng(1)
+    label = np.repeat(["control", "non-NPSLE", "NPSLE"], [20, 30, 25])
+    table = pd.DataFrame({"label": label, "age": rng.normal(40, 10, 75)})
+    table["smoking"] = ["yes", "no", "no"] * 25
+    table["sledai"] = np.where(label == "control", np.nan, rng.normal(6, 3, 75))
+    table["sdi"] = np.where(label == "NPSLE", rng.normal(2, 1, 75), np.nan)
+    return table, ["control", "non-NPSLE", "NPSLE"]
+
+
+def test_three_classes_against_scipy(tmp_path):
+    known, classes = three_classes()
+    known.loc[[0, 30], "age"] = np.nan
+    table = describe(known, ["age", "smoking", "sledai", "sdi"], classes)
+    assert table.loc[0, ["class_1", "class_2", "class_3"]].tolist() == classes
+    assert table.loc[1, ["overall", "class_1", "class_2", "class_3"]].tolist() == [75, 20, 30, 25]
+    rows = table.drop_duplicates("variable").set_index("variable")
+    groups = [known.loc[known["label"] == name, "age"].dropna() for name in classes]
+    assert rows.at["age", "missing"] == 2
+    assert rows.at["age", "test"] == "One-way ANOVA"
+    assert rows.at["age", "p"] == pytest.approx(stats.f_oneway(*groups).pvalue)
+    assert rows.at["age", "class_3"] == f"{groups[2].mean():.1f} ({groups[2].std():.1f})"
+    counts = pd.crosstab(known["smoking"], known["label"])
+    assert rows.at["smoking", "test"] == "Chi-squared"
+    assert rows.at["smoking", "p"] == pytest.approx(stats.chi2_contingency(counts).pvalue)
+    write_table(table, tmp_path / "table1.tsv", resource("columns/statistics.tsv"))
+
+
+def test_class_without_values_takes_no_part_in_the_test():
+    known, classes = three_classes()
+    rows = describe(known, ["sledai", "sdi"], classes).set_index("variable")
+    groups = [known.loc[known["label"] == name, "sledai"] for name in classes[1:]]
+    assert rows.at["sledai", "p"] == pytest.approx(stats.ttest_ind(*groups).pvalue)
+    assert rows.at["sledai", "test"] == "Pooled T-test, without control"
+    assert rows.at["sledai", "missing"] == 20
+    assert pd.isna(rows.at["sledai", "class_1"])
+    assert pd.isna(rows.at["sdi", "p"]) and pd.isna(rows.at["sdi", "test"])
+    mean = known["sdi"].mean()
+    assert rows.at["sdi", "class_3"].startswith(f"{mean:.1f} (")
+    assert rows.at["sdi", "overall"] == rows.at["sdi", "class_3"]
+
+
+def test_too_many_classes_are_refused():
+    with pytest.raises(InputError, match="9 are too many"):
+        describe(people(), ["age"], list("abcdefghi"))
 
 
 def cohort():
@@ -86,11 +132,12 @@ def cohort():
         columns=["participant_id", "suffix", "status", "reason"],
     )
     population = pd.DataFrame({"participant_id": ["sub-0", "sub-1"], "label": ["a", "b"]})
+    status["session_id"] = np.nan
     return participants, status, population
 
 
 def test_flow_adds_up_and_counts_each_participant_once(tmp_path):
-    table = flow(*cohort(), "diagnosis", ["a", "b"])
+    table = flow(*cohort(), "diagnosis", ["a", "b"], ["T1w"])
     assert table.fillna("").values.tolist() == [
         ["screened", "", 9],
         ["excluded", "infarct", 1],
@@ -115,32 +162,67 @@ def test_flow_of_the_published_study():
     status = pd.DataFrame(
         {
             "participant_id": ids,
+            "session_id": np.nan,
             "suffix": "T1w",
             "status": ["EXCLUDED"] * 53 + ["AVAILABLE"] * 163,
             "reason": left + [np.nan] * 163,
         }
     )
     population = participants.iloc[53:].rename(columns={"diagnosis": "label"})
-    table = flow(participants, status, population, "diagnosis", ["a", "b"])
+    table = flow(participants, status, population, "diagnosis", ["a", "b"], ["T1w"])
     assert dict(zip(table["reason"].iloc[1:-1], table["n"].iloc[1:-1], strict=True)) == reasons
     assert (table["n"].iloc[0], table["n"].iloc[-1]) == (216, 163)
 
 
 def test_one_usable_session_keeps_a_participant_from_counting_as_excluded():
     participants, status, population = cohort()
-    extra = pd.DataFrame([("sub-2", "T1w", "AVAILABLE", np.nan)], columns=status.columns)
-    table = flow(participants, pd.concat([status, extra]), population, "diagnosis", ["a", "b"])
+    extra = pd.DataFrame([("sub-2", "T1w", "AVAILABLE", np.nan)], columns=status.columns[:4])
+    table = flow(
+        participants, pd.concat([status, extra]), population, "diagnosis", ["a", "b"], ["T1w"]
+    )
     assert "motion" not in table["reason"].to_list()
+
+
+def test_flow_asks_for_the_scans_that_the_study_requires():
+    participants, status, population = cohort()
+    more = [
+        ("sub-6", "dwi", "AVAILABLE", np.nan),
+        ("sub-4", "dwi", "AVAILABLE", np.nan),
+        ("sub-5", "dwi", "EXCLUDED", "wrong protocol"),
+        ("sub-8", "dwi", "MISSING", "no file"),
+    ]
+    status = pd.concat([status, pd.DataFrame(more, columns=status.columns[:4])])
+    table = flow(participants, status, population, "diagnosis", ["a", "b"], ["dwi"])
+    assert table.fillna("").values.tolist()[1:-1] == [
+        ["excluded", "wrong protocol", 1],
+        ["not in a class", "label c", 1],
+        ["not in a class", "no label", 1],
+        ["missing data", "dwi MISSING", 3],
+        ["not in the frozen population", "dwi available, not part of this split", 1],
+    ]
+    both = flow(participants, status, population, "diagnosis", ["a", "b"], ["T1w", "dwi"])
+    reasons = both["reason"].tolist()
+    assert "T1w MISSING" in reasons and "dwi MISSING" in reasons and "infarct" in reasons
+
+
+def test_required_scans_of_different_sessions_are_missing_data():
+    participants, status, population = cohort()
+    status["session_id"] = "ses-1"
+    row = pd.DataFrame([("sub-8", "dwi", "AVAILABLE", np.nan, "ses-2")], columns=status.columns)
+    table = flow(
+        participants, pd.concat([status, row]), population, "diagnosis", ["a"], ["T1w", "dwi"]
+    )
+    assert "T1w and dwi not in one session" in table["reason"].tolist()
 
 
 def test_numeric_classes_are_recognized():
     participants, status, population = cohort()
     participants["diagnosis"] = [0, 1, 0, 1, 0, 1, 2, np.nan, 0]
-    table = flow(participants, status, population, "diagnosis", ["0", "1"])
+    table = flow(participants, status, population, "diagnosis", ["0", "1"], ["T1w"])
     assert table["reason"].to_list()[3:5] == ["label 2", "no label"]
 
 
 def test_participant_without_a_row_is_named():
     participants, status, population = cohort()
     with pytest.raises(InputError, match="sub-1"):
-        flow(participants.drop(index=1), status, population, "diagnosis", ["a", "b"])
+        flow(participants.drop(index=1), status, population, "diagnosis", ["a", "b"], ["T1w"])

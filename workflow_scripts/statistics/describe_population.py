@@ -10,6 +10,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 
 LOG = logging.getLogger(__name__)
+MOST_CLASSES = 8
 
 
 def as_text(values: pd.Series) -> pd.Series:
@@ -19,107 +20,148 @@ def as_text(values: pd.Series) -> pd.Series:
     return values.astype(object).where(values.notna(), None).map(str, na_action="ignore")
 
 
+def summarize(people: pd.DataFrame, name: str, continuous: bool) -> list[dict]:
+    """Rows of one variable of Table 1, over the classes in which it has values.
+
+    Parameters
+    ----------
+    people : DataFrame
+        class (class_1, class_2 ...), label and the column ``name``.
+
+    Returns
+    -------
+    list of dict
+        level, overall, class_1 ... (text), p, test.
+    """
+    has_value = people.groupby("label")[name].transform(lambda values: values.notna().any())
+    some = people[has_value]
+    tested = some["class"].nunique() > 1
+    made = TableOne(
+        some[["class", name]].reset_index(drop=True),
+        columns=[name],
+        categorical=[] if continuous else [name],
+        continuous=[name] if continuous else [],
+        groupby="class",
+        pval=tested,
+        htest_name=tested,
+        include_null=False,
+        label_suffix=False,
+        ttest_equal_var=True,
+    )
+    test = {}
+    if tested:
+        found = made.htest_table.loc[name]
+        test = {"p": found["P-Value"], "test": found["Test"]}
+        if without := people.loc[~has_value, "label"].unique().tolist():
+            test["test"] += f", without {', '.join(without)}"
+    cells = made.tableone["Grouped by class"].iloc[1:].rename(columns={"Overall": "overall"})
+    return [
+        {"level": level or None, **cell[["overall", *some["class"].unique()]], **test}
+        for (_, level), cell in cells.iterrows()
+    ]
+
+
 def describe(people: pd.DataFrame, columns: list[str], classes: list[str]) -> pd.DataFrame:
     """Table 1: each column overall and per class, with a named test.
 
     A numeric column with more than two different values is summarized as mean
-    (SD) and compared by a t-test with pooled variance; any other as count (%)
-    of those known, by chi-squared or Fisher's exact test, as tableone chooses.
+    (SD) and compared by a t-test with pooled variance, of three and more classes
+    by one-way analysis of variance; any other as count (%) of those known, by
+    chi-squared or Fisher's exact test, as tableone chooses. A class in which
+    nobody has a value takes no part in the column's test.
 
     Parameters
     ----------
     people : DataFrame
         One row per participant: label and ``columns``.
     columns : list of str
-    classes : [negative, positive]
+    classes : list of str
+        Two or more, in the order of the table.
 
     Returns
     -------
     DataFrame
-        Columns variable, level (n/a for means), missing, overall, negative,
-        positive (text), p, test, negative_class, positive_class; the first row
-        counts participants.
+        Columns variable, level (n/a for means), missing, overall, class_1,
+        class_2 ... (text), p, test. The first row holds the names of the
+        classes, the second the numbers of participants.
+
+    Raises
+    ------
+    InputError
+        If there are more classes than the table has columns.
 
     Notes
     -----
     tableone: Pollard et al. 2018, 10.1093/jamiaopen/ooy012.
     """
-    people = people[["label", *columns]].reset_index(drop=True)
-    continuous = [
-        name
-        for name in columns
-        if pd.api.types.is_numeric_dtype(people[name]) and people[name].nunique() > 2
-    ]
-    known = [name for name in columns if people[name].notna().any()]
-    categorical = [name for name in known if name not in continuous]
-    for name in categorical:
-        people[name] = as_text(people[name])
-    if len(known) < len(columns):
-        LOG.warning("Table 1: no values in %s", [name for name in columns if name not in known])
-
-    rows = [
-        {"variable": "n", "overall": len(people)}
-        | {side: (people["label"] == name).sum()
-           for side, name in zip(("negative", "positive"), classes, strict=True)}
-    ]  # fmt: skip
-    if known:
-        made = TableOne(
-            people,
-            columns=known,
-            categorical=categorical,
-            continuous=[name for name in known if name in continuous],
-            groupby="label",
-            pval=True,
-            htest_name=True,
-            include_null=False,
-            label_suffix=False,
-            ttest_equal_var=True,
+    if len(classes) > MOST_CLASSES:
+        raise InputError(
+            f"classes: {len(classes)} are too many for Table 1, it has {MOST_CLASSES} columns; "
+            "describe fewer in one study"
         )
-        cells = made.tableone["Grouped by label"]
-        tests = made.htest_table
-        for (variable, level), cell in cells.iloc[1:].iterrows():
-            rows.append(
-                {
-                    "variable": variable,
-                    "level": level or None,
-                    "missing": int(people[variable].isna().sum()),
-                    "overall": cell["Overall"],
-                    "negative": cell[classes[0]],
-                    "positive": cell[classes[1]],
-                    "p": tests.loc[variable, "P-Value"],
-                    "test": tests.loc[variable, "Test"],
-                }
-            )
+    places = {name: f"class_{number}" for number, name in enumerate(classes, 1)}
+    people = people.assign(**{"class": people["label"].map(places)})
+    rows = [
+        {"variable": "class", **dict(zip(places.values(), classes, strict=True))},
+        {"variable": "n", "overall": len(people), **people["class"].value_counts()},
+    ]
+    for name in columns:
+        column = people[name]
+        if column.isna().all():
+            LOG.warning("Table 1: no values in %s", name)
+            continue
+        continuous = pd.api.types.is_numeric_dtype(column) and column.nunique() > 2
+        if not continuous:
+            people[name] = as_text(column)
+        missing = {"variable": name, "missing": int(column.isna().sum())}
+        rows += [missing | row for row in summarize(people, name, continuous)]
     table = pd.DataFrame(
-        rows,
-        columns=["variable", "level", "missing", "overall", "negative", "positive", "p", "test"],
+        rows, columns=["variable", "level", "missing", "overall", *places.values(), "p", "test"]
     )
     table["missing"] = table["missing"].astype("Int64")
-    return table.assign(negative_class=classes[0], positive_class=classes[1])
+    return table
 
 
-def reason_left_out(scans: pd.DataFrame, label, classes: list[str]) -> tuple[str, str]:
+def reason_left_out(
+    scans: pd.DataFrame, label, classes: list[str], requires: list[str]
+) -> tuple[str, str]:
     """Why a screened participant is not in the population: (stage, reason).
 
     Parameters
     ----------
     scans : DataFrame
-        The participant's T1w rows of the status table: status, reason.
+        The participant's rows of the status table: session_id, suffix, status, reason.
     label : str or missing
-    classes : [negative, positive]
+    classes : list of str
+    requires : list of str
+        Suffixes of the scans without which a session is not analysed.
     """
-    excluded = scans.loc[scans["status"] == "EXCLUDED", "reason"].dropna()
-    if (scans["status"] == "EXCLUDED").any() and not (scans["status"] == "AVAILABLE").any():
-        return "excluded", "; ".join(sorted(set(excluded))) or "no reason given"
+    found = {suffix: scans[scans["suffix"] == suffix] for suffix in requires}
+    lacking = {
+        suffix: rows for suffix, rows in found.items() if not (rows["status"] == "AVAILABLE").any()
+    }
+    excluded = [rows[rows["status"] == "EXCLUDED"] for rows in lacking.values()]
+    if any(map(len, excluded)):
+        reasons = sorted(set(pd.concat(excluded)["reason"].dropna()))
+        return "excluded", "; ".join(reasons) or "no reason given"
     if pd.isna(label):
         return "not in a class", "no label"
     if label not in classes:
         return "not in a class", f"label {label}"
-    if (scans["status"] == "AVAILABLE").any():
-        return "not in the frozen population", "T1w available, not part of this split"
-    if (scans["status"] == "INVALID").any():
-        return "missing data", "T1w INVALID"
-    return "missing data", "T1w MISSING"
+    if lacking:
+        states = {
+            suffix: "INVALID" if (rows["status"] == "INVALID").any() else "MISSING"
+            for suffix, rows in lacking.items()
+        }
+        return "missing data", ", ".join(f"{suffix} {state}" for suffix, state in states.items())
+    sessions = [
+        set(rows.loc[rows["status"] == "AVAILABLE", "session_id"].fillna(""))
+        for rows in found.values()
+    ]
+    if not set.intersection(*sessions):
+        return "missing data", f"{' and '.join(requires)} not in one session"
+    verb = "available, not part of this split"
+    return "not in the frozen population", f"{' and '.join(requires)} {verb}"
 
 
 def flow(
@@ -128,6 +170,7 @@ def flow(
     population: pd.DataFrame,
     label: str,
     classes: list[str],
+    requires: list[str],
 ) -> pd.DataFrame:
     """Count participants from screened to analysed.
 
@@ -141,7 +184,9 @@ def flow(
         participant_id, session_id, label of what is analysed.
     label : str
         Label column of ``participants``.
-    classes : [negative, positive]
+    classes : list of str
+    requires : list of str
+        Suffixes of the scans without which a session is not analysed.
 
     Returns
     -------
@@ -166,9 +211,8 @@ def flow(
             f"participants.tsv: no row for {unknown}, which have scans or are in the study; "
             "add the rows"
         )
-    t1w = status[status["suffix"] == "T1w"]
     reasons = [
-        reason_left_out(t1w[t1w["participant_id"] == participant], value, classes)
+        reason_left_out(status[status["participant_id"] == participant], value, classes, requires)
         for participant, value in labels.items()
         if participant not in analysed
     ]
@@ -216,5 +260,6 @@ if "snakemake" in globals():
             population,
             study["label"],
             study["classes"],
+            study["requires"],
         )
         write_table(counted, snakemake.output.flow, described)  # noqa: F821
