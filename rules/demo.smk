@@ -2,6 +2,18 @@
 # no rule here can ever make, or remake, a file of a user's own dataset.
 DEMO_BIDS = "demo/bids"
 TRUTH = "demo/truth/{participant}/{participant}"
+DEMO_RAW = f"{DEMO_BIDS}/{{participant}}"
+DEMO_VESSELS = f"{DEMO_BIDS}/derivatives/vessels"
+LEFT_MCA = f"{DEMO_VESSELS}/{{participant}}/anat/{{participant}}_hemi-L_label-MCA"
+RIGHT_MCA = f"{DEMO_VESSELS}/{{participant}}/anat/{{participant}}_hemi-R_label-MCA"
+VESSEL_TRUTH = [
+    "participant_id",
+    "seed",
+    "nwi_left",
+    "nwi_right",
+    "lumen_radius_left_mm",
+    "lumen_radius_right_mm",
+]
 
 
 rule simulate_participants:
@@ -12,6 +24,7 @@ rule simulate_participants:
         exclusions_dictionary=f"{DEMO_BIDS}/exclusions.json",
         description=f"{DEMO_BIDS}/dataset_description.json",
         readme=f"{DEMO_BIDS}/README",
+        vessels_description=f"{DEMO_VESSELS}/dataset_description.json",
     log:
         "logs/simulate_participants.log",
     conda:
@@ -68,7 +81,11 @@ rule simulate_t1w:
         mem_mb=2000,
         runtime=10,
     params:
-        subject=simulated_subject,
+        subject=lambda wildcards: simulation(
+            CONFIG["demo"],
+            wildcards.participant,
+            ["participant_id", "seed", "age", "sex", "severity"],
+        ),
         code=code("demo/simulate_t1w.py"),
     script:
         "../workflow_scripts/demo/simulate_t1w.py"
@@ -93,10 +110,151 @@ rule simulate_flair:
         mem_mb=2000,
         runtime=10,
     params:
-        subject=simulated_subject,
+        subject=lambda wildcards: simulation(
+            CONFIG["demo"], wildcards.participant, ["seed"]
+        ),
         code=code("demo/simulate_flair.py"),
     script:
         "../workflow_scripts/demo/simulate_flair.py"
+
+
+rule simulate_dwi:
+    input:
+        phantom=rules.build_phantom.output.phantom,
+        field=rules.simulate_t1w.output.field,
+    output:
+        dwi=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.nii.gz",
+        bval=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.bval",
+        bvec=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.bvec",
+        json=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.json",
+        opposite=f"{TRUTH}_dir-PA_epi.nii.gz",
+        to_t1w=f"{TRUTH}_from-dwi_to-T1w_mode-point_xfm.txt",
+        truth=f"{TRUTH}_desc-alps_dwi.tsv",
+        dictionary=f"{TRUTH}_desc-alps_dwi.json",
+    log:
+        "logs/simulate_dwi/{participant}.log",
+    benchmark:
+        "benchmarks/simulate_dwi/{participant}.tsv"
+    priority: 200
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        subject=lambda wildcards: simulation(
+            CONFIG["demo"],
+            wildcards.participant,
+            [
+                "participant_id",
+                "seed",
+                "alps_left",
+                "alps_right",
+                "tilt_degrees",
+                "tilt_axis",
+            ],
+        ),
+        code=code("demo/simulate_dwi.py"),
+    script:
+        "../workflow_scripts/demo/simulate_dwi.py"
+
+
+rule simulate_epi:
+    input:
+        opposite=rules.simulate_dwi.output.opposite,
+    output:
+        epi=f"{DEMO_RAW}/fmap/{{participant}}_dir-PA_epi.nii.gz",
+        json=f"{DEMO_RAW}/fmap/{{participant}}_dir-PA_epi.json",
+    log:
+        "logs/simulate_epi/{participant}.log",
+    priority: 200
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code("demo/simulate_epi.py"),
+    script:
+        "../workflow_scripts/demo/simulate_epi.py"
+
+
+rule simulate_vessel_wall:
+    output:
+        lumen_L=f"{LEFT_MCA}_desc-lumen_{{kind}}.nii.gz",
+        outerwall_L=f"{LEFT_MCA}_desc-outerwall_{{kind}}.nii.gz",
+        lumen_R=f"{RIGHT_MCA}_desc-lumen_{{kind}}.nii.gz",
+        outerwall_R=f"{RIGHT_MCA}_desc-outerwall_{{kind}}.nii.gz",
+        truth=f"{TRUTH}_desc-{{kind}}_vessels.tsv",
+        dictionary=f"{TRUTH}_desc-{{kind}}_vessels.json",
+    log:
+        "logs/simulate_vessel_wall/{participant}_{kind}.log",
+    wildcard_constraints:
+        kind="probseg|mask",
+    priority: 200
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        subject=lambda wildcards: simulation(
+            CONFIG["demo"], wildcards.participant, VESSEL_TRUTH
+        ),
+        code=code("demo/simulate_vessel_wall.py"),
+    script:
+        "../workflow_scripts/demo/simulate_vessel_wall.py"
+
+
+rule simulate_vessel_contours:
+    output:
+        L=f"{LEFT_MCA}_desc-vesselwall_contours.tsv",
+        dictionary_L=f"{LEFT_MCA}_desc-vesselwall_contours.json",
+        R=f"{RIGHT_MCA}_desc-vesselwall_contours.tsv",
+        dictionary_R=f"{RIGHT_MCA}_desc-vesselwall_contours.json",
+        truth=f"{TRUTH}_desc-contours_vessels.tsv",
+        dictionary=f"{TRUTH}_desc-contours_vessels.json",
+    log:
+        "logs/simulate_vessel_contours/{participant}.log",
+    priority: 200
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        subject=lambda wildcards: simulation(
+            CONFIG["demo"], wildcards.participant, VESSEL_TRUTH
+        ),
+        code=code("demo/simulate_vessel_contours.py"),
+    script:
+        "../workflow_scripts/demo/simulate_vessel_contours.py"
+
+
+rule simulate_vessel_image:
+    output:
+        image=f"{DEMO_RAW}/anat/{{participant}}_acq-vwi_T1w.nii.gz",
+        L=f"{LEFT_MCA}_desc-centerline_points.tsv",
+        dictionary_L=f"{LEFT_MCA}_desc-centerline_points.json",
+        R=f"{RIGHT_MCA}_desc-centerline_points.tsv",
+        dictionary_R=f"{RIGHT_MCA}_desc-centerline_points.json",
+        truth=f"{TRUTH}_desc-points_vessels.tsv",
+        dictionary=f"{TRUTH}_desc-points_vessels.json",
+    log:
+        "logs/simulate_vessel_image/{participant}.log",
+    priority: 200
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        subject=lambda wildcards: simulation(
+            CONFIG["demo"], wildcards.participant, VESSEL_TRUTH
+        ),
+        code=code("demo/simulate_vessel_image.py"),
+    script:
+        "../workflow_scripts/demo/simulate_vessel_image.py"
 
 
 rule compare_with_truth:
@@ -108,6 +266,16 @@ rule compare_with_truth:
             rules.simulate_t1w.output.brain.format(participant=name) for name in T1W
         ],
         masks=sessions(bids_anat("mask.nii.gz", desc="brain"), T1W),
+        alps=[
+            rules.simulate_dwi.output.truth.format(participant=name)
+            for name in COHORT.usable("dwi")
+        ],
+        vessels=lambda wildcards: [
+            rules.simulate_vessel_wall.output.truth.format(
+                participant=name, kind=simulation(CONFIG["demo"], name)["vessels"]
+            )
+            for name in COHORT.usable("vesselwall")
+        ],
         features="cohort/features.tsv",
     output:
         recovered="demo/recovered.tsv",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from workflow_scripts.demo.build_phantom import build
-from workflow_scripts.demo.images import Phantom, save_fractions
+from workflow_scripts.demo.images import CHANNELS, Phantom, save_fractions
 from workflow_scripts.demo.simulate_t1w import simulate
 
 SEED = [7, 2, 3]
@@ -39,3 +39,15 @@ def patient(make):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def white_head():
+    """A head of nothing but white matter, a box of it round the middle of the template."""
+    head = Phantom.__new__(Phantom)
+    head.affine = np.eye(4)
+    head.affine[:3, 3] = (-60, -70, -50)
+    shape = (121, 171, 131)
+    nothing, full = np.zeros(shape, dtype="u1"), np.full(shape, 255, dtype="u1")
+    head.channels = dict.fromkeys(CHANNELS, nothing) | {"wm": full}
+    return head

@@ -5,10 +5,11 @@ import pytest
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.compare_with_truth import (
+    ALPS,
     VOLUMES,
     dice,
     recovered_masks,
-    recovered_volumes,
+    recovered_measures,
     summarise,
     with_error,
 )
@@ -29,7 +30,7 @@ def test_dice_of_half_overlapping_masks():
 
 def test_errors_are_percent_of_the_truth_by_participant():
     truth, features = table(b=200.0, a=100.0), table(a=103.0, b=190.0, c=1.0)
-    result = with_error(recovered_volumes(truth, features))
+    result = with_error(recovered_measures(truth, features, VOLUMES))
     assert list(result["participant_id"]) == ["a"] * 5 + ["b"] * 5
     np.testing.assert_allclose(result["error_percent"], [3] * 5 + [-5] * 5)
     summary = summarise(result).set_index("measure").loc["gm_volume_ml"]
@@ -42,7 +43,7 @@ def test_errors_are_percent_of_the_truth_by_participant():
 
 def test_missing_participant_is_named():
     with pytest.raises(InputError, match="no row for b"):
-        recovered_volumes(table(a=1.0, b=1.0), table(a=1.0))
+        recovered_measures(table(a=1.0, b=1.0), table(a=1.0), VOLUMES)
 
 
 def test_masks_on_different_grids_are_refused(tmp_path):
@@ -53,3 +54,27 @@ def test_masks_on_different_grids_are_refused(tmp_path):
     assert recovered_masks(["a"], [true], [same])["recovered"].item() == 1
     with pytest.raises(InputError, match=r"other\.nii\.gz"):
         recovered_masks(["a"], [true], [other])
+
+
+def test_both_alps_are_held_against_the_same_truth_and_only_where_there_is_one():
+    truth = pd.DataFrame(
+        {"participant_id": ["b"], "alps": [1.5], "alps_left": [1.6], "alps_right": [1.4]}
+    )
+    features = pd.DataFrame({"participant_id": ["a", "b"]} | {m: [9.0, 1.5] for m in ALPS})
+    features["alps_native_unrotated"] = [9.0, 1.2]
+    table = with_error(recovered_measures(truth, features, ALPS)).set_index("measure")
+    assert set(table["participant_id"]) == {"b"}
+    error = table["error_percent"]
+    assert error["alps"] == pytest.approx(0)
+    assert error["alps_native_unrotated"] == pytest.approx(-20)
+    assert error["alps_left"] == pytest.approx(-6.25)
+    assert error["alps_right"] == pytest.approx(100 / 14)
+
+
+def test_missing_measure_is_named():
+    with pytest.raises(InputError, match="no column nwi"):
+        recovered_measures(
+            pd.DataFrame({"participant_id": ["a"], "nwi": [0.4]}),
+            pd.DataFrame({"participant_id": ["a"]}),
+            {"nwi": "nwi"},
+        )

@@ -8,13 +8,21 @@ from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 
-VOLUMES = [
-    "gm_volume_ml",
-    "wm_volume_ml",
-    "csf_volume_ml",
-    "tiv_ml",
-    "ventricles_volume_ml",
-]
+# Measure of cohort/features.tsv -> column of the truth.
+VOLUMES = {
+    "gm_volume_ml": "gm_volume_ml",
+    "wm_volume_ml": "wm_volume_ml",
+    "csf_volume_ml": "csf_volume_ml",
+    "tiv_ml": "tiv_ml",
+    "ventricles_volume_ml": "ventricles_volume_ml",
+}
+ALPS = {
+    "alps": "alps",
+    "alps_left": "alps_left",
+    "alps_right": "alps_right",
+    "alps_native_unrotated": "alps",
+}
+VESSELS = {"nwi": "nwi", "lumen_area_mm2": "lumen_area_mm2"}
 
 
 def dice(a, b):
@@ -23,12 +31,14 @@ def dice(a, b):
     return 2 * (a & b).sum() / total if total else np.nan
 
 
-def recovered_volumes(truth, features):
-    """True and recovered volumes, in mL, of the participants of ``truth``.
+def recovered_measures(truth, features, measures):
+    """True and recovered values of the participants of ``truth``.
 
     Parameters
     ----------
-    truth, features : DataFrames with participant_id and the columns `VOLUMES`
+    truth : DataFrame with participant_id and the columns that ``measures`` names
+    features : DataFrame with participant_id and the measures
+    measures : measure -> column of ``truth``
 
     Returns
     -------
@@ -37,16 +47,27 @@ def recovered_volumes(truth, features):
     Raises
     ------
     InputError
-        If a participant has no row in ``features``.
+        If a participant has no row in ``features``, or a measure no column.
     """
     lost = sorted(set(truth["participant_id"]) - set(features["participant_id"]))
     if lost:
         raise InputError(f"cohort/features.tsv: no row for {', '.join(lost)}; rebuild the table")
-    long = [
-        table.melt("participant_id", VOLUMES, "measure", value)
-        for table, value in ((truth, "true"), (features, "recovered"))
+    unknown = sorted(set(measures) - set(features.columns))
+    if unknown:
+        raise InputError(f"cohort/features.tsv: no column {', '.join(unknown)}; rebuild the table")
+    found = features.set_index("participant_id").loc[truth["participant_id"]]
+    parts = [
+        pd.DataFrame(
+            {
+                "participant_id": truth["participant_id"].to_numpy(),
+                "measure": measure,
+                "true": truth[column].to_numpy(),
+                "recovered": found[measure].to_numpy(),
+            }
+        )
+        for measure, column in measures.items()
     ]
-    return long[0].merge(long[1], on=["participant_id", "measure"], how="left")
+    return pd.concat(parts, ignore_index=True)
 
 
 def recovered_masks(participants, true_masks, masks):
@@ -101,10 +122,19 @@ def summarise(table):
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         source, out = snakemake.input, snakemake.output  # noqa: F821
-        truth = pd.concat([read_table(path) for path in source.volumes], ignore_index=True)
-        volumes = recovered_volumes(truth, read_table(source.features))
-        masks = recovered_masks(truth["participant_id"], source.true_masks, source.masks)
-        table = with_error(pd.concat([volumes, masks], ignore_index=True))
+        features = read_table(source.features)
+        parts = []
+        for paths, measures in (
+            (source.volumes, VOLUMES),
+            (source.alps, ALPS),
+            (source.vessels, VESSELS),
+        ):
+            if paths:
+                truth = pd.concat([read_table(path) for path in paths], ignore_index=True)
+                parts.append(recovered_measures(truth, features, measures))
+        people = parts[0]["participant_id"].drop_duplicates()
+        parts.append(recovered_masks(people, source.true_masks, source.masks))
+        table = with_error(pd.concat(parts, ignore_index=True))
         columns = resource("columns/demo.tsv")
         write_table(table.round(4), out.recovered, columns)
         write_table(summarise(table).round(4), out.summary, columns)

@@ -14,7 +14,8 @@ README = """# Simulated cohort
 
 Nothing here is of a person. Heads are random deformations of the MNI152 template (ICBM 2009a
 symmetric, as shipped with nilearn), with classes, seed and planted effect of the key `demo` of
-the configuration. The truth each image was made from lies in `../truth`.
+the configuration; their diffusion tensors are planted in template axes, and their vessels are
+bent tubes. The truth each image was made from lies in `../truth`.
 """
 
 
@@ -31,13 +32,32 @@ def dataset_description() -> dict:
     }
 
 
+def vessels_description() -> dict:
+    """Content of dataset_description.json of the simulated vessel-wall segmentations."""
+    return dataset_description() | {
+        "Name": "Simulated segmentations of vessel walls",
+        "DatasetType": "derivative",
+        "SourceDatasets": [{"URL": "../.."}],
+    }
+
+
+def participants_table(rows: list[dict]) -> pd.DataFrame:
+    """Table of the participants; whole numbers stay whole beside missing ones."""
+    return pd.DataFrame(rows).convert_dtypes()
+
+
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         out = snakemake.output  # noqa: F821
         participants, _, exclusions = plan_cohort(snakemake.params.demo)  # noqa: F821
         columns = resource("columns/demo.tsv")
-        write_table(pd.DataFrame(participants), out.participants, columns)
+        write_table(participants_table(participants), out.participants, columns)
         fields = ["participant_id", "session_id", "suffix", "reason"]
         write_table(pd.DataFrame(exclusions, columns=fields), out.exclusions, columns)
-        Path(out.description).write_text(json.dumps(dataset_description(), indent=2) + "\n")
+        descriptions = {
+            out.description: dataset_description(),
+            out.vessels_description: vessels_description(),
+        }
+        for path, content in descriptions.items():
+            Path(path).write_text(json.dumps(content, indent=2) + "\n")
         Path(out.readme).write_text(README)
