@@ -34,6 +34,9 @@ def make_dataset(root: Path, subjects: int) -> None:
         folder.mkdir(parents=True)
         for suffix in ("T1w", "FLAIR"):
             (folder / f"{name}_{suffix}.nii.gz").touch()
+        (root / name / "dwi").mkdir()
+        for extension in ("nii.gz", "bval", "bvec", "json"):
+            (root / name / "dwi" / f"{name}_dwi.{extension}").write_text("{}")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")
 
 
@@ -48,6 +51,7 @@ def main(subjects: int) -> None:
         bids = Path(folder) / "bids"
         make_dataset(bids, subjects)
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
+        del config["studies"]["npsle_multimodal"]
         config["studies"]["npsle_contrastive"]["table1"] = ["age", "sex"]
         config |= {"bids_dir": str(bids), "output_dir": f"{folder}/results"}
         file = Path(folder) / "config.yaml"

@@ -1,12 +1,6 @@
 TISSUES = ["CSF", "GM", "WM"]
 TEMPLATE = f"templates/tpl-{SPACE}"
 
-TRANSFORMS = [bids_anat("xfm.mat", from_="T1w", to=SPACE, mode="image")]
-if NONLINEAR:
-    TRANSFORMS += [
-        bids_anat("xfm.nii.gz", from_="T1w", to=SPACE, mode="image"),
-        bids_anat("xfm.nii.gz", from_=SPACE, to="T1w", mode="image"),
-    ]
 PROBSEGS = [bids_anat("probseg.nii.gz", label=tissue) for tissue in TISSUES]
 
 

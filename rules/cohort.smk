@@ -1,6 +1,6 @@
 rule preflight:
     input:
-        all_scans(),
+        ALL_SCANS,
     output:
         table=update("cohort/preflight.tsv"),
         dictionary="cohort/preflight.json",
@@ -13,7 +13,8 @@ rule preflight:
         mem_mb=4000,
         runtime=120,
     params:
-        raw_bytes=[raw_bytes(path) for path in all_scans()],
+        raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input],
+        slabs=[row["path"] for row in VWI.values()],
         code=code("cohort/preflight.py"),
     script:
         "../workflow_scripts/cohort/preflight.py"

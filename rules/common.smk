@@ -17,32 +17,34 @@ from snakemake.exceptions import WorkflowError
 
 from workflow_scripts.cohort.cohort import (
     complete,
-    keep_apart,
     frozen_population,
+    keep_apart,
     load_cohort,
     make_cohort,
 )
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import estimate_bytes
-from workflow_scripts.cohort.index import write_index
+from workflow_scripts.cohort.index import natural_order, write_index
 from workflow_scripts.common.bids import bids, session_prefix
-from workflow_scripts.common.fingerprint import fingerprint as code
+from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort, simulation
 
+code = partial(shared_fingerprint, fresh=workflow.is_main_process)
 SPACE = "MNI152NLin2009aSym"
 INDEX = "cohort/index.tsv"
 
 
 def read_cohort():
-    """Check the configuration and the cohort, and go to the output folder."""
+    """Check the configuration and the cohort, and where results go."""
     checked = check_config(config)
     output_dir = Path(checked["output_dir"]).absolute()
+    make_absolute(checked["diffusion"], "alps_rois")
     if checked["bids_dir"]:
         bids_dir = Path(checked["bids_dir"]).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
-        if checked["exclusions"]:
-            checked["exclusions"] = str(Path(checked["exclusions"]).absolute())
+        make_absolute(checked, "exclusions")
+        make_absolute(checked["vessel_wall"], "derivatives")
         cohort = load_cohort(
             checked, bids_dir, output_dir / INDEX, workflow.is_main_process
         )
@@ -57,8 +59,25 @@ def read_cohort():
     return checked, cohort, bids_dir, output_dir
 
 
+def make_absolute(section, key):
+    """Make a path of the configuration hold in the output folder too."""
+    if section[key]:
+        section[key] = str(Path(section[key]).absolute())
+
+
+def population(name):
+    """Participants of a study, from its kept split where there is one."""
+    kept = OUTPUT_DIR / split_file(name, "population")
+    return frozen_population(kept, CONFIG["studies"][name], name, COHORT)
+
+
+def split_file(name, table):
+    return f"studies/{name}/split-{CONFIG['studies'][name]['split']}_{table}.tsv"
+
+
 try:
     CONFIG, COHORT, BIDS_DIR, OUTPUT_DIR = read_cohort()
+    POPULATIONS = {name: population(name) for name in CONFIG["studies"]}
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -73,11 +92,33 @@ wildcard_constraints:
     study="[A-Za-z0-9_]+",
 
 
-ANATOMICAL = CONFIG["anatomical"]
+ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
 NONLINEAR = ANATOMICAL["registration"] in ("syn", "fsl_fnirt")
 bids_anat = partial(bids, "{folder}/anat", "{prefix}")
+bids_dwi = partial(bids, "{folder}/dwi", "{prefix}")
+bids_figures = partial(bids, "{folder}/figures", "{prefix}")
+
 T1W = COHORT.usable("T1w")
 FLAIR = {prefix: row for prefix, row in COHORT.usable("FLAIR").items() if prefix in T1W}
+DWI, EPI = COHORT.scans("dwi"), COHORT.scans("epi")
+VESSELS, VWI = COHORT.scans("vesselwall"), COHORT.usable("VWI")
+ALL_SCANS = sorted(
+    row["path"]
+    for suffix in {row["suffix"] for row in COHORT.index}
+    for rows in COHORT.scans(suffix).values()
+    for row in rows
+)
+MEASURED = sorted({*T1W, *DWI, *VESSELS}, key=lambda prefix: natural_order([prefix]))
+
+TRANSFORMS = [bids_anat("xfm.mat", from_="T1w", to=SPACE, mode="image")]
+DWI_TO_T1W = bids_dwi("xfm.mat", from_="dwi", to="T1w", mode="image")
+DWI_TO_MNI = [bids_dwi("xfm.mat", from_="dwi", to=SPACE, mode="image")]
+if NONLINEAR:
+    TRANSFORMS += [
+        bids_anat("xfm.nii.gz", from_="T1w", to=SPACE, mode="image"),
+        bids_anat("xfm.nii.gz", from_=SPACE, to="T1w", mode="image"),
+    ]
+    DWI_TO_MNI += [bids_dwi("xfm.nii.gz", from_="dwi", to=SPACE, mode="image")]
 
 
 def sessions(paths, prefixes):
@@ -94,38 +135,131 @@ def raw_bytes(path):
     return os.path.getsize(path) if CONFIG["bids_dir"] else None
 
 
-def all_scans():
-    return sorted(
-        row["path"]
-        for suffix in CONFIG["scans"]
-        for row in COHORT.usable(suffix).values()
-    )
-
-
 def announcement():
     """What a run is about to work on, and the disk that it will take."""
-    raw = sum(os.path.getsize(path) for path in all_scans() if os.path.exists(path))
+    raw = sum(os.path.getsize(path) for path in ALL_SCANS if os.path.exists(path))
     size = estimate_bytes(raw, len(T1W), ANATOMICAL["template_resolution"], NONLINEAR)
     free = shutil.disk_usage(".").free
     return (
-        f"{len(T1W)} sessions with a T1w; results take about {size / 1e9:.2g} GB in all, "
+        f"{len(MEASURED)} sessions: {len(T1W)} with a T1w, {len(DWI)} with diffusion series, "
+        f"{len(VESSELS)} with vessel walls; results take about {size / 1e9:.2g} GB in all, "
         f"{free / 1e9:.2g} GB are free in {OUTPUT_DIR}"
     )
 
 
-def sidecars(prefix):
+def sidecars(prefix, suffixes=("T1w", "dwi", "vesselwall")):
     """The files whose measures make a session's row of a feature table."""
-    names = [
-        bids_anat("T1w.json", desc="preproc"),
-        bids_anat("T1w.json", space=SPACE, desc="preproc"),
-        bids_anat("dseg.json"),
-    ]
+    names = []
+    if "T1w" in suffixes and prefix in T1W:
+        names += [
+            bids_anat("T1w.json", desc="preproc"),
+            bids_anat("T1w.json", space=SPACE, desc="preproc"),
+            bids_anat("dseg.json"),
+        ]
+    if "dwi" in suffixes and prefix in DWI:
+        names += [
+            bids_dwi("dwi.json", desc="preproc"),
+            bids_dwi("dwimap.json", model="tensor"),
+            bids_dwi("xfm.json", from_="dwi", to="T1w" if prefix in T1W else SPACE),
+            bids_dwi("alps.json"),
+        ]
+    if "vesselwall" in suffixes and prefix in VESSELS:
+        names += [bids_anat("vesselwall.json")]
     return sessions(names, [prefix])
+
+
+def all_sidecars():
+    return [path for prefix in MEASURED for path in sidecars(prefix)]
 
 
 def preprocessed_files():
     flair = bids_anat("FLAIR.json", space="T1w", desc="preproc")
-    return sessions(bids_anat("dseg.json"), T1W) + sessions(flair, FLAIR)
+    return all_sidecars() + sessions(flair, FLAIR)
+
+
+def qc_pictures():
+    """Pictures for quality control, of each session those of its scans."""
+    pictures = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
+    return [
+        path
+        for suffix, prefixes in pictures.items()
+        for path in sessions(bids_figures(f"{suffix}.webp", desc="qc"), prefixes)
+    ]
+
+
+def paths(scans, prefix):
+    """Files of a session; none where it has no such scan."""
+    return [row["path"] for row in scans.get(prefix, [])]
+
+
+def beside(path, extension):
+    """The file of the same name with another extension."""
+    return path.removesuffix(".gz").removesuffix(".nii") + extension
+
+
+def gradient_files(wildcards):
+    return [
+        beside(path, extension)
+        for path in paths(DWI, wildcards.prefix)
+        for extension in (".bval", ".bvec")
+    ]
+
+
+def metadata_files(wildcards):
+    """JSON files beside the diffusion images of a session, where there are any."""
+    images = paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix)
+    files = [beside(path, ".json") for path in images]
+    return [path for path in files if not CONFIG["bids_dir"] or os.path.exists(path)]
+
+
+def dwi_t1w(wildcards):
+    """T1w and brain mask that undistort a session's diffusion series, where it has a T1w."""
+    wanted = DIFFUSION["t1w_distortion"] and wildcards.prefix in T1W
+    names = [
+        bids_anat("T1w.nii.gz", desc="preproc"),
+        bids_anat("mask.nii.gz", desc="brain"),
+    ]
+    return sessions(names, [wildcards.prefix]) if wanted else []
+
+
+def dwi_transforms(wildcards):
+    """Transforms that a point of MNI152 goes through on its way to the diffusion series."""
+    if wildcards.prefix in T1W:
+        steps = [*TRANSFORMS[1:2], TRANSFORMS[0], DWI_TO_T1W]
+    else:
+        steps = DWI_TO_MNI[::-1]
+    return sessions(steps, [wildcards.prefix])
+
+
+def centre_lines(wildcards):
+    return [path for path in paths(VESSELS, wildcards.prefix) if "_points." in path]
+
+
+def vessel_wall_image(wildcards):
+    """The image on which centre lines were drawn.
+
+    An InputFunctionException would hide the reason, so a session without one
+    gets a path that says it.
+    """
+    row = VWI.get(wildcards.prefix)
+    return (
+        row["path"] if row else f"vessel-wall image (scans.VWI) of {wildcards.prefix}"
+    )
+
+
+def vessel_wall_files(wildcards):
+    """Masks and contours of a session, and the contours proposed along its centre lines."""
+    lines = centre_lines(wildcards)
+    drawn = [path for path in paths(VESSELS, wildcards.prefix) if path not in lines]
+    proposed = bids_anat("contours.tsv", desc="automatic")
+    return drawn + (sessions(proposed, [wildcards.prefix]) if lines else [])
+
+
+def vessel_wall_pictures(wildcards):
+    """What the contours are drawn on: the vessel-wall image, or the masks."""
+    if wildcards.prefix in VWI:
+        return [VWI[wildcards.prefix]["path"]]
+    return [path for path in paths(VESSELS, wildcards.prefix) if ".nii" in path]
 
 
 def study(*keys):
@@ -135,28 +269,12 @@ def study(*keys):
     }
 
 
-def split_file(name, table):
-    return f"studies/{name}/split-{CONFIG['studies'][name]['split']}_{table}.tsv"
-
-
 def population_file(wildcards):
     return split_file(wildcards.study, "population")
 
 
 def trials_file(wildcards):
     return split_file(wildcards.study, "trials")
-
-
-def population(name):
-    """Participants of a study, from its kept split where there is one."""
-    kept = OUTPUT_DIR / split_file(name, "population")
-    try:
-        return frozen_population(kept, CONFIG["studies"][name], name, COHORT)
-    except InputError as error:
-        raise WorkflowError(str(error))
-
-
-POPULATIONS = {name: population(name) for name in CONFIG["studies"]}
 
 
 def normalized_brains(wildcards):
@@ -170,27 +288,38 @@ def normalized_brains(wildcards):
 def scope_sessions(wildcards):
     """Sessions of a feature table, as dictionaries: all, or a study's population."""
     if wildcards.scope == "cohort":
-        rows = T1W.values()
-    else:
-        rows = POPULATIONS[wildcards.scope.removeprefix("studies/")]
-    return [
-        {
-            "participant_id": row["participant_id"],
-            "session_id": row["session_id"],
-            "sidecars": sidecars(
-                session_prefix(row["participant_id"], row["session_id"])
-            ),
-        }
-        for row in rows
-    ]
+        scans = {p: rows[0] for p, rows in (DWI | VESSELS).items()} | T1W
+        return [feature_row(scans[prefix]) for prefix in MEASURED]
+    name = wildcards.scope.removeprefix("studies/")
+    suffixes = CONFIG["studies"][name]["scans"]
+    return [feature_row(row, suffixes) for row in POPULATIONS[name]]
+
+
+def feature_row(row, *suffixes):
+    prefix = session_prefix(row["participant_id"], row["session_id"])
+    keys = {key: row[key] for key in ("participant_id", "session_id")}
+    return keys | {"sidecars": sidecars(prefix, *suffixes)}
 
 
 def study_tables():
-    names = ["table1", "flow", "fractions", "regions", "metrics", "permutation_test"]
-    return [
-        f"studies/{study}/{name}.tsv" for study in CONFIG["studies"] for name in names
-    ]
-
-
-def simulated_subject(wildcards):
-    return simulation(CONFIG["demo"], wildcards.participant)
+    """All tables of all studies, by what each of them asks for."""
+    blocks = {
+        "design": ["fractions", "regions", "metrics", "permutation_test"]
+        + ["model-features_predictions", "model-oneclasssvm_predictions"],
+        "comparison": ["groups", "groups_pairwise"],
+        "correlations": ["correlations"],
+        "models": [
+            f"models_{name}"
+            for name in ("metrics", "comparisons", "roc", "calibration")
+            + ("decision_curve", "coefficients", "predictions")
+        ],
+    }
+    tables = []
+    for name, settings in CONFIG["studies"].items():
+        names = ["table1", "flow", "features"]
+        names += [t for block in blocks if block in settings for t in blocks[block]]
+        tables += [f"studies/{name}/{table}.tsv" for table in names]
+        tables.append(split_file(name, "population"))
+        if "design" in settings:
+            tables.append(split_file(name, "trials"))
+    return tables

@@ -1,18 +1,10 @@
-QC_PICTURE = bids("{folder}/figures", "{prefix}", "T1w.webp", desc="qc")
-# What the plots show, besides the studies' results.
-PLOTTED_TABLES = [
-    f"studies/{name}/{table}.tsv"
-    for name, settings in CONFIG["studies"].items()
-    for table in (
-        "features",
-        "model-features_predictions",
-        "model-oneclasssvm_predictions",
-        f"split-{settings['split']}_trials",
-    )
-]
 # Without the places that a study has on this machine: moved, it is not remade.
 SHOWN_CONFIG = {key: value for key, value in CONFIG.items() if key != "output_dir"}
 SHOWN_CONFIG["exclusions"] = config.get("exclusions")
+SHOWN_CONFIG["diffusion"] = DIFFUSION | {
+    "alps_rois": config.get("diffusion", {}).get("alps_rois")
+}
+SHOWN_CONFIG["vessel_wall"] = config.get("vessel_wall", {})
 
 
 rule draw_qc:
@@ -25,7 +17,7 @@ rule draw_qc:
         template_mask=rules.make_templates.output.mask,
         template_wm=rules.make_templates.output.wm,
     output:
-        picture=QC_PICTURE,
+        picture=bids_figures("T1w.webp", desc="qc"),
     log:
         "logs/draw_qc/{folder}/{prefix}.log",
     conda:
@@ -39,10 +31,38 @@ rule draw_qc:
         "../workflow_scripts/report/draw_qc.py"
 
 
+rule draw_dwi_qc:
+    input:
+        colour=rules.measure_alps.output.colour,
+        measured=rules.measure_alps.output.rois,
+        motion=rules.prepare_dwi.output.motion,
+        outliers=rules.fit_tensor.output.outliers,
+        sidecars=[
+            rules.prepare_dwi.output.sidecar,
+            rules.fit_tensor.output.sidecar,
+            rules.measure_alps.output.sidecar,
+        ],
+        template_mask=rules.make_templates.output.mask,
+        rois=DIFFUSION["alps_rois"] or [],
+    output:
+        picture=bids_figures("dwi.webp", desc="qc"),
+    log:
+        "logs/draw_dwi_qc/{folder}/{prefix}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=5,
+    params:
+        code=code("report/draw_dwi_qc.py"),
+    script:
+        "../workflow_scripts/report/draw_dwi_qc.py"
+
+
 rule flag_outliers:
     input:
         features="cohort/features.tsv",
-        sidecars=sessions(bids_anat("T1w.json", desc="preproc"), T1W),
+        sidecars=all_sidecars(),
     output:
         table="cohort/outliers.tsv",
         dictionary="cohort/outliers.json",
@@ -64,9 +84,9 @@ rule write_report:
         status="cohort/status.tsv",
         features="cohort/features.tsv",
         outliers=rules.flag_outliers.output.table,
-        studies=study_tables() + PLOTTED_TABLES,
-        pictures=sessions(QC_PICTURE, T1W),
-        sidecars=[path for prefix in T1W for path in sidecars(prefix)],
+        studies=study_tables(),
+        pictures=qc_pictures(),
+        sidecars=all_sidecars(),
         recovered=(
             []
             if CONFIG["bids_dir"]

@@ -38,6 +38,10 @@ def test_checking_leaves_the_given_config_alone(config):
         (["studies", "npsle_contrastive", "classes"], ["a"], r"npsle_contrastive.classes"),
         (["studies", "../x"], {}, r"'../x' does not match"),
         (["studies", "npsle_contrastive", "classes"], ["SLE", "NPSLE"], r"design.train: has the"),
+        (["studies", "npsle_contrastive", "classes"], ["a", "b", "c"], r"trials take two classes"),
+        (["studies", "npsle_multimodal", "models", "classes"], ["SLE", "NPSLE"], r"'SLE'\] is not"),
+        (["studies", "npsle_multimodal", "correlations", "method"], "kendall", r"'kendall' is not"),
+        (["diffusion", "denoise"], True, r"diffusion.denoise: True is not one of"),
     ],
 )
 def test_errors_name_the_key(config, keys, value, message):

@@ -1,6 +1,6 @@
 import pytest
 
-from workflow_scripts.cohort.index import index_scans, read_rows, write_index
+from workflow_scripts.cohort.index import index_scans, index_vessels, read_rows, write_index
 from workflow_scripts.common.job import InputError
 
 NO_FILTER = {"T1w": {}, "FLAIR": {}}
@@ -103,3 +103,63 @@ def test_ragged_table_is_refused(tmp_path):
     table.write_text("a\tb\n1\t2\n1\n")
     with pytest.raises(InputError, match="t.tsv line 3: has 1 fields, the header 2"):
         read_rows(table)
+
+
+def all_rows(root, filters):
+    return {(row["suffix"], row["path"]) for row in index_scans(root, filters) if row["path"]}
+
+
+def test_all_series_of_a_session_are_kept_and_a_filter_chooses_among_them(tmp_path):
+    names = [f"sub-01/dwi/sub-01_dir-{way}_dwi.nii.gz" for way in ("AP", "PA")]
+    dataset(tmp_path, *names, "sub-01/fmap/sub-01_dir-PA_epi.nii.gz")
+    paths = [str(tmp_path / name) for name in names]
+    found = all_rows(tmp_path, NO_FILTER | {"dwi": {}, "epi": {}})
+    epi = str(tmp_path / "sub-01/fmap/sub-01_dir-PA_epi.nii.gz")
+    assert found == {("dwi", paths[0]), ("dwi", paths[1]), ("epi", epi)}
+    assert all_rows(tmp_path, {"dwi": {"dir": "PA"}}) == {("dwi", paths[1])}
+
+
+def test_vessel_wall_image_is_no_second_t1w(tmp_path):
+    dataset(
+        tmp_path,
+        "sub-01/anat/sub-01_acq-vwi_T1w.nii.gz",
+        "sub-01/anat/sub-01_acq-mprage_T1w.nii.gz",
+        "sub-02/anat/sub-02_T1w.nii.gz",
+    )
+    found = all_rows(tmp_path, NO_FILTER | {"VWI": {"suffix": "T1w", "acq": "vwi"}})
+    assert {(suffix, path.rpartition("/")[2]) for suffix, path in found} == {
+        ("VWI", "sub-01_acq-vwi_T1w.nii.gz"),
+        ("T1w", "sub-01_acq-mprage_T1w.nii.gz"),
+        ("T1w", "sub-02_T1w.nii.gz"),
+    }
+
+
+def test_missing_series_are_told_only_where_the_cohort_has_any(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
+    filters = NO_FILTER | {"dwi": {}}
+    assert not [key for key in rows(tmp_path, filters) if key[2] == "dwi"]
+    dataset(tmp_path, "sub-02/dwi/sub-02_dwi.nii.gz")
+    found = rows(tmp_path, filters)
+    assert found["sub-01", None, "dwi"] is None
+    assert found["sub-02", None, "dwi"]
+
+
+def test_vessels_are_the_masks_contours_and_centre_lines_of_a_derivative(tmp_path):
+    wanted = [
+        "sub-01_hemi-L_label-MCA_desc-lumen_mask.nii.gz",
+        "sub-01_hemi-L_label-MCA_desc-outerwall_mask.nii.gz",
+        "sub-01_hemi-R_label-MCA_desc-vesselwall_contours.tsv",
+        "sub-01_label-BA_desc-centerline_points.tsv",
+    ]
+    others = ["sub-01_hemi-L_label-MCA_desc-lumen_mask.json", "sub-01_desc-brain_T1w.nii.gz"]
+    dataset(tmp_path, *(f"sub-01/anat/{name}" for name in wanted + others))
+    found = index_vessels(tmp_path)
+    assert [row["suffix"] for row in found] == ["vesselwall"] * 4
+    assert {row["path"].rpartition("/")[2] for row in found} == set(wanted)
+
+
+def test_derivative_without_vessels_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"vessel_wall.derivatives .*dataset_description.json"):
+        index_vessels(tmp_path)
+    with pytest.raises(InputError, match="holds no masks, contours or centre lines"):
+        index_vessels(dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz"))

@@ -47,7 +47,11 @@ def test_raw_file_cut_off(tmp_path):
     assert "damaged or cut off" in check_scan(path)["problem"]
 
 
-@pytest.mark.parametrize("content", [b"this is no image\n", gzip.compress(b"text\n" * 100), b""])
+@pytest.mark.parametrize(
+    "content",
+    [b"this is no image\n", gzip.compress(b"text\n" * 100), b""],
+    ids=["text", "compressed text", "nothing"],
+)
 def test_text_named_nii_gz(tmp_path, content):
     path = tmp_path / "x.nii.gz"
     path.write_bytes(content)

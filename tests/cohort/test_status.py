@@ -11,6 +11,7 @@ STUDY = {
     "label": "dx",
     "classes": ["a", "b"],
     "session": "first",
+    "requires": ["T1w"],
     "split": 1,
     "design": {"train": {"a": 0, "b": 0}, "test": {"a": 1, "b": 1}},
 }
@@ -93,6 +94,19 @@ def test_population_is_labelled_usable_and_one_session_each():
     ]
     named = everyone.population(STUDY | {"session": "ses-2"})
     assert named == [{"participant_id": "sub-1", "session_id": "ses-2", "label": "a"}]
+
+
+def test_population_has_every_scan_that_the_study_requires():
+    dwi = [scan(name) | {"suffix": "dwi"} for name in ("sub-1", "sub-3")]
+    index = [scan("sub-1"), scan("sub-2"), scan("sub-3", path=None), *dwi]
+    everyone = cohort(["a", "a", "b"], index)
+    for requires, names in (
+        (["dwi"], ["sub-1", "sub-3"]),
+        (["T1w", "dwi"], ["sub-1"]),
+        (["T1w"], ["sub-1", "sub-2"]),
+    ):
+        population = everyone.population(STUDY | {"requires": requires})
+        assert [row["participant_id"] for row in population] == names
 
 
 def keep(path, population):

@@ -7,8 +7,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from tests.report import multimodal
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
+from workflow_scripts.demo.compare_with_truth import summarise, with_error
 
 CLASSES = ["controls", "patients"]
 MODELS = ["svm", "logistic", "majority", "one_class_svm"]
@@ -19,10 +21,12 @@ CONFIG = {
     "bids_dir": None,
     "exclusions": None,
     "anatomical": {"registration": "syn", "prior_weight": 0.25},
+    "diffusion": {"bval": 1000, "alps_rois": None},
     "studies": {
         "example": {
             "label": "diagnosis",
             "classes": CLASSES,
+            "requires": ["T1w"],
             "split": 1,
             "design": {
                 "trials": 2,
@@ -34,16 +38,40 @@ CONFIG = {
             "permutations": 20,
             "bootstraps": 100,
             "one_class_svm": {"repeats": 2, "nu": 0.5},
-        }
+        },
+        "multimodal": multimodal.STUDY,
     },
     "report": {"title": "Example cohort", "qc_subjects": 200},
 }
+# Which of the twelve sessions have what.
+WITH = {"T1w": range(1, 12), "dwi": [*range(1, 10), 12], "vesselwall": range(1, 7)}
 FIGURES = [
     "figure-qc-measures",
-    *(f"figure-qc-sub-{number:02d}" for number in range(1, 13)),
+    *(f"figure-qc-sub-{number:02d}-{kind}" for kind in WITH for number in WITH[kind]),
     *(f"figure-example-{name}" for name in ("flow", "features", "roc", "scores")),
-    "figure-truth",
+    *(f"figure-multimodal-{name}" for name in ("flow", "groups", "correlations", "models-roc")),
+    *(f"figure-multimodal-{name}" for name in ("calibration", "decision", "coefficients")),
+    *(f"figure-truth-{name}" for name in ("volumes", "alps", "vessels")),
 ]
+SIDECARS = {
+    "T1w": {
+        "desc-preproc_T1w": {"BrainExtraction": "deepbet"},
+        "space-MNI152NLin2009aSym_desc-preproc_T1w": {"Registration": "ANTs affine, then SyN"},
+        "dseg": {"TissueSegmentation": "atropos"},
+    },
+    "dwi": {
+        "desc-preproc_dwi": {
+            "Denoising": "mppca",
+            "GibbsRemoval": "none",
+            "MotionCorrection": "affine",
+            "DistortionCorrection": "pyhysco, with sub-x_dir-PA_epi.nii.gz",
+        },
+        "model-tensor_dwimap": {"GradientTable": "as given"},
+        "from-dwi_to-T1w_xfm": {},
+        "alps": {},
+    },
+    "vesselwall": {"vesselwall": {"Vessels": {"MCA_L": "binary", "MCA_R": "automatic"}}},
+}
 
 
 def write(table: pd.DataFrame, path, wing: str) -> str:
@@ -90,8 +118,38 @@ def phantom(folder, zooms=(2.0, 2.0, 2.0), codes="RAS"):
     return SimpleNamespace(**paths)
 
 
+def cohort_features(ids, rng) -> pd.DataFrame:
+    number = np.arange(1, 13)
+    columns = {
+        "T1w": {
+            "gm_fraction": rng.normal(0.4, 0.02, 12),
+            "wm_fraction": rng.normal(0.34, 0.02, 12),
+            "csf_fraction": rng.normal(0.26, 0.02, 12),
+            "tiv_ml": rng.normal(1400, 80, 12),
+            "brain_mask_volume_ml": rng.normal(1400, 80, 12),
+            "template_correlation": rng.normal(0.7, 0.02, 12),
+            "gm_volume_ml": rng.normal(560, 30, 12),
+            "wm_volume_ml": rng.normal(480, 30, 12),
+            "ventricles_volume_ml": rng.normal(20, 4, 12) + 10 * (number > 7),
+        },
+        "dwi": {
+            "alps": rng.normal(1.5, 0.1, 12),
+            "dwi_snr": rng.normal(30, 3, 12),
+            "dwi_outlier_slices": rng.integers(0, 3, 12),
+        },
+        "vesselwall": {"nwi": rng.normal(0.5, 0.03, 12), "lumen_area_mm2": rng.normal(6, 0.3, 12)},
+    }
+    return ids.assign(
+        **{
+            name: np.where(np.isin(number, list(WITH[kind])), values, np.nan)
+            for kind, group in columns.items()
+            for name, values in group.items()
+        }
+    )
+
+
 def example(folder, picture: bytes) -> SimpleNamespace:
-    """All inputs of write_report for 12 sessions and one study, in ``folder``."""
+    """All inputs of write_report for 12 sessions and two studies, in ``folder``."""
     rng = np.random.default_rng(0)
     names = [f"sub-{number:02d}" for number in range(1, 13)]
     ids = pd.DataFrame({"participant_id": names, "session_id": np.nan})
@@ -104,15 +162,7 @@ def example(folder, picture: bytes) -> SimpleNamespace:
             "reason": ["motion", "no T1w in the dataset"],
         }
     )
-    features = ids.assign(
-        gm_fraction=rng.normal(0.4, 0.02, 12),
-        wm_fraction=rng.normal(0.34, 0.02, 12),
-        csf_fraction=rng.normal(0.26, 0.02, 12),
-        tiv_ml=rng.normal(1400, 80, 12),
-        brain_mask_volume_ml=rng.normal(1400, 80, 12),
-        template_correlation=rng.normal(0.7, 0.02, 12),
-        ventricles_volume_ml=rng.normal(20, 4, 12) + 10 * (np.arange(12) > 6),
-    )
+    features = cohort_features(ids, rng)
     outliers = ids.iloc[[4]].assign(
         measure="tiv_ml", value=2400.0, median=1400.0, robust_z=8.1, low=734.0, high=1979.0,
         reason="implausible",
@@ -126,27 +176,25 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         sidecars=[],
         recovered=truth_tables(folder / "demo", names, rng),
     )
-    for name in names:
-        (folder / name / "figures").mkdir(parents=True)
-        path = folder / name / "figures" / f"{name}_desc-qc_T1w.webp"
-        path.write_bytes(picture)
-        source.pictures.append(str(path))
-        for suffix, field, value in (
-            ("desc-preproc_T1w", "BrainExtraction", "deepbet"),
-            ("space-MNI152NLin2009aSym_desc-preproc_T1w", "Registration", "ANTs affine, then SyN"),
-            ("dseg", "TissueSegmentation", "atropos"),
-        ):
-            path = folder / name / f"{name}_{suffix}.json"
-            software = {"antspyx": "0.6.1", "deepbet": "9.8.7"}
-            path.write_text(json.dumps({field: value, "SoftwareVersions": software}))
-            source.sidecars.append(str(path))
+    for name, (wing, table) in multimodal.tables().items():
+        source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
+    software = {"antspyx": "0.6.1", "deepbet": "9.8.7", "dipy": "1.12.0"}
+    for kind, numbers in WITH.items():
+        for name in [names[number - 1] for number in numbers]:
+            path = folder / name / "figures" / f"{name}_desc-qc_{kind}.webp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+            source.pictures.append(str(path))
+            for suffix, fields in SIDECARS[kind].items():
+                path = folder / name / f"{name}_{suffix}.json"
+                path.write_text(json.dumps({**fields, "SoftwareVersions": software}))
+                source.sidecars.append(str(path))
     return source
 
 
 def study_tables(folder, ids, features, rng) -> list[str]:
     label = np.where(np.arange(12) > 6, *CLASSES[::-1])
     people = ids.assign(label=label)
-    trials = pd.concat([people.assign(trial=t, role="test", weight=0) for t in (1, 2)])
     scored = pd.concat(
         [
             people.assign(
@@ -182,9 +230,10 @@ def study_tables(folder, ids, features, rng) -> list[str]:
             {"stage": "analysed", "n": 12},
         ],
         "table1": [
+            {"variable": "class", "class_1": CLASSES[0], "class_2": CLASSES[1]},
+            {"variable": "n", "overall": 12, "class_1": 7, "class_2": 5},
             {"variable": "age", "level": None, "missing": 0, "overall": "40.1 (9.0)",
-             "negative": "39.2 (9.9)", "positive": "41.3 (8.1)", "p": 0.6543, "test": "t-test",
-             "negative_class": CLASSES[0], "positive_class": CLASSES[1]}
+             "class_1": "39.2 (9.9)", "class_2": "41.3 (8.1)", "p": 0.6543, "test": "t-test"},
         ],
         "fractions": [
             {"trial": t, "measure": m, **compared}
@@ -212,27 +261,27 @@ def study_tables(folder, ids, features, rng) -> list[str]:
     return [
         *paths,
         write(features, folder / "features.tsv", "cohort"),
-        write(trials, folder / "split-1_trials.tsv", "baselines"),
+        write(people, folder / "split-1_population.tsv", "cohort"),
         write(scored[~is_image], folder / "model-features_predictions.tsv", "baselines"),
         write(scored[is_image], folder / "model-oneclasssvm_predictions.tsv", "baselines"),
     ]
 
 
 def truth_tables(folder, names, rng) -> list[str]:
-    rows = [
-        {"participant_id": name, "measure": measure, "true": true, "recovered": true * factor,
-         "error_percent": 100 * (factor - 1)}
-        for name in names
-        for measure, true in (("gm_volume_ml", 600.0), ("wm_volume_ml", 500.0),
-                              ("brain_mask_dice", 1.0))
-        for factor in [rng.uniform(0.96, 1.0)]
-    ]  # fmt: skip
-    summary = [
-        {"measure": measure, "participants": 12, "mean_error_percent": -2.0,
-         "sd_error_percent": 1.0, "max_error_percent": 4.0, "worst_participant_id": "sub-01"}
-        for measure in ("brain_mask_dice", "gm_volume_ml", "wm_volume_ml")
-    ]  # fmt: skip
+    true = {
+        "gm_volume_ml": (600.0, 30), "wm_volume_ml": (500.0, 25), "brain_mask_dice": (1.0, 0),
+        "alps": (1.5, 0.1), "nwi": (0.5, 0.03), "lumen_area_mm2": (6.0, 0.3),
+    }  # fmt: skip
+    rows = []
+    for name in names:
+        for measure, (mean, sd) in true.items():
+            value = rng.normal(mean, sd)
+            rows.append((name, measure, value, value * rng.uniform(0.96, 1.0)))
+            if measure == "alps":
+                rows.append((name, "alps_native_unrotated", value, value * rng.uniform(0.7, 1.0)))
+    table = pd.DataFrame(rows, columns=["participant_id", "measure", "true", "recovered"])
+    table = with_error(table)
     return [
-        write(pd.DataFrame(rows), folder / "recovered.tsv", "demo"),
-        write(pd.DataFrame(summary), folder / "recovered_summary.tsv", "demo"),
+        write(table, folder / "recovered.tsv", "demo"),
+        write(summarise(table), folder / "recovered_summary.tsv", "demo"),
     ]

@@ -22,7 +22,7 @@ from workflow_scripts.report.draw_qc import (
     read_canonical,
 )
 
-ROWS = yaml.safe_load(resource("report/qc.yaml").read_text())
+ROWS = yaml.safe_load(resource("report/qc.yaml").read_text())["T1w"]["rows"]
 REGIONS = pd.read_csv(resource("regions.tsv"), sep="\t")
 INDICES = dict(zip(REGIONS["region"], REGIONS["index"], strict=True))
 RED = {True: (1.0, 0.0, 0.0)}

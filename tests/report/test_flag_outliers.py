@@ -6,11 +6,31 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.report.flag_outliers import flag, flag_measures, robust_z
+from workflow_scripts.report.sessions import prefixes, read_sidecars, split_name
 
 LIMITS = pd.DataFrame(
     [("volume", "both", 0, 100), ("correlation", "low", 0.4, 1)],
     columns=["measure", "side", "low", "high"],
 )
+
+
+T1W, DWI = "desc-preproc_T1w", "desc-preproc_dwi"
+
+
+def ran(features, steps=None):
+    """Sidecars of sessions that all went through the same steps, with their measures."""
+    steps = steps or {T1W: ["volume", "correlation"]}
+    return {
+        prefix: {
+            step: {"BrainExtraction": "deepbet", "Measures": dict.fromkeys(names, 1.0)}
+            for step, names in steps.items()
+        }
+        for prefix in prefixes(features)
+    }
+
+
+def flagged(features, limits=LIMITS):
+    return flag_measures(features, limits, ran(features))
 
 
 def cohort(volume, correlation=None, session=None):
@@ -43,7 +63,7 @@ def test_few_or_equal_values_have_no_z(values):
 
 
 def test_far_value_is_flagged_with_its_numbers():
-    table = flag_measures(cohort([1, 2, 3, 4, 20]), LIMITS)
+    table = flagged(cohort([1, 2, 3, 4, 20]), LIMITS)
     assert table["participant_id"].tolist() == ["sub-4"]
     row = table.iloc[0]
     assert (row["measure"], row["value"], row["median"]) == ("volume", 20, 3)
@@ -53,51 +73,127 @@ def test_far_value_is_flagged_with_its_numbers():
 
 def test_threshold_is_three_and_a_half():
     """With median 0 and MAD 1 a value of 5.1 has z 3.44, one of 5.2 has 3.51."""
-    assert flag_measures(cohort([-1, -1, 0, 1, 5.1]), LIMITS.iloc[:0:-1]).empty
+    assert flagged(cohort([-1, -1, 0, 1, 5.1]), LIMITS.iloc[:0:-1]).empty
     limits = LIMITS.iloc[:1].assign(low=-100)
-    assert flag_measures(cohort([-1, -1, 0, 1, 5.1]), limits).empty
-    assert len(flag_measures(cohort([-1, -1, 0, 1, 5.2]), limits)) == 1
+    assert flagged(cohort([-1, -1, 0, 1, 5.1]), limits).empty
+    assert len(flagged(cohort([-1, -1, 0, 1, 5.2]), limits)) == 1
 
 
 def test_high_correlation_is_never_flagged_low_one_is():
     spread = [0.5, 0.61, 0.62, 0.63, 0.64, 0.65, 0.99]
-    table = flag_measures(cohort([1] * 7, spread), LIMITS)
+    table = flagged(cohort([1] * 7, spread), LIMITS)
     assert table["participant_id"].tolist() == ["sub-0"]
 
 
 def test_limits_hold_without_z():
-    table = flag_measures(cohort([1, 2, 200]), LIMITS)
+    table = flagged(cohort([1, 2, 200]), LIMITS)
     assert table["reason"].tolist() == ["implausible: outside 0 to 100"]
     assert table["robust_z"].isna().all()
-    both = flag_measures(cohort([1, 2, 3, 4, 200]), LIMITS)["reason"].iloc[0]
+    both = flagged(cohort([1, 2, 3, 4, 200]), LIMITS)["reason"].iloc[0]
     assert "implausible" in both
     assert "unlike the cohort" in both
 
 
 def test_missing_value_is_flagged():
-    table = flag_measures(cohort([1, 2, 3, 4, np.nan]), LIMITS)
+    table = flagged(cohort([1, 2, 3, 4, np.nan]), LIMITS)
     assert table["reason"].tolist() == ["no value"]
 
 
-def test_fallback_of_the_brain_extraction_is_flagged(tmp_path):
-    features = cohort([1, 2, 3], session=["ses-01", "ses-01", None])
-    sidecars = {
-        "sub-0_ses-01": {"BrainExtraction": "template (deepbet gave 90 mL)"},
-        "sub-1_ses-01": {"BrainExtraction": "deepbet"},
-        "sub-2": {"BrainExtraction": "template"},
-    }
+def test_session_without_the_scan_is_not_flagged_for_its_measures():
+    """Two sessions never had a T1w, one went through the step without a result."""
+    features = cohort([1, 2, 3, np.nan, np.nan, np.nan])
+    sidecars = ran(features)
+    for prefix in ("sub-3", "sub-4"):
+        sidecars[prefix] = {DWI: {"Measures": {}}}
+    sidecars["sub-5"][T1W]["Measures"] = {}
+    table = flag_measures(features, LIMITS, sidecars)
+    volume = table[table["measure"] == "volume"]
+    assert volume[["participant_id", "reason"]].values.tolist() == [["sub-5", "no value"]]
+
+
+def test_measure_that_no_session_has_is_passed_over():
+    features = cohort([1, 2, 200]).drop(columns="correlation")
+    table = flag_measures(features, LIMITS, ran(features, {T1W: ["volume"]}))
+    assert table["measure"].tolist() == ["volume"]
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [("both", [0, 6]), ("low", [0]), ("high", [6]), ("none", [])],
+)
+def test_sides_of_the_robust_z(side, expected):
+    limits = pd.DataFrame(
+        [("volume", side, np.nan, np.nan)], columns=["measure", "side", "low", "high"]
+    )
+    table = flagged(cohort([-50, 1, 2, 3, 4, 5, 60]), limits)
+    assert table["participant_id"].tolist() == [f"sub-{i}" for i in expected]
+
+
+def test_one_sided_limits_say_so():
+    limits = pd.DataFrame(
+        [("volume", "none", 1, np.nan), ("correlation", "none", np.nan, 0.5)],
+        columns=["measure", "side", "low", "high"],
+    )
+    table = flagged(cohort([0.9, 1.2], [0.4, 0.6]), limits)
+    assert table[["participant_id", "reason"]].values.tolist() == [
+        ["sub-0", "implausible: below 1"],
+        ["sub-1", "implausible: above 0.5"],
+    ]
+
+
+def test_flags_of_every_step_are_collected(tmp_path):
+    features = cohort([1, 2], session=["ses-01", None])
+    sidecars = ran(features, {T1W: [], DWI: [], "alps": []})
+    sidecars["sub-0_ses-01"]["alps"]["Flags"] = ["ALPS, left: 3 voxels", "ALPS, right: FA 0.1"]
+    sidecars["sub-1"][DWI]["Flags"] = ["odd"]
     table = flag(features, LIMITS, sidecars)
-    assert table["participant_id"].tolist() == ["sub-0"]
-    assert "deepbet gave 90 mL" in table["reason"].iloc[0]
+    assert table[["participant_id", "measure", "reason"]].values.tolist() == [
+        ["sub-0", "alps", "ALPS, left: 3 voxels"],
+        ["sub-0", "alps", "ALPS, right: FA 0.1"],
+        ["sub-1", DWI, "odd"],
+    ]
+    assert table["value"].isna().all()
     write_table(table, tmp_path / "outliers.tsv", resource("columns/report.tsv"))
-    assert read_table(tmp_path / "outliers.tsv")["session_id"].tolist() == ["ses-01"]
-    del sidecars["sub-2"]
-    with pytest.raises(InputError, match="sub-2_desc-preproc_T1w"):
+    del sidecars["sub-1"]
+    with pytest.raises(InputError, match="sub-1: has features but no sidecar"):
         flag(features, LIMITS, sidecars)
 
 
+def test_fallback_of_the_brain_extraction_is_flagged(tmp_path):
+    features = cohort([1, 2, 3, 4], session=["ses-01", "ses-01", None, None])
+    sidecars = ran(features, {T1W: []})
+    sidecars["sub-0_ses-01"][T1W]["BrainExtraction"] = "template (deepbet gave 90 mL)"
+    sidecars["sub-2"][T1W]["BrainExtraction"] = "template"
+    sidecars["sub-3"] = {DWI: {}}
+    table = flag(features, LIMITS, sidecars)
+    assert table["participant_id"].tolist() == ["sub-0"]
+    assert table["measure"].tolist() == ["brain_extraction"]
+    assert "deepbet gave 90 mL" in table["reason"].iloc[0]
+    write_table(table, tmp_path / "outliers.tsv", resource("columns/report.tsv"))
+    assert read_table(tmp_path / "outliers.tsv")["session_id"].tolist() == ["ses-01"]
+    del sidecars["sub-2"][T1W]["BrainExtraction"]
+    with pytest.raises(InputError, match="sub-2_desc-preproc_T1w.json: lacks BrainExtraction"):
+        flag(features, LIMITS, sidecars)
+
+
+def test_sidecars_are_read_by_session_and_kind(tmp_path):
+    assert split_name("a/sub-01_ses-2_space-MNI_desc-preproc_T1w.json") == (
+        "sub-01_ses-2",
+        "space-MNI_desc-preproc_T1w",
+    )
+    (tmp_path / "sub-01_alps.json").write_text('{"Flags": []}')
+    (tmp_path / "sub-01_dseg.json").write_text("{}")
+    paths = sorted(tmp_path.iterdir())
+    assert read_sidecars(paths) == {"sub-01": {"alps": {"Flags": []}, "dseg": {}}}
+    paths[0].write_text("{")
+    with pytest.raises(InputError, match="sub-01_alps.json: cannot be read"):
+        read_sidecars(paths)
+    with pytest.raises(InputError, match="table.json: its name"):
+        read_sidecars([tmp_path / "table.json"])
+
+
 def test_nothing_flagged_leaves_a_table_with_its_columns(tmp_path):
-    table = flag(cohort([1]), LIMITS, {"sub-0": {"BrainExtraction": "deepbet"}})
+    table = flag(cohort([1]), LIMITS, ran(cohort([1])))
     write_table(table, tmp_path / "outliers.tsv", resource("columns/report.tsv"))
     assert read_table(tmp_path / "outliers.tsv").columns.tolist() == [
         "participant_id", "session_id", "measure", "value", "median", "robust_z", "low", "high",
@@ -106,16 +202,23 @@ def test_nothing_flagged_leaves_a_table_with_its_columns(tmp_path):
 
 
 def test_unknown_measure_is_named():
+    features = cohort([1]).drop(columns="correlation")
     with pytest.raises(InputError, match="correlation"):
-        flag_measures(cohort([1]).drop(columns="correlation"), LIMITS)
+        flag_measures(features, LIMITS, ran(features))
 
 
 def test_limits_file_covers_what_the_report_promises():
-    limits = pd.read_csv(resource("report/limits.tsv"), sep="\t").set_index("measure")
+    limits = read_table(resource("report/limits.tsv")).set_index("measure")
     assert set(limits.index) == {
         "brain_mask_volume_ml", "tiv_ml", "gm_fraction", "wm_fraction", "csf_fraction",
-        "template_correlation",
+        "template_correlation", "alps", "nwi", "dwi_snr", "dwi_mean_displacement_mm",
+        "dwi_outlier_slices", "dwi_gradient_coherence_ratio",
     }  # fmt: skip
-    assert (limits["low"] < limits["high"]).all()
-    assert limits["source"].str.len().min() > 20
+    assert set(limits["side"]) <= {"both", "low", "high", "none"}
+    limited = limits[limits[["low", "high"]].notna().any(axis=1)]
+    assert limited["source"].str.len().min() > 20
+    assert (limits.drop(limited.index)["source"] == "robust z alone").all()
+    assert (limits.dropna()["low"] < limits.dropna()["high"]).all()
     assert limits.at["template_correlation", "side"] == "low"
+    assert limits.at["alps", "low"] == pytest.approx(1.486 - 5 * 0.121)
+    assert limits.at["alps", "high"] == pytest.approx(1.635 + 5 * 0.139, abs=0.005)

@@ -2,18 +2,24 @@ import copy
 import io
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
 from tests.report.browser import CHROMIUM, check_page
-from tests.report.example import CONFIG, FIGURES, example
+from tests.report.example import CONFIG, FIGURES, SIDECARS, example
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
-from workflow_scripts.report.text import interval, number, p_value, spread
-from workflow_scripts.report.write_report import embed, render
+from workflow_scripts.report import plots, plots_models, plots_trials
+from workflow_scripts.report.methods import Methods
+from workflow_scripts.report.qc import embed
+from workflow_scripts.report.study import study_section
+from workflow_scripts.report.text import interval, number, p_value, reading, spread
+from workflow_scripts.report.write_report import render
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 HOSTILE = "<script>alert(1)</script>\"'&$x^2$"
@@ -32,6 +38,19 @@ def source(tmp_path, picture):
     return example(tmp_path, picture)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """The report without its plots, which take most of the time."""
+    figures = {
+        plots: ["distributions", "measures", "recovered", "correlations"],
+        plots_trials: ["roc", "scores"],
+        plots_models: ["roc", "calibration", "decision", "coefficients"],
+    }
+    for module, names in figures.items():
+        for name in names:
+            monkeypatch.setattr(module, name, lambda *_, name=name, **__: Markup(f"[{name}]"))
+
+
 @pytest.fixture(scope="session")
 def page(tmp_path_factory, picture):
     return render(example(tmp_path_factory.mktemp("page"), picture), CONFIG)
@@ -44,14 +63,17 @@ def edit(path, column, value, row=0):
     table.to_csv(path, sep="\t", index=False, na_rep="n/a")
 
 
-def of(source, name):
-    return next(path for path in source.studies if path.endswith(f"/{name}.tsv"))
+def of(source, name, study=""):
+    wanted = f"{study}/{name}.tsv"
+    return next(path for path in source.studies if path.endswith(wanted))
 
 
 def test_every_section_and_figure_is_there(page):
     for section in ("overview", "scans", "qc", "outliers", "study-example", "example-table1",
-                    "example-fractions", "example-regions", "example-metrics", "truth",
-                    "methods", "software", "configuration"):  # fmt: skip
+                    "example-fractions", "example-regions", "example-metrics",
+                    "study-multimodal", "multimodal-table1", "multimodal-comparison",
+                    "multimodal-correlation", "multimodal-models", "truth", "methods",
+                    "software", "configuration"):  # fmt: skip
         assert f'id="{section}"' in page
     for figure in FIGURES:
         assert page.count(f'id="{figure}"') == 1
@@ -70,20 +92,23 @@ def test_the_same_bytes_for_the_same_input(source, page):
     assert not re.search(r"20\d\d-\d\d-\d\dT", page)
 
 
-def test_flagged_sessions_come_first_and_the_rest_is_capped(source):
+def test_flagged_sessions_come_first_and_the_rest_is_capped(undrawn, source):
     config = copy.deepcopy(CONFIG)
     config["report"]["qc_subjects"] = 2
     page = render(source, config)
     shown = re.findall(r'<img id="figure-qc-([^"]*)"', page)
-    assert shown == ["sub-05", "sub-01"]
+    assert shown == [
+        "sub-05-T1w", "sub-05-dwi", "sub-05-vesselwall",
+        "sub-01-T1w", "sub-01-dwi", "sub-01-vesselwall",
+    ]  # fmt: skip
     assert "2 of 12 sessions" in page
 
 
-def test_without_truth_there_is_no_such_section(source):
+def test_without_truth_there_is_no_such_section(undrawn, source):
     source.recovered = []
     page = render(source, CONFIG | {"bids_dir": "/data/study"})
     assert "Recovered and true" not in page
-    assert "simulated" not in page.split("<main>")[1].split('id="configuration"')[0]
+    assert "The cohort is simulated" not in page
 
 
 def test_hostile_text_is_escaped_everywhere(source, tmp_path):
@@ -91,7 +116,9 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
     edit(source.status, "participant_id", f"sub-{HOSTILE}", row=13)
     edit(source.outliers, "reason", HOSTILE)
     edit(of(source, "flow"), "reason", HOSTILE, row=1)
-    edit(of(source, "table1"), "variable", HOSTILE)
+    edit(of(source, "table1"), "variable", HOSTILE, row=2)
+    edit(of(source, "correlations"), "covariates", HOSTILE)
+    edit(of(source, "models_comparisons"), "note", HOSTILE)
     config = copy.deepcopy(CONFIG)
     config["report"]["title"] = HOSTILE
     for table in source.studies:
@@ -109,27 +136,33 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["flow", "table1", "fractions", "regions", "metrics",
-                                  "permutation_test", "features", "split-1_trials",
+                                  "permutation_test", "features", "split-1_population",
                                   "model-features_predictions",
-                                  "model-oneclasssvm_predictions"])  # fmt: skip
-def test_a_missing_study_table_fails(source, name):
+                                  "model-oneclasssvm_predictions", "groups",
+                                  "groups_pairwise", "correlations", "models_metrics",
+                                  "models_comparisons", "models_roc", "models_calibration",
+                                  "models_decision_curve", "models_coefficients"])  # fmt: skip
+def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
+    study = Path(path).parent.name
+    settings, tables = CONFIG["studies"][study], {path: path for path in source.studies}
+    assert study_section(study, settings, tables)["name"] == study
     Path(path).unlink()
     with pytest.raises(InputError, match=f"{name}.tsv: is missing"):
-        render(source, CONFIG)
-    source.studies.remove(path)
+        study_section(study, settings, tables)
+    del tables[path]
     with pytest.raises(InputError, match=f"{name}.tsv: was not given"):
-        render(source, CONFIG)
+        study_section(study, settings, tables)
 
 
 @pytest.mark.parametrize("name", ["status", "features", "outliers"])
-def test_a_missing_cohort_table_fails(source, name):
+def test_a_missing_cohort_table_fails(undrawn, source, name):
     Path(getattr(source, name)).unlink()
     with pytest.raises(InputError, match=f"{name}.tsv: is missing"):
         render(source, CONFIG)
 
 
-def test_a_missing_column_fails(source):
+def test_a_missing_column_fails(undrawn, source):
     path = of(source, "metrics")
     table = read_table(path).drop(columns="ci_method")
     table.to_csv(path, sep="\t", index=False)
@@ -137,7 +170,7 @@ def test_a_missing_column_fails(source):
         render(source, CONFIG)
 
 
-def test_a_missing_or_broken_picture_fails(source, picture):
+def test_a_missing_or_broken_picture_fails(undrawn, source, picture):
     path = Path(source.pictures[3])
     path.write_bytes(picture[:-40])
     with pytest.raises(InputError, match="not a whole WebP"):
@@ -150,7 +183,7 @@ def test_a_missing_or_broken_picture_fails(source, picture):
         render(source, CONFIG)
 
 
-def test_a_sidecar_that_says_nothing_or_something_new_fails(source):
+def test_a_sidecar_that_says_nothing_or_something_new_fails(undrawn, source):
     segmented = [path for path in source.sidecars if path.endswith("dseg.json")]
     Path(segmented[0]).write_text('{"TissueSegmentation": "magic"}')
     with pytest.raises(InputError, match="'magic'"):
@@ -161,7 +194,7 @@ def test_a_sidecar_that_says_nothing_or_something_new_fails(source):
         render(source, CONFIG)
 
 
-def test_methods_count_what_was_done(source):
+def test_methods_count_what_was_done(undrawn, source):
     masked = [path for path in source.sidecars if path.endswith("_desc-preproc_T1w.json")]
     fallen = {
         "BrainExtraction": "template (deepbet gave 90 mL)",
@@ -170,9 +203,202 @@ def test_methods_count_what_was_done(source):
     Path(next(p for p in masked if "space-" not in p)).write_text(json.dumps(fallen))
     page = render(source, CONFIG)
     assert "implausible volume" in page
-    assert "Brain mask (11 sessions)." in page
+    assert "Brain mask (10 sessions)." in page
     assert "Brain mask (1 session)." in page
     assert "antspyx 0.5 and 0.6.1" in page
+
+
+def only(source, study):
+    """Inputs and configuration with one of the two studies alone."""
+    config = copy.deepcopy(CONFIG)
+    config["studies"] = {study: config["studies"][study]}
+    source.studies = [path for path in source.studies if f"/studies/{study}/" in path]
+    return config
+
+
+@pytest.mark.parametrize(
+    ("study", "absent"),
+    [
+        ("example", ["multimodal", "Comparison of the classes", "Decision curves"]),
+        ("multimodal", ["one-class", "random sub-sampling", "Tissue fractions"]),
+    ],
+)
+def test_a_study_asks_for_the_tables_of_its_blocks_alone(undrawn, source, study, absent):
+    page = render(source, only(source, study))
+    assert f'id="study-{study}"' in page
+    for text in absent:
+        assert text not in page
+
+
+@pytest.mark.parametrize("block", ["comparison", "correlations", "models"])
+def test_blocks_can_be_left_out_one_by_one(undrawn, source, block):
+    config = only(source, "multimodal")
+    del config["studies"]["multimodal"][block]
+    named = {"comparison": "groups", "correlations": "correlations", "models": "models"}[block]
+    source.studies = [path for path in source.studies if not Path(path).name.startswith(named)]
+    part = {"comparison": "comparison", "correlations": "correlation", "models": "models"}[block]
+    page = render(source, config)
+    others = {"comparison", "correlation", "models"} - {part}
+    assert f'id="multimodal-{part}"' not in page
+    assert all(f'id="multimodal-{other}"' in page for other in others)
+
+
+def text_of(page):
+    """Text of a page without tags, white space made one."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
+def cells(page, first):
+    """Cells of each table row that begins with this text."""
+    rows = re.findall(r"<tr[^>]*>(<td.*?)</tr>", page)
+    found = [[text_of(cell) for cell in re.findall(r"<td.*?</td>", row)] for row in rows]
+    return [row for row in found if row and row[0] == first]
+
+
+def test_groups_show_the_numbers_of_their_tables(undrawn, source, page):
+    groups = read_table(of(source, "groups")).set_index(["feature", "group"])
+    alps = groups.loc["alps"]
+    line = next(row for row in cells(page, "ALPS") if len(row) == 11)
+    median = f"{alps.at['NPSLE', 'median']:.2f} [{alps.at['NPSLE', 'q1']:.2f}, "
+    assert line[5].startswith(median) and line[6] == "12"
+    assert line[9] == p_value(alps.at["all", "p_corrected"])
+    assert line[10].startswith(f"{alps.at['all', 'epsilon_squared']:.2f} (")
+    assert "p corr.: Holm over 3 features" in text_of(page)
+    assert "Holm over the 3 pairs of a feature" in text_of(page)
+    pair = read_table(of(source, "groups_pairwise")).iloc[1]
+    row = next(row for row in cells(page, "ALPS") if row[1] == "NPSLE against control")
+    assert row[5] == p_value(pair["p_corrected"])
+    assert row[6].startswith(f"{pair['cliffs_delta']:.2f} (")
+    assert any("lumen area, mm²" in row[0] for row in cells(page, "lumen area, mm²"))
+
+
+def test_table1_has_a_column_per_class(page):
+    start = page.index('id="multimodal-table1"')
+    head = re.findall(r"<th( [^>]*)?>(.*?)</th>", page[start : page.index("</thead>", start)])
+    assert [text_of(cell) for _, cell in head] == [
+        "variable", "level", "missing", "overall", "control", "non-NPSLE", "NPSLE", "p", "test",
+    ]  # fmt: skip
+    assert ["n", "", "", "36", "12", "12", "12", "", ""] in cells(page, "n")
+    assert "Pooled T-test, without control" in page
+
+
+def test_correlations_say_what_they_are_adjusted_for(undrawn, source, page):
+    row = read_table(of(source, "correlations")).iloc[0]
+    shown = next(line for line in cells(page, "ALPS") if line[1] == "MoCA")
+    assert shown[2] == str(row["n"])
+    assert shown[3] == f"{row['r']:.2f} ({row['r_low']:.2f} to {row['r_high']:.2f})"
+    assert shown[5:] == [p_value(row["p_corrected"]), "age"]
+    assert "p corr.: Benjamini-Hochberg over 4 correlations" in text_of(page)
+
+
+def test_models_lead_with_the_honest_figures(undrawn, source, page):
+    metrics = read_table(of(source, "models_metrics"))
+    people = metrics[["n_negative", "n_positive"]].iloc[0].sum()
+    text = text_of(page)
+    assert f"An apparent AUC on {people} people is not a forecast for new patients." in text
+    auc = metrics[(metrics["metric"] == "auc") & (metrics["model"] == "mri")]
+    auc = auc.set_index("estimate")
+    line = next(row for row in cells(page, "MRI") if len(row) == 8)
+    assert line[1] == p_value(auc.at["cross_validated", "p"])
+    assert [line[i].split(" ")[0] for i in (2, 3, 4, 5, 6, 7)] == [
+        f"{auc.at[estimate, column]:.2f}"
+        for estimate, column in [
+            ("optimism_corrected", "value"), ("cross_validated", "value"),
+            ("cross_validated", "null_mean"), ("apparent", "value"), ("apparent", "null_mean"),
+            ("optimism_corrected", "optimism"),
+        ]
+    ]  # fmt: skip
+    comparisons = text[text.index("Differences in AUC between") :]
+    assert comparisons.index("Optimism-corrected") < comparisons.index("DeLong's test, for")
+    assert "not valid: one model holds the other's columns" in comparisons
+    assert "too few permutations (3) to tell" in text
+
+
+def test_reading_of_a_permutation_test():
+    assert reading(0.01, 200) == "better than with permuted labels"
+    assert reading(0.06, 200) == "no better than with permuted labels"
+    assert reading(1 / 20, 19) == "too few permutations (19) to tell"
+    assert reading(1 / 21, 20) == "better than with permuted labels"
+
+
+def test_truth_shows_alps_with_and_without_turned_tensors(undrawn, source, page):
+    errors = read_table(source.recovered[1]).set_index("measure")["mean_error_percent"]
+    text = text_of(page)
+    assert f"ALPS {errors['alps']:.2f} ±" in text
+    assert f"ALPS, tensors not turned {errors['alps_native_unrotated']:.1f} ±" in text
+    assert "chosen among five" in text and "not evidence of power" in text
+    table = read_table(source.recovered[0])
+    table[table["measure"].str.endswith(("_ml", "_dice"))].to_csv(
+        source.recovered[0], sep="\t", index=False
+    )
+    assert "figure-truth-alps" not in render(source, CONFIG)
+
+
+def test_sessions_show_the_pictures_that_they_have(undrawn, source, page):
+    shown = re.findall(r'<img id="figure-qc-sub-12-([^"]*)"', page)
+    assert shown == ["dwi"]
+    path = next(path for path in source.pictures if path.endswith("sub-12_desc-qc_dwi.webp"))
+    source.pictures.remove(path)
+    with pytest.raises(InputError, match=r"sub-12_desc-qc_dwi\.webp: is not among"):
+        render(source, CONFIG)
+
+
+def test_a_cohort_without_t1w(source):
+    """Diffusion alone: no anatomical methods, pictures or measures."""
+    source.sidecars = [p for p in source.sidecars if re.search(r"dwi|alps", Path(p).name)]
+    source.pictures = [p for p in source.pictures if p.endswith("_dwi.webp")]
+    features = read_table(source.features)[["participant_id", "session_id", "alps", "dwi_snr"]]
+    features = features.dropna(subset="alps")
+    features.to_csv(source.features, sep="\t", index=False, na_rep="n/a")
+    edit(source.outliers, "measure", "alps")
+    source.recovered = []
+    page = render(source, only(source, "multimodal"))
+    assert "T1-weighted and FLAIR" not in page
+    assert "Vessel wall" not in page.split('id="qc"')[1].split("</section>")[0]
+    assert "Diffusion and DTI-ALPS" in page
+    assert "figure-qc-sub-12-dwi" in page
+    if CHROMIUM:
+        (Path(source.features).parent / "page.html").write_text(page)
+        assert check_page(Path(source.features).parent / "page.html", ["figure-qc-measures"]) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        ("pyhysco, with a_epi.nii.gz", "with PyHySCO"),
+        ("fsl_topup, with a_epi.nii.gz", "FSL topup"),
+        ("SyN to the T1w, phase axis alone", "free along the phase-encoding axis"),
+        ("none: the phase-encoding direction is not known", "direction is not known"),
+        ("none: switched off", "as the configuration says"),
+        ("none: neither an image of reverse phase encoding nor a T1w", "neither an image"),
+    ],
+)
+def test_methods_know_every_way_of_undistorting(method, text):
+    fields = SIDECARS["dwi"]["desc-preproc_dwi"] | {"DistortionCorrection": method}
+    made = Methods({"sub-01": {"desc-preproc_dwi": fields}}, CONFIG).images()
+    assert list(made) == ["Diffusion and DTI-ALPS", "Checks"]
+    entry = dict(made["Diffusion and DTI-ALPS"])
+    assert text in entry["Susceptibility distortion (1 session)"]
+
+
+def test_methods_name_the_regions_that_were_used():
+    sidecars = {"sub-01": SIDECARS["dwi"]}
+    own = CONFIG | {"diffusion": {"bval": 1000, "alps_rois": "mine.tsv"}}
+    texts = [
+        dict(Methods(sidecars, config).images()["Diffusion and DTI-ALPS"])["DTI-ALPS (1 session)"]
+        for config in (CONFIG, own)
+    ]
+    assert "gbarisano/alps" in texts[0] and "local rotation" in texts[0]
+    assert "mine.tsv" in texts[1] and "gbarisano" not in texts[1]
+
+
+def test_vessels_of_several_sources_are_counted_by_session():
+    vessels = {
+        "sub-01": SIDECARS["vesselwall"],
+        "sub-02": {"vesselwall": {"Vessels": {"a": "binary"}}},
+    }
+    titles = [title for title, _ in Methods(vessels, CONFIG).images()["Vessel wall"]]
+    assert titles == ["Boundaries (1 session)", "Boundaries (2 sessions)", "Measures"]
 
 
 def test_numbers_as_text():
@@ -187,6 +413,7 @@ def test_numbers_as_text():
     ]
     assert interval(0.8333, 0.7, 0.95, decimals=2) == "0.83 (0.70 to 0.95)"
     assert interval(-0.02, -0.051, 0.012) == "-0.0200 (-0.0510 to 0.0120)"
+    assert interval(-0.001, -0.2, 0.3, decimals=2) == "0.00 (-0.20 to 0.30)"
     assert interval(np.nan, np.nan, np.nan) == "n/a"
     assert spread(0.4, 0.021) == "0.400 ± 0.021"
     assert spread(1400.4, 82.2) == "1400 ± 82"
@@ -211,8 +438,8 @@ def test_page_in_a_browser(tmp_path, page):
     ("damage", "problem"),
     [
         (
-            lambda page: re.sub(r'<img id="figure-qc-sub-03"[^>]*>', "", page),
-            "sub-03: is not there",
+            lambda page: re.sub(r'<img id="figure-qc-sub-03-T1w"[^>]*>', "", page),
+            "sub-03-T1w: is not there",
         ),
         (lambda page: re.sub(r"base64,[^\"]*", "base64,UklGRg==", page, count=1), "not decode"),
         (lambda page: re.sub(r'(?s)<svg id="figure-example-roc".*?</svg>', "", page), "roc"),

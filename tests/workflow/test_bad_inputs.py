@@ -174,6 +174,29 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     assert (tmp_path / "results/cohort/check.txt").exists()
 
 
+def test_bad_gradient_tables_are_named_before_anything_runs(bids, tmp_path):
+    """One diffusion series for each fault; the others' sessions keep their T1w."""
+    bvals = "0 " + "1000 " * 6
+    bvecs = "0 1 0 0 .8 .8 0\n0 0 1 0 .6 0 .6\n0 0 0 1 0 .6 .8"
+    faults = {
+        1: (bvals + "1000", bvecs, "has 8 b-values, the image 7 volumes"),
+        2: (bvals, "\n".join(["0 0 1"] * 7), "it is transposed"),
+        3: (bvals, bvecs.replace(".8 .8 0", "0 .8 0").replace(".6 0 .6", "0 0 .6"), "no direction"),
+        4: ("1000 " * 7, bvecs.replace("0 1", "1 1", 1), "no b = 0 volume"),
+        5: ("0 " + "1 " * 6, bvecs, "multiply them by 1000"),
+        6: (bvals, "0 1 1 1 0 0 0\n0 0 0 0 1 1 1\n0 0 0 0 0 0 0", "2 distinct directions"),
+    }
+    image = nib.Nifti1Image(np.random.default_rng(0).random((45, 54, 45, 7), "f4"), np.eye(4) * 4)
+    for number, (bval, bvec, _) in faults.items():
+        path = bids / f"sub-{number}/dwi/sub-{number}_dwi.nii.gz"
+        path.parent.mkdir()
+        nib.save(image, path)
+        path.with_name(f"sub-{number}_dwi.bval").write_text(bval)
+        path.with_name(f"sub-{number}_dwi.bvec").write_text(bvec)
+    process = snakemake("check", config=configuration(bids), folder=tmp_path)
+    refused(process, "6 scans cannot be used", *(message for *_, message in faults.values()))
+
+
 def test_several_scans_are_never_chosen_from_silently(bids, tmp_path):
     t1w(bids, 1).rename(bids / "sub-1/anat/sub-1_run-1_T1w.nii.gz")
     (bids / "sub-1/anat/sub-1_run-2_T1w.nii.gz").write_bytes(b"")

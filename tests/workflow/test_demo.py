@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -15,7 +16,11 @@ from tests.report.browser import CHROMIUM, check_page
 from tests.workflow.snake import jobs, said, snakemake
 from workflow_scripts.common.tables import read_table
 
-SUBJECTS = 13  # 15 planned, one without scans, one excluded
+PLANNED = 20
+SUBJECTS = 18  # one without scans, one excluded
+ANALYSED = 13  # without the controls
+DWI, VESSELS = 17, 17  # one of the subjects without each
+AUTOMATIC = "sub-004"  # vessel contours proposed by the program
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +91,56 @@ def test_planted_effect_is_found(demo):
     )
 
 
+def recovered(demo, measure):
+    table = read_table(f"{demo}/demo/recovered.tsv")
+    return table[table["measure"] == measure].set_index("participant_id")
+
+
+def test_alps_is_recovered_under_head_tilt(demo):
+    rotated, unrotated = (recovered(demo, name) for name in ("alps", "alps_native_unrotated"))
+    assert len(rotated) == len(unrotated) == DWI
+    error = rotated["error_percent"].abs().mean()
+    assert error < 6
+    assert error < unrotated["error_percent"].abs().mean()
+    assert np.corrcoef(rotated["true"], rotated["recovered"])[0, 1] > 0.8
+
+
+def test_vessel_walls_are_recovered(demo):
+    for measure in ("nwi", "lumen_area_mm2"):
+        table = recovered(demo, measure)
+        assert len(table) == VESSELS
+        assert table["error_percent"].abs().median() < 2
+        drawn = table.drop(AUTOMATIC)
+        assert drawn["error_percent"].abs().max() < 10  # binary masks, 6 voxels across
+    outliers = read_table(f"{demo}/cohort/outliers.tsv").set_index("participant_id")
+    assert outliers.loc[[AUTOMATIC], "reason"].str.contains("automatic").any()
+
+
+def test_planted_group_differences_and_correlations_are_found(demo):
+    folder = f"{demo}/studies/npsle_multimodal"
+    groups = read_table(f"{folder}/groups.tsv")
+    overall = groups[groups["group"] == "all"].set_index("feature")
+    assert overall.loc["nwi", "p_corrected"] < 0.05
+    pairs = read_table(f"{folder}/groups_pairwise.tsv").set_index("feature").loc["nwi"]
+    ends = pairs[(pairs["group_a"] == "control") & (pairs["group_b"] == "NPSLE")]
+    assert ends["p_corrected"].item() < 0.05
+    assert ends["cliffs_delta"].item() > 0.5
+    correlations = read_table(f"{folder}/correlations.tsv").set_index(["feature", "clinical"])
+    assert correlations.loc[("alps", "moca"), "r_low"] > 0
+
+
 def test_every_scan_is_accounted_for(demo):
     status = read_table(f"{demo}/cohort/status.tsv")
-    counts = Counter(zip(status["suffix"], status["status"], strict=True))
-    assert counts["T1w", "AVAILABLE"] == SUBJECTS
-    assert counts["T1w", "MISSING"] == counts["T1w", "EXCLUDED"] == 1
+    scans = status.drop_duplicates(["participant_id", "suffix"])
+    counts = Counter(zip(scans["suffix"], scans["status"], strict=True))
+    for suffix, available in (("T1w", SUBJECTS), ("dwi", DWI), ("vesselwall", VESSELS)):
+        assert counts[suffix, "AVAILABLE"] == available
+        assert counts[suffix, "EXCLUDED"] == 1
+        assert counts[suffix, "MISSING"] == PLANNED - available - 1
     assert counts["FLAIR", "MISSING"] > 1
-    assert len(status) == 2 * 15
     flow = study_table(demo, "flow").set_index("stage")["n"]
     assert flow["screened"] - flow["excluded"] - flow["missing data"] == flow["analysed"]
-    assert flow["analysed"] == SUBJECTS
+    assert flow["analysed"] == ANALYSED
 
 
 def test_tables_have_dictionaries(demo):
@@ -103,6 +148,8 @@ def test_tables_have_dictionaries(demo):
         assert os.path.isfile(table.replace(".tsv", ".json"))
     for name in ("table1", "flow", "fractions", "regions", "metrics", "permutation_test"):
         assert os.path.isfile(f"{demo}/studies/npsle_contrastive/{name}.json")
+    for table in Path(demo, "studies/npsle_multimodal").glob("*.tsv"):
+        assert table.with_suffix(".json").is_file()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
@@ -132,11 +179,17 @@ def test_fresh_clone_reruns_nothing(demo, config, clone, tmp_path):
     [
         (
             "statistics/describe_population.py",
-            {"describe_population": 1, "write_report": 1, "all": 1},
+            {"describe_population": 2, "write_report": 1, "all": 1},
         ),
         (
             "statistics/metrics.py",
-            {"evaluate_classifiers": 1, "write_report": 1, "all": 1},
+            {
+                "evaluate_classifiers": 1,
+                "compare_groups": 1,
+                "evaluate_models": 1,
+                "write_report": 1,
+                "all": 1,
+            },
         ),
         (
             "anatomical/regions.py",
@@ -169,14 +222,17 @@ def test_edited_code_reruns_what_depends_on_it(demo, config, clone, tmp_path, fi
 def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
     trials = f"{copy['output_dir']}/studies/npsle_contrastive/split-1_trials.tsv"
     before = Path(trials).read_text()
-    grown = copy | {"demo": copy["demo"] | {"subjects": {"non-NPSLE": 9, "NPSLE": 7}}}
+    sizes = copy["demo"]["subjects"]
+    grown = copy | {"demo": copy["demo"] | {"subjects": sizes | {"NPSLE": 7}}}
     process = snakemake(config=grown, folder=tmp_path)
     assert process.returncode == 0, said(process)[-5000:]
     subject = ["simulate_t1w", "simulate_flair", "prepare_t1w", "register_to_mni"]
-    subject += ["segment_brain", "align_flair", "draw_qc"]
+    subject += ["segment_brain", "align_flair", "draw_qc", "simulate_dwi", "simulate_epi"]
+    subject += ["prepare_dwi", "fit_tensor", "register_dwi_to_t1w", "measure_alps", "draw_dwi_qc"]
+    subject += ["simulate_vessel_wall", "measure_vessel_wall", "draw_vessel_wall"]
     group = ["simulate_participants", "preflight", "tabulate_cohort", "check_cohort"]
     group += ["collect_features", "flag_outliers", "compare_with_truth"]
-    group += ["describe_population", "write_report", "all"]
+    group += 2 * ["describe_population"] + ["write_report", "all"]
     assert jobs(process) == Counter(subject + group)
     assert Path(trials).read_text() == before
     features = read_table(f"{copy['output_dir']}/cohort/features.tsv")
@@ -188,7 +244,9 @@ def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
 def test_null_cohort_is_at_chance(copy, tmp_path):
     """The same cohort without an effect; only the patients' images are new."""
     null = copy | {"demo": copy["demo"] | {"effect": 0.0}}
-    process = snakemake("studies", config=null, folder=tmp_path)
+    tables = ["permutation_test", "regions"]
+    targets = [f"studies/npsle_contrastive/{name}.tsv" for name in tables]
+    process = snakemake(*targets, config=null, folder=tmp_path)
     assert process.returncode == 0, said(process)[-5000:]
     assert jobs(process)["simulate_t1w"] == 6
     test = study_table(copy["output_dir"], "permutation_test")

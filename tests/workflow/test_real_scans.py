@@ -15,15 +15,15 @@ DATA = Path(os.environ.get("NEUROIMMUNE_MRI_TEST_DATA", "/nonexistent")) / "real
     not DATA.is_dir(), reason="NEUROIMMUNE_MRI_TEST_DATA names no folder with real-mini"
 )
 def test_real_scans(tmp_path):
-    """A whole head, thick slices with a FLAIR, and a participant without a T1w."""
+    """A whole head, thick slices with a FLAIR, and diffusion series with and without a T1w."""
     bids = tmp_path / "bids"
     bids.mkdir()
     (bids / "dataset_description.json").symlink_to(DATA / "dataset_description.json")
-    kept = ["sub-IXI012", "sub-MS12", "sub-PH08"]
+    kept = ["sub-IXI012", "sub-PH08", "sub-XA30", "sub-MS12"]
     rows = (DATA / "participants.tsv").read_text().splitlines()
     rows = [rows[0], *(row for row in rows[1:] if row.split("\t")[0] in kept)]
     (bids / "participants.tsv").write_text("\n".join(rows) + "\n")
-    for name in kept[:1] + kept[2:]:
+    for name in kept[:-1]:
         (bids / name).symlink_to(DATA / name)
     (bids / "sub-MS12").mkdir()
     (bids / "sub-MS12/ses-01").symlink_to(DATA / "sub-MS12/ses-01")
@@ -31,6 +31,7 @@ def test_real_scans(tmp_path):
         "bids_dir": str(bids),
         "output_dir": str(tmp_path / "results"),
         "anatomical": {"template_resolution": 2},
+        "diffusion": {"denoise": "none", "gibbs": "none", "motion": "rigid"},
         "studies": {},
     }
     process = snakemake(config=config, folder=tmp_path)
@@ -40,7 +41,16 @@ def test_real_scans(tmp_path):
     assert found["sub-IXI012", "T1w"] == found["sub-MS12", "FLAIR"] == "AVAILABLE"
     assert found["sub-PH08", "T1w"] == found["sub-IXI012", "FLAIR"] == "MISSING"
     features = read_table(tmp_path / "results/cohort/features.tsv")
-    assert features["participant_id"].tolist() == ["sub-IXI012", "sub-MS12"]
-    assert features["tiv_ml"].between(1200, 1900).all()
-    assert features["template_correlation"].min() > 0.5
-    assert features["ventricles_volume_ml"].between(5, 60).all()
+    features = features.set_index("participant_id")
+    assert features.index.tolist() == ["sub-IXI012", "sub-MS12", "sub-PH08", "sub-XA30"]
+    heads = features.drop("sub-PH08")
+    assert heads["tiv_ml"].between(1200, 1900).all()
+    assert heads["template_correlation"].min() > 0.5
+    assert heads["ventricles_volume_ml"].between(5, 60).all()
+    # five standard deviations about the healthy mean, 10.1093/rheumatology/keae251
+    assert features["alps"].dropna().between(0.94, 2.33).all()
+    assert features["alps"].notna().sum() == 2
+    assert features.loc["sub-XA30", "dwi_t1w_mutual_information"] > 1.027
+    outliers = read_table(tmp_path / "results/cohort/outliers.tsv")
+    flagged = outliers[outliers["participant_id"] == "sub-PH08"]
+    assert flagged["reason"].str.contains("no T1w").any()

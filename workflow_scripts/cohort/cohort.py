@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.cohort.index import (
-    FIELDS,
     index_scans,
-    natural_order,
+    index_vessels,
     read_rows,
+    with_gaps,
     write_index,
 )
 from workflow_scripts.cohort.participants import (
@@ -29,23 +29,28 @@ class Cohort:
     index: list[dict]
     exclusions: list[dict]
 
-    def usable(self, suffix: str) -> dict[str, dict]:
+    def scans(self, suffix: str) -> dict[str, list[dict]]:
         """Index rows of the scans that are there and not excluded, by session prefix."""
-        return {
-            session_prefix(row["participant_id"], row["session_id"]): row
-            for row in self.index
-            if row["suffix"] == suffix
-            and row["path"]
-            and not exclusion_reason(
-                self.exclusions, row["participant_id"], row["session_id"], suffix
-            )
-        }
+        found: dict[str, list[dict]] = {}
+        for row in self.index:
+            if row["suffix"] != suffix or not row["path"]:
+                continue
+            session = row["participant_id"], row["session_id"]
+            if not exclusion_reason(self.exclusions, *session, suffix):
+                found.setdefault(session_prefix(*session), []).append(row)
+        return found
+
+    def usable(self, suffix: str) -> dict[str, dict]:
+        """Like `scans`, of a suffix of which a session has one: the row itself."""
+        return {prefix: rows[0] for prefix, rows in self.scans(suffix).items()}
 
     def population(self, study: dict) -> list[dict]:
-        """Participants that a study can draw from: usable T1w and one of its classes."""
+        """Participants that a study can draw from: with its scans and one of its classes."""
+        first, *others = [self.usable(suffix) for suffix in study["requires"]]
         sessions: dict[str, str | None] = {}
-        for row in self.usable("T1w").values():
-            if study["session"] in ("first", row["session_id"]):
+        for prefix, row in first.items():
+            wanted = study["session"] in ("first", row["session_id"])
+            if wanted and all(prefix in other for other in others):
                 sessions.setdefault(row["participant_id"], row["session_id"])
         labels = {row["participant_id"]: row[study["label"]] for row in self.participants}
         return [
@@ -76,6 +81,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path, build_index: boo
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
     if build_index:
         index = index_scans(bids_dir, config["scans"])
+        if config["vessel_wall"]["derivatives"]:
+            index += index_vessels(Path(config["vessel_wall"]["derivatives"]))
         strangers = sorted({row["participant_id"] for row in index} - names)
         if strangers:
             raise InputError(
@@ -84,20 +91,18 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path, build_index: boo
             )
         index = complete(index, participants, config["scans"])
         check_exclusions(exclusions, index)
-        _check_links(index, exclusions)
+        _check_links(Cohort(participants, index, exclusions))
         write_index(index, index_file)
     return make_cohort(config, participants, read_rows(index_file), exclusions)
 
 
-def _check_links(index: list[dict], exclusions: list[dict]) -> None:
+def _check_links(cohort: Cohort) -> None:
     broken = [
         row["path"]
-        for row in index
-        if row["path"]
-        and not Path(row["path"]).exists()
-        and not exclusion_reason(
-            exclusions, row["participant_id"], row["session_id"], row["suffix"]
-        )
+        for suffix in sorted({row["suffix"] for row in cohort.index})
+        for rows in cohort.scans(suffix).values()
+        for row in rows
+        if not Path(row["path"]).exists()
     ]
     if broken:
         raise InputError(
@@ -116,24 +121,16 @@ def make_cohort(
 
 
 def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:
-    """Add rows without a path for scans that are not there.
-
-    Each session of a participant gets a row per suffix; a participant without
-    any file gets them too.
-    """
-    rows = {(row["participant_id"], row["session_id"], row["suffix"]): row for row in index}
-    sessions = {(participant, session) for participant, session, _ in rows}
+    """Index with the gaps of every session, and of participants without any file."""
+    rows = [row for row in index if row["path"]]
+    sessions = {(row["participant_id"], row["session_id"]) for row in index}
     present = {participant for participant, _ in sessions}
     sessions |= {
         (row["participant_id"], None)
         for row in participants
         if row["participant_id"] not in present
     }
-    return [
-        rows.get((*session, suffix)) or dict(zip(FIELDS, (*session, suffix, None), strict=True))
-        for session in sorted(sessions, key=natural_order)
-        for suffix in sorted(suffixes)
-    ]
+    return with_gaps(rows, sessions, suffixes)
 
 
 def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> list[dict]:
@@ -154,8 +151,8 @@ def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> lis
     changed = [row["participant_id"] for row in frozen if now.get(row["participant_id"]) != row]
     if changed:
         raise InputError(
-            f"studies.{name}.split {study['split']} was drawn with {', '.join(changed)}, which "
-            "now have no usable T1w, another label or another session; "
+            f"studies.{name}.split {study['split']} was drawn with {', '.join(changed)}, which now "
+            f"have no usable {' and '.join(study['requires'])}, another label or another session; "
             f"undo that, or set studies.{name}.split to {study['split'] + 1} to draw a new split"
         )
     return frozen
@@ -163,10 +160,19 @@ def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> lis
 
 def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
     labels = [row["label"] for row in population]
+    scans = " and ".join(study["requires"])
+    empty = [label for label in study["classes"] if label not in labels]
+    if empty:
+        raise InputError(
+            f"studies.{name}.classes: no participant of class {', '.join(empty)} has a usable "
+            f"{scans}; correct the classes or add participants"
+        )
+    if "design" not in study:
+        return
     design = study["design"]
     problems = [
         f"studies.{name}.design: class {label} has {labels.count(label)} participants with a "
-        f"usable T1w, a trial needs {needed} ({design['train'][label]} to train and "
+        f"usable {scans}, a trial needs {needed} ({design['train'][label]} to train and "
         f"{design['test'][label]} to test); lower the numbers or add participants"
         for label in study["classes"]
         if labels.count(label) < (needed := design["train"][label] + design["test"][label])

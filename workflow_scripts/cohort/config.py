@@ -66,12 +66,27 @@ def _explain(error: jsonschema.ValidationError) -> str:
 
 def _contradictions(name: str, study: dict):
     classes = set(study["classes"])
-    for part in ("train", "test"):
-        if set(study["design"][part]) != classes:
+    if "design" in study:
+        if len(classes) != 2:
             yield (
-                f"studies.{name}.design.{part}: has the classes "
-                f"{sorted(study['design'][part])}, studies.{name}.classes has {sorted(classes)}; "
-                "name the same two"
+                f"studies.{name}.classes: random trials take two classes, these are "
+                f"{len(classes)}; leave one out, or the key design"
+            )
+        for part in ("train", "test"):
+            if set(study["design"][part]) != classes:
+                yield (
+                    f"studies.{name}.design.{part}: has the classes "
+                    f"{sorted(study['design'][part])}, studies.{name}.classes has "
+                    f"{sorted(classes)}; name the same two"
+                )
+        if not study.get("features"):
+            yield f"studies.{name}.features: missing; the classifiers of design need them"
+    for block in ("correlations", "models"):
+        unknown = set(study.get(block, {}).get("classes", [])) - classes
+        if unknown:
+            yield (
+                f"studies.{name}.{block}.classes: {sorted(unknown)} is not in "
+                f"studies.{name}.classes {study['classes']}; correct it"
             )
     overlap = classes & set(study["other_labels"])
     if overlap:

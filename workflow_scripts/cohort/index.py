@@ -11,23 +11,34 @@ from workflow_scripts.common.job import InputError
 
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
+VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
+VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
+# A session may have several of these, and all are used.
+SERIES = {"dwi", "epi", "vesselwall"}
+# The vessel-wall image: no BIDS suffix of its own, so the filter says which it is.
+VESSEL_WALL_IMAGE = "VWI"
+# What a session lacks is said of these always, of the next where any session has it.
+EXPECTED, EXPECTED_WHERE_USED = ("T1w", "FLAIR"), ("dwi", "vesselwall")
 
 
 def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict]:
-    """One row per participant, session and suffix, from the files of a dataset.
+    """One row per scan that the workflow uses, from the files of a dataset.
 
     Parameters
     ----------
     bids_dir : root of the BIDS dataset
     filters : suffix -> entity filter, such as ``{"T1w": {"acq": "mprage"}}``, which
         chooses where a session has several scans; the suffixes are those that the
-        workflow uses. ``acq``, ``run`` and all
-        other entities go by the short names that stand in file names.
+        workflow uses. ``acq``, ``run`` and all other entities go by the short
+        names that stand in file names. All dwi and epi scans of a session that
+        match are kept. ``VWI`` is the image that its filter, with a ``suffix``,
+        matches; it is no candidate for another suffix.
 
     Returns
     -------
     Rows with ``participant_id``, ``session_id`` (None without sessions),
-    ``suffix`` and ``path`` (absolute; None where the session has no such scan).
+    ``suffix`` and ``path`` (absolute), and rows without a path for what a session
+    lacks, see `with_gaps`.
 
     Raises
     ------
@@ -35,37 +46,97 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
         If there is no dataset, or a filter does not leave one scan, naming all that
         are left.
     """
-    if not (bids_dir / "dataset_description.json").is_file():
-        raise InputError(
-            f"bids_dir {bids_dir}: no dataset_description.json there; "
-            "bids_dir must be the root of a BIDS dataset"
-        )
-    import bids2table
-
-    found: dict[tuple, list[str]] = {}
+    vwi_filter = filters.get(VESSEL_WALL_IMAGE)
+    found: dict[tuple, list[dict]] = {}
     sessions: set[tuple] = set()
-    for row in bids2table.index_dataset(bids_dir).to_pylist():
-        if row["ext"] not in IMAGE_EXTENSIONS or not row["sub"]:
-            continue
+    for row in _images(bids_dir, "bids_dir"):
         session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if row["ses"] else None)
         sessions.add(session)
         suffix = row["suffix"]
+        if vwi_filter and _matches(row, vwi_filter):
+            suffix = VESSEL_WALL_IMAGE
         if suffix in filters:
             found.setdefault((*session, suffix), []).append(row)
-    chosen, undecided = {}, {}
+    chosen, undecided = [], {}
     for key, rows in found.items():
         if len(rows) > 1:
             rows = [row for row in rows if _matches(row, filters[key[2]])] or rows
-        if len(rows) > 1:
-            undecided[key] = [row["path"] for row in rows]
-        chosen[key] = str(bids_dir / rows[0]["path"])
+        paths = sorted(row["path"] for row in rows)
+        if len(paths) > 1 and key[2] not in SERIES:
+            undecided[key] = paths
+        chosen += [_row(*key, str(bids_dir / path)) for path in paths]
     if undecided:
         raise InputError(_explain_choice(undecided))
-    return [
-        dict(zip(FIELDS, (*session, suffix, chosen.get((*session, suffix))), strict=True))
-        for session in sorted(sessions, key=natural_order)
-        for suffix in filters
+    return with_gaps(chosen, sessions, filters)
+
+
+def index_vessels(derivatives: Path) -> list[dict]:
+    """Rows of suffix ``vesselwall`` for the masks, contours and centre lines of a derivative.
+
+    Raises
+    ------
+    InputError
+        If the folder is no BIDS dataset or holds no such file.
+    """
+    rows = [
+        _row(
+            f"sub-{row['sub']}",
+            f"ses-{row['ses']}" if row["ses"] else None,
+            "vesselwall",
+            str(derivatives / row["path"]),
+        )
+        for row in _images(derivatives, "vessel_wall.derivatives", VESSEL_EXTENSIONS)
+        if row["suffix"] in VESSEL_SUFFIXES
     ]
+    if not rows:
+        raise InputError(
+            f"vessel_wall.derivatives {derivatives}: holds no masks, contours or centre lines; "
+            "see docs/cohort.md for their names, or leave the key out"
+        )
+    return rows
+
+
+def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
+    """Rows in order of session and suffix, with one without a path for each gap.
+
+    T1w and FLAIR are expected of each session, diffusion series and vessel walls
+    where any session has them.
+    """
+    present = {row["suffix"] for row in rows}
+    expected = [suffix for suffix in EXPECTED if suffix in suffixes]
+    expected += [suffix for suffix in EXPECTED_WHERE_USED if suffix in present]
+    have = {(row["participant_id"], row["session_id"], row["suffix"]) for row in rows}
+    gaps = [
+        _row(*session, suffix, None)
+        for session in sessions
+        for suffix in expected
+        if (*session, suffix) not in have
+    ]
+    return sorted(
+        rows + gaps,
+        key=lambda row: (
+            natural_order((row["participant_id"], row["session_id"])),
+            row["suffix"],
+            row["path"] or "",
+        ),
+    )
+
+
+def _row(*values) -> dict:
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def _images(root: Path, key: str, extensions=IMAGE_EXTENSIONS):
+    if not (root / "dataset_description.json").is_file():
+        raise InputError(
+            f"{key} {root}: no dataset_description.json there; "
+            f"{key} must be the root of a BIDS dataset"
+        )
+    import bids2table
+
+    for row in bids2table.index_dataset(root).to_pylist():
+        if row["ext"] in extensions and row["sub"]:
+            yield row
 
 
 def natural_order(session: tuple) -> list:

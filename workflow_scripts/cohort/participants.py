@@ -114,8 +114,11 @@ def read_exclusions(path: Path, participants: set[str]) -> list[dict]:
 def check_exclusions(exclusions: list[dict], index: list[dict]) -> None:
     """Raise InputError for exclusions of sessions or modalities that do not exist."""
     problems = []
+    scans_of: dict[str, list[dict]] = {}
+    for scan in index:
+        scans_of.setdefault(scan["participant_id"], []).append(scan)
     for row in exclusions:
-        scans = [scan for scan in index if scan["participant_id"] == row["participant_id"]]
+        scans = scans_of.get(row["participant_id"], [])
         for key in ("session_id", "suffix"):
             known = sorted({scan[key] or "n/a" for scan in scans})
             if row[key] and row[key] not in known:
@@ -147,14 +150,22 @@ def check_labels(participants: list[dict], name: str, study: dict) -> None:
     Raises
     ------
     InputError
-        If the label column or a Table 1 column is missing, or a label is unknown.
+        If the label column, a column of Table 1 or one that the statistics use is
+        missing, or a label is unknown.
     """
     columns = list(participants[0]) if participants else []
     key = f"studies.{name}"
+    used = [("label", study["label"])] + [("table1", column) for column in study["table1"]]
+    for block, part in (
+        ("correlations", "clinical"),
+        ("correlations", "covariates"),
+        ("models", "clinical"),
+    ):
+        used += [(f"{block}.{part}", column) for column in study.get(block, {}).get(part, [])]
     problems = [
         f"{key}.{where}: participants.tsv and phenotype/ have no column {column!r} "
         f"(found: {', '.join(columns)}); correct the key or the table"
-        for where, column in [("label", study["label"])] + [("table1", c) for c in study["table1"]]
+        for where, column in used
         if column not in columns
     ]
     known = {*study["classes"], *study["other_labels"], None}

@@ -12,11 +12,11 @@ from workflow_scripts.common.tables import read_table, write_table
 COLUMNS = [*SCAN_FIELDS, "code"]
 
 
-def check_scans(paths: list[str], known: pd.DataFrame, code: str) -> pd.DataFrame:
+def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still.
 
     A row holds while the file has its size and time stamp, and the checks have
-    the fingerprint ``code``.
+    the fingerprint ``code``. ``slabs`` are those that may show a piece of the head.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
 
@@ -28,7 +28,7 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str) -> pd.DataFram
         return (row["size_bytes"], row["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
 
     new = [path for path in paths if not unchanged(path)]
-    rows |= {path: check_scan(path) | {"code": code} for path in new}
+    rows |= {path: check_scan(path, path in slabs) | {"code": code} for path in new}
     return pd.DataFrame([rows[path] for path in sorted(paths)], columns=COLUMNS)
 
 
@@ -36,5 +36,6 @@ if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         table = Path(snakemake.output.table)  # noqa: F821
         known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
-        checked = check_scans(list(snakemake.input), known, snakemake.params.code)  # noqa: F821
+        params = snakemake.params  # noqa: F821
+        checked = check_scans(list(snakemake.input), known, params.code, params.slabs)  # noqa: F821
         write_table(checked, table, columns=resource("columns/cohort.tsv"))

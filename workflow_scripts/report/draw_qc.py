@@ -146,7 +146,7 @@ def draw_picture(source, rows: dict, indices: dict[str, int]) -> Image.Image:
     ----------
     source : object or namedlist with the paths ``t1w``, ``mask``, ``tissues``,
         ``regions`` (native), ``normalized``, ``template_mask``, ``template_wm`` (MNI152)
-    rows : content of resources/report/qc.yaml
+    rows : rows of the T1w in resources/report/qc.yaml
     indices : label of each region
 
     Raises
@@ -195,7 +195,7 @@ if "snakemake" in globals():
             regions = list(csv.DictReader(table, delimiter="\t"))
         picture = draw_picture(
             snakemake.input,  # noqa: F821
-            yaml.safe_load(resource("report/qc.yaml").read_text()),
+            yaml.safe_load(resource("report/qc.yaml").read_text())["T1w"]["rows"],
             {row["region"]: int(row["index"]) for row in regions},
         )
         picture.save(snakemake.output.picture, "WEBP", quality=50, method=4)  # noqa: F821

@@ -1,21 +1,17 @@
-"""Flag sessions whose numbers are out of line."""
-
-import json
-from pathlib import Path
+"""Flag sessions whose numbers are out of line, or whose processing was in doubt."""
 
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.report.sessions import SESSION, prefixes, read_sidecars
 
 THRESHOLD = 3.5
 FEWEST = 5
-SESSION = ["participant_id", "session_id"]
 COLUMNS = [*SESSION, "measure", "value", "median", "robust_z", "low", "high", "reason"]
-SIDECAR = "_desc-preproc_T1w.json"
+T1W = "desc-preproc_T1w"
 
 
 def robust_z(values: np.ndarray) -> np.ndarray:
@@ -44,15 +40,37 @@ def robust_z(values: np.ndarray) -> np.ndarray:
     return 0.6745 * (values - centre) / mad if mad > 0 else np.full(len(values), np.nan)
 
 
-def flag_measures(features: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
+def expected_sessions(measure: str, sidecars: dict[str, dict]) -> set[str]:
+    """Sessions that went through the step that gives a measure.
+
+    Parameters
+    ----------
+    measure : key of the sidecars' ``Measures``
+    sidecars : as from `read_sidecars`
+    """
+    steps = {
+        kind
+        for kinds in sidecars.values()
+        for kind, content in kinds.items()
+        if measure in content.get("Measures", {})
+    }
+    return {prefix for prefix, kinds in sidecars.items() if steps & kinds.keys()}
+
+
+def flag_measures(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) -> pd.DataFrame:
     """Sessions with a robust z beyond 3.5 or a value outside the plausible limits.
+
+    A missing value is flagged where the session went through the step that
+    measures it; a measure that no session has is passed over.
 
     Parameters
     ----------
     features : DataFrame
         participant_id, session_id and the measures; one row per session.
     limits : DataFrame
-        measure, side (both, or low: large values are never flagged), low, high.
+        measure; side, on which a robust z counts (both, low, high, none); low
+        and high, missing where there is no limit.
+    sidecars : as from `read_sidecars`
 
     Returns
     -------
@@ -62,23 +80,30 @@ def flag_measures(features: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a measure is not a column of the features.
+        If a measure of the sidecars is not a column of the features.
     """
-    absent = [name for name in limits["measure"] if name not in features]
-    if absent:
-        raise InputError(
-            f"cohort/features.tsv: has no column {', '.join(absent)}; rebuild the table"
-        )
-    tables = []
+    tables, names = [], prefixes(features)
     for rule in limits.itertuples():
+        expected = names.isin(expected_sessions(rule.measure, sidecars))
+        if not expected.any():
+            continue
+        if rule.measure not in features:
+            raise InputError(
+                f"cohort/features.tsv: has no column {rule.measure}; rebuild the table"
+            )
         value = features[rule.measure].astype(float)
         z = pd.Series(robust_z(value.to_numpy()), features.index)
-        far = (z.abs() if rule.side == "both" else -z) > THRESHOLD
+        score = {"both": z.abs(), "low": -z, "high": z, "none": 0 * z}[rule.side]
         implausible = (value < rule.low) | (value > rule.high)
         unlike = f"unlike the cohort: |robust z| > {THRESHOLD}"
-        outside = f"implausible: outside {rule.low:g} to {rule.high:g}"
-        reasons = {1: unlike, 2: outside, 3: f"{outside}; {unlike}"}
-        code = far + 2 * implausible + 4 * value.isna()
+        bounds = [f"{rule.low:g}", f"{rule.high:g}"]
+        outside = f"implausible: outside {' to '.join(bounds)}"
+        if pd.isna(rule.high):
+            outside = f"implausible: below {bounds[0]}"
+        elif pd.isna(rule.low):
+            outside = f"implausible: above {bounds[1]}"
+        reasons = {1: unlike, 2: outside, 3: f"{outside}; {unlike}", 4: "no value"}
+        code = (score > THRESHOLD) + 2 * implausible + 4 * (value.isna() & expected)
         table = features[SESSION].assign(
             measure=rule.measure,
             value=value,
@@ -86,54 +111,65 @@ def flag_measures(features: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
             robust_z=z,
             low=rule.low,
             high=rule.high,
-            reason=code.map(reasons | {4: "no value"}),
+            reason=code.map(reasons),
         )
         tables.append(table[code > 0])
-    return pd.concat(tables, ignore_index=True)[COLUMNS]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
 
 
-def flag_extractions(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFrame:
-    """Sessions whose brain mask is the template's because deepbet's was implausible.
+def flag_steps(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFrame:
+    """What the steps themselves say makes a session doubtful.
+
+    The texts in ``Flags`` of any sidecar, and a brain mask that is the
+    template's because deepbet's was implausible.
 
     Parameters
     ----------
     features : DataFrame with participant_id, session_id
-    sidecars : content of the T1w's sidecar, by ``sub-X[_ses-Y]``
+    sidecars : as from `read_sidecars`
+
+    Returns
+    -------
+    DataFrame
+        participant_id, session_id, measure (the sidecar without session and
+        ending), reason.
 
     Raises
     ------
     InputError
-        If a session has no sidecar, or it does not say how the brain was extracted.
+        If a session has no sidecar, or one of a T1w does not say how the brain
+        was extracted.
     """
     rows = []
-    for participant, session in features[SESSION].itertuples(index=False):
-        prefix = session_prefix(participant, None if pd.isna(session) else session)
-        how = sidecars.get(prefix, {}).get("BrainExtraction")
-        if how is None:
-            raise InputError(
-                f"{prefix}{SIDECAR}: is missing or lacks BrainExtraction; run prepare_t1w again"
-            )
-        if how.startswith("template ("):
-            rows.append((participant, session, "brain_extraction", f"brain extraction: {how}"))
-    table = pd.DataFrame(rows, columns=[*SESSION, "measure", "reason"])
-    return table.reindex(columns=COLUMNS)
+    for prefix, session in zip(prefixes(features), features[SESSION].to_numpy(), strict=True):
+        if prefix not in sidecars:
+            raise InputError(f"{prefix}: has features but no sidecar; rebuild the table")
+        for kind, content in sidecars[prefix].items():
+            rows += [(*session, kind, text) for text in content.get("Flags", [])]
+            if kind != T1W:
+                continue
+            if "BrainExtraction" not in content:
+                raise InputError(
+                    f"{prefix}_{T1W}.json: lacks BrainExtraction; run prepare_t1w again"
+                )
+            how = content["BrainExtraction"]
+            if how.startswith("template ("):
+                rows.append((*session, "brain_extraction", f"brain extraction: {how}"))
+    return pd.DataFrame(rows, columns=[*SESSION, "measure", "reason"])
 
 
 def flag(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) -> pd.DataFrame:
     """All flags, ordered by participant, session and measure."""
-    tables = [flag_measures(features, limits), flag_extractions(features, sidecars)]
+    tables = [flag_measures(features, limits, sidecars), flag_steps(features, sidecars)]
     table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
-    return table.sort_values([*SESSION, "measure"], ignore_index=True)
+    return table.reindex(columns=COLUMNS).sort_values([*SESSION, "measure"], ignore_index=True)
 
 
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         table = flag(
             read_table(snakemake.input.features),  # noqa: F821
-            pd.read_csv(resource("report/limits.tsv"), sep="\t"),
-            {
-                Path(path).name.removesuffix(SIDECAR): json.loads(Path(path).read_text())
-                for path in snakemake.input.sidecars  # noqa: F821
-            },
+            read_table(resource("report/limits.tsv")),
+            read_sidecars(snakemake.input.sidecars),  # noqa: F821
         )
         write_table(table.round(4), snakemake.output.table, resource("columns/report.tsv"))  # noqa: F821

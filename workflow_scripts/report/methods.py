@@ -1,11 +1,9 @@
 """Methods text and software versions, from what the sidecars say was done."""
 
-import json
 import platform
 from collections import Counter, defaultdict
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
-from pathlib import Path
 
 import jinja2
 import yaml
@@ -24,26 +22,20 @@ class Methods:
 
     Parameters
     ----------
-    sidecars : paths of the JSON sidecars of all sessions
+    sidecars : content of the sidecars by session and kind, as from `read_sidecars`
     config : checked configuration
     """
 
-    def __init__(self, sidecars: list, config: dict):
+    def __init__(self, sidecars: dict[str, dict[str, dict]], config: dict):
         self.texts = yaml.safe_load(resource("report/methods.yaml").read_text())
         self.config = config
-        self.done: dict[str, Counter] = defaultdict(Counter)
+        self.sessions: dict[str, list[dict]] = defaultdict(list)
         self.versions: dict[str, Counter] = defaultdict(Counter)
-        fields = [step["field"] for step in self.texts["anatomical"] if "field" in step]
-        for path in sidecars:
-            try:
-                sidecar = json.loads(Path(path).read_text())
-            except (OSError, json.JSONDecodeError) as error:
-                raise InputError(f"{path}: cannot be read ({error}); remake it") from error
-            for field in fields:
-                if field in sidecar:
-                    self.done[field][sidecar[field]] += 1
-            for name, number in sidecar.get("SoftwareVersions", {}).items():
-                self.versions[name][number] += 1
+        for kinds in sidecars.values():
+            for kind, content in kinds.items():
+                self.sessions[kind].append(content)
+                for name, number in content.get("SoftwareVersions", {}).items():
+                    self.versions[name][number] += 1
         self.jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)  # escaped by the page
         self.jinja.filters["label"] = label
 
@@ -56,35 +48,30 @@ class Methods:
         except PackageNotFoundError:
             return "n/a"
 
-    def anatomical(self) -> list[tuple[str, str]]:
-        """Title and text of each step.
+    def images(self) -> dict[str, list[tuple[str, str]]]:
+        """Title and text of each step, by modality; modalities without a session are left out.
 
         Raises
         ------
         InputError
             If the sidecars do not say how a step was done, or name a way without text.
         """
-        steps = []
-        for step in self.texts["anatomical"]:
-            if "field" not in step:
-                steps.append((step["title"], self._fill(step["text"])))
-                continue
-            counts: Counter = Counter()
-            for value, number in self.done[step["field"]].items():
-                counts[self._variant(step, value)] += number
-            if not counts:
-                raise InputError(
-                    f"the sidecars: none has the field {step['field']}; remake the derivatives"
-                )
-            for start, number in sorted(counts.items()):
-                title = f"{step['title']} ({number} session{'s' if number > 1 else ''})"
-                steps.append((title, self._fill(step["texts"][start])))
-        return steps
+        parts = {}
+        for modality, steps in self.texts["images"].items():
+            kinds = {kind for step in steps for kind in step.get("sidecars", [])}
+            if kinds & self.sessions.keys():
+                parts[modality] = [entry for step in steps for entry in self._entries(step)]
+        return parts | {"Checks": self._plain(self.texts["checks"])}
 
     def study(self, study: dict) -> list[tuple[str, str]]:
         """Title and text of each step of a study."""
         known = {"study": study, "classes": study["classes"]}
-        return [(step["title"], self._fill(step["text"], **known)) for step in self.texts["study"]]
+        return [
+            entry
+            for block, steps in self.texts["studies"].items()
+            if block == "all" or block in study
+            for entry in self._plain(steps, **known)
+        ]
 
     def software(self) -> list[tuple[str, str, str]]:
         """Name, version and where it is known from."""
@@ -97,6 +84,32 @@ class Methods:
                 rows.append((name, number, f"{count} sidecars"))
         others = [name for name in ANALYSIS if name not in self.versions]
         return rows + [(name, self.version(name), "report") for name in others]
+
+    def _plain(self, steps: list[dict], **known) -> list[tuple[str, str]]:
+        return [(step["title"], self._fill(step["text"], **known)) for step in steps]
+
+    def _entries(self, step: dict) -> list[tuple[str, str]]:
+        """A step's entries, one for each way in which it was done."""
+        if "sidecars" not in step:
+            return self._plain([step])
+        done = [content for kind in step["sidecars"] for content in self.sessions.get(kind, [])]
+        if not done:
+            return []
+        if "field" not in step:
+            return [(f"{step['title']} ({_sessions(len(done))})", self._fill(step["text"]))]
+        counts: Counter = Counter()
+        for content in done:
+            value = content.get(step["field"], [])
+            values = value.values() if isinstance(value, dict) else [value] if value else []
+            counts.update({self._variant(step, value) for value in values})
+        if not counts:
+            raise InputError(
+                f"the sidecars: none has the field {step['field']}; remake the derivatives"
+            )
+        return [
+            (f"{step['title']} ({_sessions(number)})", self._fill(step["texts"][start]))
+            for start, number in sorted(counts.items())
+        ]
 
     def _variant(self, step: dict, value: str) -> str:
         for start in step["texts"]:
@@ -111,3 +124,7 @@ class Methods:
         return self.jinja.from_string(text).render(
             version=self.version, config=self.config, **known
         )
+
+
+def _sessions(number: int) -> str:
+    return f"{number} session{'s' if number > 1 else ''}"

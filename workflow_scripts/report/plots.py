@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
 
-from workflow_scripts.report.text import label
+from workflow_scripts.report.text import label, unit_of, with_unit
 
-NEGATIVE, POSITIVE, GREY, ALERT = "#4477aa", "#cc6677", "#888888", "#c1121f"
+# Paul Tol's muted colours, told apart with colour-blind eyes too.
+GROUPS = ["#4477aa", "#cc6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"]
+BLUE, DARK, GREY, ALERT = GROUPS[0], "#003366", "#888888", "#c1121f"
 DOTS = 300
 STYLE = {
     "svg.fonttype": "none",
@@ -63,55 +64,16 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 def strips(axis, groups: list[np.ndarray], names: list[str]) -> None:
     """Box plots side by side, with the values as dots where there are not too many."""
+    places = range(1, len(groups) + 1)
     axis.boxplot(
         groups, widths=0.6, showfliers=False, medianprops={"color": "black"}, manage_ticks=False
     )
-    for place, (values, colour) in enumerate(zip(groups, (NEGATIVE, POSITIVE), strict=True), 1):
+    for place, values in zip(places, groups, strict=True):
         if sum(map(len, groups)) <= DOTS:
+            colour = GROUPS[(place - 1) % len(GROUPS)]
             axis.plot(place + 0.4 * _spread(values), values, "o", ms=3, alpha=0.6, color=colour)
-    axis.set_xticks([1, 2], [f"{n}\nn = {len(g)}" for n, g in zip(names, groups, strict=True)])
-    axis.set_xlim(0.5, 2.5)
-
-
-@mpl.rc_context(STYLE)
-def roc(predictions: pd.DataFrame, areas: dict[str, str], positive: str, name: str) -> Markup:
-    """ROC curve of each model: trials thin, their mean bold, chance dashed.
-
-    Parameters
-    ----------
-    predictions : DataFrame with model, trial, label, score
-    areas : AUC as text, by model
-    positive : name of the positive class
-    """
-    grid = np.linspace(0, 1, 101)
-    figure, axes = panels(len(areas), 3, 3.1, 3.1)
-    for axis, (model, area) in zip(axes, areas.items(), strict=True):
-        curves = []
-        for _, trial in predictions[predictions["model"] == model].groupby("trial"):
-            fpr, tpr, _ = roc_curve(trial["label"] == positive, trial["score"])
-            axis.plot(fpr, tpr, color=NEGATIVE, lw=0.8, alpha=0.5)
-            curves.append(np.interp(grid, fpr, tpr))
-        mean = np.concatenate([[0], np.mean(curves, axis=0)])
-        axis.plot(np.concatenate([[0], grid]), mean, color="#003366", lw=2.5)
-        axis.plot([0, 1], [0, 1], "--", color=GREY, lw=1)
-        axis.set(title=label(model), xlabel="1 - specificity", aspect="equal")
-        axis.text(0.98, 0.04, f"AUC {area}", ha="right", fontsize=8)
-    axes[0].set_ylabel("sensitivity")
-    caption = f"ROC curves of {', '.join(label(m) for m in areas)}: trials, mean and chance line"
-    return to_svg(figure, name, caption)
-
-
-@mpl.rc_context(STYLE)
-def scores(predictions: pd.DataFrame, models: list[str], classes: list[str], name: str) -> Markup:
-    """Scores of the test scans of all trials per class; above the dashed line is positive."""
-    figure, axes = panels(len(models), 3, 3.1, 2.8)
-    for axis, model in zip(axes, models, strict=True):
-        rows = predictions[predictions["model"] == model]
-        strips(axis, [rows.loc[rows["label"] == c, "score"].to_numpy() for c in classes], classes)
-        axis.axhline(0, ls="--", color=GREY, lw=1)
-        axis.set_title(label(model))
-    axes[0].set_ylabel("score")
-    return to_svg(figure, name, f"Scores of the test scans by class: {', '.join(classes)}")
+    axis.set_xticks(places, [f"{n}\nn = {len(g)}" for n, g in zip(names, groups, strict=True)])
+    axis.set_xlim(0.5, len(groups) + 0.5)
 
 
 @mpl.rc_context(STYLE)
@@ -125,12 +87,13 @@ def distributions(
     values : DataFrame with label and the measures
     units : unit of each measure
     """
-    figure, axes = panels(len(measures), 4, 2.6, 2.6)
+    wide = max(2.6, 0.95 * len(classes))
+    figure, axes = panels(len(measures), 10 // round(wide), wide, 2.6)
     for axis, measure in zip(axes, measures, strict=True):
         known = values.dropna(subset=measure)
         strips(axis, [known.loc[known["label"] == c, measure].to_numpy() for c in classes], classes)
         axis.set_title(label(measure))
-        axis.set_ylabel(units.get(measure, "").replace("1", "fraction"))
+        axis.set_ylabel(unit_of(measure, units))
     return to_svg(figure, name, f"Distributions by class of {', '.join(map(label, measures))}")
 
 
@@ -153,8 +116,7 @@ def measures(features: pd.DataFrame, units: dict, outliers: pd.DataFrame, names,
             zorder=5,
             in_layout=False,
         )
-        unit = units.get(measure, "")
-        axis.set_xlabel(label(measure) + (f", {unit}" if unit not in ("", "1") else ""))
+        axis.set_xlabel(with_unit(measure, units))
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.xaxis.get_major_locator().set_params(nbins=5)
     axes[0].set_ylabel("sessions")
@@ -163,15 +125,53 @@ def measures(features: pd.DataFrame, units: dict, outliers: pd.DataFrame, names,
 
 
 @mpl.rc_context(STYLE)
-def recovered(table: pd.DataFrame, names: list[str], name: str) -> Markup:
-    """Recovered against true value of each measure, with the line of identity."""
+def recovered(
+    table: pd.DataFrame, names: list[str], units: dict, name: str, same_axes: bool = False
+) -> Markup:
+    """Recovered against true value of each measure, with the line of identity.
+
+    Parameters
+    ----------
+    table : DataFrame with measure, true, recovered
+    units : unit of each measure
+    same_axes : whether all panels have the same range
+    """
     figure, axes = panels(len(names), 3, 2.9, 2.9)
     for axis, measure in zip(axes, names, strict=True):
         rows = table[table["measure"] == measure]
-        ends = np.nanmin(rows[["true", "recovered"]]), np.nanmax(rows[["true", "recovered"]])
+        ranged = table[table["measure"].isin(names)] if same_axes else rows
+        low, high = (end(ranged[["true", "recovered"]]) for end in (np.nanmin, np.nanmax))
+        ends = low - 0.05 * (high - low), high + 0.05 * (high - low)
         axis.plot(ends, ends, "--", color=GREY, lw=1)
-        axis.plot(rows["true"], rows["recovered"], "o", ms=4, alpha=0.7, color=NEGATIVE)
-        axis.set(title=label(measure), xlabel="true, mL", aspect="equal")
-    axes[0].set_ylabel("recovered, mL")
+        axis.plot(rows["true"], rows["recovered"], "o", ms=4, alpha=0.7, color=BLUE)
+        unit = unit_of(measure, units)
+        axis.set(title=label(measure), xlabel=f"true, {unit}" if unit else "true")
+        axis.set(xlim=ends, ylim=ends, aspect="equal")
+    axes[0].set_ylabel("recovered")
     caption = f"Recovered against true {', '.join(map(label, names))}, with the line of identity"
+    return to_svg(figure, name, caption)
+
+
+def forest(axis, values: np.ndarray, low: np.ndarray, high: np.ndarray, names: list[str], null):
+    """Estimates with their intervals, one below the other, and a line where there is no effect."""
+    places = np.arange(len(values))[::-1]
+    axis.axvline(null, ls="--", color=GREY, lw=1)
+    axis.hlines(places, low, high, color=BLUE, lw=1.5)
+    axis.plot(values, places, "s", ms=5, color=DARK)
+    axis.set_yticks(places, names)
+    axis.set_ylim(-0.6, len(values) - 0.4)
+
+
+@mpl.rc_context(STYLE)
+def correlations(table: pd.DataFrame, name: str) -> Markup:
+    """Forest plot of the correlations: r with its 95 % interval, a panel per feature."""
+    features = list(table["feature"].unique())
+    rows = table["feature"].value_counts().max()
+    figure, axes = panels(len(features), 3, 3.6, 0.9 + 0.3 * rows)
+    for axis, feature in zip(axes, features, strict=True):
+        part = table[table["feature"] == feature]
+        values = [part[column].to_numpy(float) for column in ("r", "r_low", "r_high")]
+        forest(axis, *values, list(part["clinical"].map(label)), 0)
+        axis.set(title=label(feature), xlabel="r (95 % interval)", xlim=(-1, 1))
+    caption = f"Correlations of {', '.join(map(label, features))} with clinical columns"
     return to_svg(figure, name, caption)

@@ -10,9 +10,9 @@ import yaml
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table
+from workflow_scripts.common.tables import MISSING, read_table
 
-MISSING = "n/a"
+ALPHA = 0.05
 
 
 @cache
@@ -39,7 +39,7 @@ def number(value) -> str:
         return str(int(value))
     if abs(value) < 0.001 or abs(value) >= 1e6:
         return f"{value:.2e}"
-    return f"{value:.{decimals_for(value)}f}"
+    return f"{value:z.{decimals_for(value)}f}"
 
 
 def p_value(p) -> str:
@@ -47,6 +47,25 @@ def p_value(p) -> str:
     if p is None or pd.isna(p):
         return MISSING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def reading(p: float, permutations: int) -> str:
+    """What a permutation test says, or that it has too few permutations to say anything."""
+    if 1 / (1 + permutations) >= ALPHA:
+        return f"too few permutations ({permutations}) to tell"
+    return f"{'better' if p < ALPHA else 'no better'} than with permuted labels"
+
+
+def with_unit(measure: str, units: dict) -> str:
+    """Printed name of a measure with its unit."""
+    unit = unit_of(measure, units)
+    return label(measure) + (f", {unit}" if unit else "")
+
+
+def unit_of(measure: str, units: dict) -> str:
+    """Unit of a measure as printed; empty for numbers without one."""
+    unit = units.get(measure, "")
+    return "" if unit == "1" else unit.replace("mm2", "mm²")
 
 
 def decimals_for(*values) -> int:
@@ -61,8 +80,16 @@ def interval(value, low, high, decimals: int | None = None) -> str:
         return MISSING
     places = decimals_for(value, low, high) if decimals is None else decimals
     if pd.isna(low) or pd.isna(high):
-        return f"{value:.{places}f} (interval n/a)"
-    return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+        return f"{value:z.{places}f} (interval n/a)"
+    return f"{value:z.{places}f} ({low:z.{places}f} to {high:z.{places}f})"
+
+
+def quartiles(median, q1, q3) -> str:
+    """``median [q1, q3]`` with the same decimals."""
+    if pd.isna(median):
+        return MISSING
+    places = decimals_for(median, q1, q3)
+    return f"{median:z.{places}f} [{q1:z.{places}f}, {q3:z.{places}f}]"
 
 
 def spread(mean, sd) -> str:
@@ -70,7 +97,7 @@ def spread(mean, sd) -> str:
     if pd.isna(mean):
         return MISSING
     places = decimals_for(mean)
-    return f"{mean:.{places}f} ± " + (MISSING if pd.isna(sd) else f"{sd:.{places}f}")
+    return f"{mean:z.{places}f} ± " + (MISSING if pd.isna(sd) else f"{sd:z.{places}f}")
 
 
 def load(path) -> tuple[pd.DataFrame, dict]:

@@ -1,0 +1,96 @@
+"""The report's part on the comparison of the classes."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from workflow_scripts.report import plots
+from workflow_scripts.report.text import (
+    ALPHA,
+    interval,
+    label,
+    number,
+    p_value,
+    quartiles,
+    tabulate,
+    with_unit,
+)
+
+
+def overall(groups: pd.DataFrame, classes: list[str], units: dict) -> list[dict]:
+    """Lines of the table of all classes: one per feature, with Kruskal-Wallis."""
+    lines = []
+    for feature, rows in groups.groupby("feature", sort=False):
+        by_group = rows.set_index(rows["group"].astype(str))
+        test = by_group.loc["all"]
+        effect = test[["epsilon_squared", "epsilon_squared_low", "epsilon_squared_high"]]
+        lines.append(
+            {
+                "name": label(feature),
+                "feature": with_unit(feature, units),
+                "groups": [
+                    {
+                        "n": number(by_group.at[name, "n"]),
+                        "text": quartiles(*by_group.loc[name, ["median", "q1", "q3"]]),
+                    }
+                    for name in classes
+                ],
+                "h": number(test["h"]),
+                "p": p_value(test["p"]),
+                "corrected": p_value(test["p_corrected"]),
+                "significant": bool(test["p_corrected"] < ALPHA),
+                "effect": interval(*effect, decimals=2),
+            }
+        )
+    return lines
+
+
+def pairs(pairwise: pd.DataFrame, units: dict) -> list[dict]:
+    """Lines of the table of pairs, with Dunn's test; b against a."""
+    return [
+        {
+            "feature": with_unit(row.feature, units),
+            "pair": f"{row.group_b} against {row.group_a}",
+            "n": f"{row.n_b} + {row.n_a}",
+            "z": number(row.z),
+            "p": p_value(row.p),
+            "corrected": p_value(row.p_corrected),
+            "significant": row.p_corrected < ALPHA,
+            "delta": interval(
+                row.cliffs_delta, row.cliffs_delta_low, row.cliffs_delta_high, decimals=2
+            ),
+            "difference": interval(
+                row.median_difference, row.median_difference_low, row.median_difference_high
+            ),
+        }
+        for row in pairwise.itertuples()
+    ]
+
+
+def groups_section(name: str, study: dict, read: Callable, values: pd.DataFrame, units) -> dict:
+    """What the template shows of the comparison of the classes.
+
+    Parameters
+    ----------
+    name : key of the study
+    study : its configuration
+    read : as from `study.reader`
+    values, units : features of the study's participants, and the units of the columns
+    """
+    groups, groups_units = read("groups", "feature", "group", "median", "h", "p", "p_corrected")
+    pairwise, pairwise_units = read("groups_pairwise", "feature", "group_a", "z", "cliffs_delta")
+    first = groups[groups["group"].astype(str) == "all"]
+    lines = overall(groups, study["classes"], units)
+    features = study["comparison"]["features"]
+    return {
+        "lines": lines,
+        "pairs": pairs(pairwise, units),
+        "correction": label(first["correction"].iloc[0]),
+        "tests": int(first["n_tests"].iloc[0]),
+        "pairs_tested": int(pairwise["n_tests"].iloc[0]),
+        "differ": [line["name"] for line in lines if line["significant"]],
+        "alike": [line["name"] for line in lines if not line["significant"]],
+        "groups_all": tabulate(groups, groups_units),
+        "pairs_all": tabulate(pairwise, pairwise_units),
+        "plot": plots.distributions(values, units, features, study["classes"], f"{name}-groups"),
+    }

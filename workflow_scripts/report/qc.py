@@ -1,0 +1,153 @@
+"""The report's section on quality control."""
+
+import base64
+import re
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table
+from workflow_scripts.report import plots
+from workflow_scripts.report.draw_qc import RIM_MM
+from workflow_scripts.report.flag_outliers import FEWEST
+from workflow_scripts.report.sessions import SESSION, prefixes, split_name
+from workflow_scripts.report.text import label, load, number, require, tabulate, unit_of
+
+PICTURE = "desc-qc_"
+OPEN_SESSIONS = 5
+
+
+def embed(path: Path) -> str:
+    """A WebP picture as a data URI.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no WebP or cut short.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: is missing, the report shows it; draw it again")
+    data = path.read_bytes()
+    whole = len(data) == 8 + int.from_bytes(data[4:8], "little")
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or not whole:
+        raise InputError(f"{path}: is not a whole WebP picture; draw it again")
+    return "data:image/webp;base64," + base64.b64encode(data).decode()
+
+
+def sort_pictures(paths: list) -> dict[str, dict[str, Path]]:
+    """Path of each picture, by session and kind (T1w, dwi, vesselwall)."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in paths:
+        prefix, kind = split_name(path)
+        found.setdefault(prefix, {})[kind.removeprefix(PICTURE)] = Path(path)
+    return found
+
+
+def describe_session(prefix, row, units, pictures, captions, reasons, is_open) -> dict:
+    """What the template shows of one session.
+
+    Parameters
+    ----------
+    prefix : ``sub-X[_ses-Y]``
+    row : the session's features
+    units : unit of each feature
+    pictures : path by kind
+    captions : content of resources/report/qc.yaml
+    reasons : why the session is flagged
+    is_open : whether its pictures are shown at once
+    """
+    name = prefix.replace("_ses-", ", ses-")
+    return {
+        "name": name,
+        "reasons": reasons,
+        "open": is_open,
+        "pictures": [
+            {
+                "id": re.sub(r"[^A-Za-z0-9_-]", "-", f"{prefix}-{kind}"),
+                "text": f"{part['title']} of {name}: {part['text']}",
+                "title": part["title"],
+                "source": embed(pictures[kind]),
+                "numbers": [
+                    (label(measure), number(row[measure]), unit_of(measure, units))
+                    for measure in part["measures"]
+                    if pd.notna(row.get(measure))
+                ],
+            }
+            for kind, part in captions.items()
+            if kind in pictures
+        ],
+    }
+
+
+def qc_section(features_path, outliers_path, pictures: list, sidecars: dict, shown: int) -> dict:
+    """Outliers and the pictures of at most ``shown`` sessions, flagged ones first.
+
+    Parameters
+    ----------
+    features_path, outliers_path : tables of the cohort
+    pictures : paths of the pictures of all sessions
+    sidecars : content of the sidecars by session and kind, as from `read_sidecars`
+    shown : number of sessions
+
+    Raises
+    ------
+    InputError
+        If a session lacks the picture of a modality that it went through, or an
+        outlier is no session of the features.
+    """
+    features, dictionary = load(features_path)
+    require(features, features_path, SESSION)
+    units = {name: entry.get("Units", "") for name, entry in dictionary.items()}
+    outliers, dictionary = load(outliers_path)
+    require(outliers, outliers_path, [*SESSION, "measure", "value", "robust_z", "reason"])
+    features = features.assign(prefix=prefixes(features)).set_index("prefix")
+    reasons: dict[str, list[str]] = {}
+    for prefix, row in zip(prefixes(outliers), outliers.itertuples(), strict=True):
+        reasons.setdefault(prefix, []).append(f"{label(row.measure)}: {row.reason}")
+    if strangers := sorted(reasons.keys() - set(features.index)):
+        raise InputError(
+            f"{outliers_path}: {', '.join(strangers)} not in {features_path}; remake it"
+        )
+    captions = yaml.safe_load(resource("report/qc.yaml").read_text())
+    found = sort_pictures(pictures)
+    order = sorted(features.index, key=lambda prefix: prefix not in reasons)
+    for prefix in order:
+        for kind, part in captions.items():
+            if part["sidecar"] in sidecars.get(prefix, {}) and kind not in found.get(prefix, {}):
+                raise InputError(
+                    f"{prefix}_{PICTURE}{kind}.webp: is not among the pictures; draw it"
+                )
+    if blank := [prefix for prefix in order if prefix not in found]:
+        raise InputError(f"{', '.join(blank)}: no picture to show; remake the features")
+    sessions = [
+        describe_session(
+            prefix,
+            features.loc[prefix],
+            units,
+            found[prefix],
+            captions,
+            reasons.get(prefix, []),
+            place == 0 or (prefix in reasons and place < OPEN_SESSIONS),
+        )
+        for place, prefix in enumerate(order[:shown])
+    ]
+    columns = [*SESSION, "measure", "value", "median", "robust_z", "reason"]
+    kinds = {kind for prefix in order for kind in found[prefix]}
+    checked = [name for part in captions.values() for name in part["checked"] if name in features]
+    checked = [name for name in checked if features[name].notna().any()]
+    return {
+        "flagged": len(reasons),
+        "total": len(features),
+        "rim": RIM_MM,
+        "fewest": FEWEST,
+        "outliers": tabulate(
+            outliers[columns].assign(measure=outliers["measure"].map(label)), dictionary
+        ),
+        "captions": {kind: part for kind, part in captions.items() if kind in kinds},
+        "limits": read_table(resource("report/limits.tsv")).to_dict("records"),
+        "sessions": sessions,
+        "plot": plots.measures(features, units, outliers, checked, "qc-measures"),
+    }
