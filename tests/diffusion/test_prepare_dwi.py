@@ -202,3 +202,13 @@ def test_b0_is_the_first_volume_without_weighting(head):
         gradients=Gradients(np.array([1000.0, 0, 0]), np.zeros((3, 3))),
     )
     np.testing.assert_array_equal(series.b0, data[..., 1])
+
+
+@pytest.mark.parametrize("axis", [0, None])
+def test_distortion_of_another_phase_axis_is_refused(head, axis):
+    still = np.tile(np.eye(4), (len(BVALS), 1, 1))
+    one = head.series(BVALS, VECTORS, still, still)
+    two = replace(one, path="two_dwi.nii.gz", phase_encoding=PhaseEncoding(axis, None))
+    with pytest.raises(InputError, match="two_dwi.nii.gz.*scans.dwi"):
+        correct([one, two], np.zeros(SHAPE), [still, still])
+    correct([one, two], None, [still, still])

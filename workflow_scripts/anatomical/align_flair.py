@@ -6,13 +6,13 @@ import ants
 
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
+from workflow_scripts.common.registration import register_images
 from workflow_scripts.common.scans import require_usable
 
 
 def align(t1w: ants.ANTsImage, flair: ants.ANTsImage, prefix: str) -> str:
     """File of the rigid transform (6 dof, mutual information) from FLAIR to T1w."""
-    found = ants.registration(t1w, flair, "Rigid", outprefix=prefix, random_seed=1)
-    return found["fwdtransforms"][0]
+    return register_images(t1w, flair, "Rigid", prefix)["fwdtransforms"][0]
 
 
 if "snakemake" in globals():

@@ -11,6 +11,7 @@ import numpy as np
 from workflow_scripts.anatomical.fsl import register_with_fsl
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
+from workflow_scripts.common.registration import register_images
 
 DESCRIPTIONS = {
     "affine": "ANTs affine, 12 degrees of freedom",
@@ -37,7 +38,7 @@ def register(
     Files ``[affine]`` or ``[affine, warp, inverse warp]``, as ITK transforms.
     """
     kind = {"affine": "Affine", "syn": "SyN"}[method]
-    found = ants.registration(template, brain, kind, outprefix=prefix, random_seed=1)
+    found = register_images(template, brain, kind, prefix)
     if method == "affine":
         return found["fwdtransforms"]
     warp, affine = found["fwdtransforms"]

@@ -62,7 +62,7 @@ def even_brain(image: str, mask: str) -> ants.ANTsImage:
     return brain.new_image_like(even_out(brain.numpy(), inside, brain.spacing) * inside)
 
 
-def register(fixed, moving, mask, zooms, initial=None, phase_axis=None) -> np.ndarray:
+def register(fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=False) -> np.ndarray:
     """Linear transform of ``moving`` onto ``fixed``, by mutual information over the brain.
 
     Parameters
@@ -71,7 +71,8 @@ def register(fixed, moving, mask, zooms, initial=None, phase_axis=None) -> np.nd
     mask : (x, y, z) bool, the brain in ``fixed``
     zooms : voxel sizes in mm
     initial : (4, 4) to start from; the search then goes over the full grid alone.
-        Without it, it begins with small motion on a coarse grid.
+        Without it, it begins on a coarse grid.
+    rough : stop after the coarse grid
     phase_axis : axis along which an affine distortion is allowed after the rigid
         motion; None for rigid alone
 
@@ -108,7 +109,8 @@ def register(fixed, moving, mask, zooms, initial=None, phase_axis=None) -> np.nd
         start = f"{folder}/initial.mat"
         write_itk_matrix(np.eye(4) if initial is None else initial, start)
         best = [start] if initial is not None else search("Rigid", [start], coarse)
-        best = search("Rigid", best, 1)
+        if not rough:
+            best = search("Rigid", best, 1)
         if phase_axis is not None:
             best = search("Affine", best, 1, eddy_weights(phase_axis))
         return read_itk_matrix(best[0])
@@ -120,7 +122,7 @@ def estimate_motion(
     """Where each volume of a series shows the head of its first b = 0 volume.
 
     b = 0 volumes are registered to the first of them. Weighted volumes are
-    registered, shell by shell, to the mean of the shell, twice: rigidly, then to
+    registered, shell by shell, to the mean of the shell, twice: roughly, then to
     the mean of the aligned volumes with eddy currents; that mean is registered
     rigidly to the mean of the aligned b = 0 volumes.
 
@@ -148,7 +150,7 @@ def estimate_motion(
         volumes = np.flatnonzero(shell == value)
         target = dwi[..., volumes].mean(axis=-1)
         for volume in volumes:
-            matrices[volume] = register(target, dwi[..., volume], mask, zooms)
+            matrices[volume] = register(target, dwi[..., volume], mask, zooms, rough=True)
         target = _aligned_mean(dwi, volumes, matrices, zooms)
         for volume in volumes:
             start = matrices[volume]

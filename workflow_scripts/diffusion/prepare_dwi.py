@@ -99,8 +99,20 @@ def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients
     dwi : (x, y, z, volumes) float32, 0 away from the brain
     gradients : turned with the head
     rigid : per series, (4, 4) from the first series' head to its own, grid mm
+
+    Raises
+    ------
+    InputError
+        If a displacement is to be undone and another series is phase-encoded along
+        another axis, where its own displacement lies.
     """
     first = series[0]
+    for one in series[1:]:
+        if shift is not None and one.phase_encoding.axis != first.phase_encoding.axis:
+            raise InputError(
+                f"{one.path}: phase encoding is not known to be along the axis of {first.path}, "
+                "so the distortion of that series does not serve it; choose one of them by scans.dwi"
+            )
     phase, affine = first.phase_encoding, first.image.affine
     zooms = np.array(first.image.header.get_zooms()[:3])
     signs = [-1 if one.phase_encoding.opposite(phase) else 1 for one in series]
@@ -173,7 +185,7 @@ if "snakemake" in globals():
         image = raw[0].image
         zooms = image.header.get_zooms()[:3]
         masks = [brain_mask(one.b0, zooms) for one in raw]
-        wide = [ndimage.binary_dilation(mask, iterations=MARGIN_VOXELS) for mask in masks]
+        wide = [ndimage.binary_dilation(mask) for mask in masks]
         cleaned = [clean(one, mask, settings) for one, mask in zip(raw, wide, strict=True)]
         series, noise = zip(*cleaned, strict=True)
         motions = [find_motion(o, m, settings) for o, m in zip(series, masks, strict=True)]

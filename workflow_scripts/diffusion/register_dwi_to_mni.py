@@ -7,6 +7,7 @@ import ants
 
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
+from workflow_scripts.common.registration import register_images
 from workflow_scripts.diffusion.motion import even_brain
 
 
@@ -21,7 +22,7 @@ def register(template: ants.ANTsImage, b0: ants.ANTsImage, nonlinear: bool, pref
     Files ``[affine]`` or ``[affine, warp]``, as ITK transforms.
     """
     kind = "SyN" if nonlinear else "Affine"
-    found = ants.registration(template, b0, kind, outprefix=prefix, random_seed=1)
+    found = register_images(template, b0, kind, prefix)
     return found["fwdtransforms"][::-1]
 
 

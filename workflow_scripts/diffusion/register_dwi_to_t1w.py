@@ -9,6 +9,7 @@ from scipy.ndimage import binary_erosion
 
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
+from workflow_scripts.common.registration import register_images
 from workflow_scripts.diffusion.motion import even_brain
 
 # Real series with their own T1w: 1.030 to 1.052, with other people's: 1.009 to 1.021;
@@ -19,10 +20,7 @@ RIM_MM = 6
 
 def align(t1w: ants.ANTsImage, b0: ants.ANTsImage, prefix: str) -> str:
     """File of the rigid transform (6 dof, mutual information) from the b = 0 image to the T1w."""
-    found = ants.registration(
-        t1w, b0, "Rigid", outprefix=prefix, aff_metric="mattes", random_seed=1
-    )
-    return found["fwdtransforms"][0]
+    return register_images(t1w, b0, "Rigid", prefix)["fwdtransforms"][0]
 
 
 def normalized_mutual_information(a: np.ndarray, b: np.ndarray, bins: int = 32) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
 from workflow_scripts.common.images import save_image
+from workflow_scripts.common.registration import register_images
 from workflow_scripts.diffusion.motion import displacement, even_out, grid_image, register
 from workflow_scripts.diffusion.series import read_reverse_b0
 
@@ -122,9 +123,7 @@ def t1w_on_grid(b0: np.ndarray, like, t1w: str, t1w_mask: str) -> np.ndarray:
         save_image(b0, like, f"{folder}/b0.nii.gz")
         target = ants.image_read(f"{folder}/b0.nii.gz")
         brain = ants.image_read(t1w) * ants.image_read(t1w_mask)
-        aligned = ants.registration(
-            target, brain, "Rigid", outprefix=f"{folder}/", aff_metric="mattes", random_seed=1
-        )
+        aligned = register_images(target, brain, "Rigid", f"{folder}/")
         return aligned["warpedmovout"].numpy()
 
 

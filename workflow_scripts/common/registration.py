@@ -1,0 +1,35 @@
+"""Registration of two images by ANTs, with the settings that all rules share."""
+
+import ants
+
+# Of the voxels of the fixed image, for the linear stages. With ANTsPy's 0.2 they take
+# two to three times as long and end in the same place (0.2 to 0.5 mm from the truth on
+# simulated heads, either way).
+SAMPLING_RATE = 0.05
+
+
+def register_images(
+    fixed: ants.ANTsImage, moving: ants.ANTsImage, kind: str, prefix: str, **options
+) -> dict:
+    """Register ``moving`` to ``fixed`` by Mattes mutual information, the same on every run.
+
+    Parameters
+    ----------
+    kind : ``Rigid``, ``Affine`` or ``SyN`` (affine, then SyN)
+    prefix : start of the names of the transform files
+    options : further arguments of ``ants.registration``
+
+    Returns
+    -------
+    What ``ants.registration`` returns: fwdtransforms, invtransforms, warpedmovout, ...
+    """
+    return ants.registration(
+        fixed,
+        moving,
+        kind,
+        outprefix=prefix,
+        aff_metric="mattes",
+        aff_random_sampling_rate=SAMPLING_RATE,
+        random_seed=1,
+        **options,
+    )
