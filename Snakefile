@@ -15,6 +15,7 @@ include: "rules/cohort.smk"
 include: "rules/anatomical.smk"
 include: "rules/diffusion.smk"
 include: "rules/vessel_wall.smk"
+include: "rules/learning.smk"
 include: "rules/baselines.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
@@ -31,6 +32,7 @@ localrules:
     features,
     studies,
     report,
+    predict,
 
 
 rule all:
@@ -67,3 +69,8 @@ rule studies:
 rule report:
     input:
         "report/index.html",
+
+
+rule predict:
+    input:
+        "predictions/sessions.tsv",

@@ -40,6 +40,7 @@ def read_cohort():
     checked = check_config(config)
     output_dir = Path(checked["output_dir"]).absolute()
     make_absolute(checked["diffusion"], "alps_rois")
+    make_absolute(checked, "frozen_models")
     if checked["bids_dir"]:
         bids_dir = Path(checked["bids_dir"]).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
@@ -90,6 +91,9 @@ wildcard_constraints:
     prefix="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     participant="sub-[A-Za-z0-9]+",
     study="[A-Za-z0-9_]+",
+    trial="[0-9]+",
+    repeat="[0-9]+",
+    strategy="[a-z_+]+",
 
 
 ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
@@ -277,6 +281,68 @@ def trials_file(wildcards):
     return split_file(wildcards.study, "trials")
 
 
+def learning(*keys):
+    """Params function: one key of a study's section learning, or several as a dictionary."""
+
+    def read(wildcards):
+        settings = CONFIG["studies"][wildcards.study]["learning"]
+        return settings[keys[0]] if len(keys) == 1 else {k: settings[k] for k in keys}
+
+    return read
+
+
+def pretrained_encoder(wildcards):
+    """The encoder that a classifier stands on; none for the supervised baseline."""
+    if wildcards.strategy == "supervised":
+        return []
+    path = "studies/{study}/models/trial-{trial}_strategy-{strategy}_repeat-{repeat}"
+    return [f"{path}_encoder.safetensors".format(**wildcards)]
+
+
+def trainings(name):
+    """Trial, strategy and repeat of all classifiers of a study."""
+    settings = CONFIG["studies"][name]["learning"]
+    trials = settings["trials"] or CONFIG["studies"][name]["design"]["trials"]
+    return [
+        {"trial": trial, "strategy": strategy, "repeat": repeat}
+        for strategy in [*settings["strategies"], "supervised"]
+        for trial in range(1, trials + 1)
+        for repeat in range(1, settings["repeats"] + 1)
+    ]
+
+
+def trained(ending, folder="models"):
+    """Input function: a file of every training of a study."""
+    return lambda wildcards: [
+        f"studies/{wildcards.study}/{folder}/trial-{t['trial']}_strategy-{t['strategy']}"
+        f"_repeat-{t['repeat']}_{ending}"
+        for t in trainings(wildcards.study)
+    ]
+
+
+def trial_tables(content):
+    """Input function: predictions or permutations of all classifiers of the random trials."""
+    models = {"predictions": ["features", "oneclasssvm"], "permutations": ["features"]}
+
+    def paths(wildcards):
+        learned = "learning" in CONFIG["studies"][wildcards.study]
+        return [
+            f"studies/{wildcards.study}/model-{model}_{content}.tsv"
+            for model in models[content] + ["cnn"] * learned
+        ]
+
+    return paths
+
+
+def frozen_models():
+    """Trained classifiers that sessions are scored with."""
+    folder = Path(
+        CONFIG["frozen_models"] or "(configuration: frozen_models is not set)"
+    )
+    found = sorted(str(path) for path in folder.glob("*_model.safetensors"))
+    return found or [f"{folder}/no *_model.safetensors there"]
+
+
 def normalized_brains(wildcards):
     prefixes = [
         session_prefix(row["participant_id"], row["session_id"])
@@ -306,6 +372,7 @@ def study_tables():
     blocks = {
         "design": ["fractions", "regions", "metrics", "permutation_test"]
         + ["model-features_predictions", "model-oneclasssvm_predictions"],
+        "learning": ["model-cnn_predictions", "strategies"],
         "comparison": ["groups", "groups_pairwise"],
         "correlations": ["correlations"],
         "models": [
@@ -322,4 +389,9 @@ def study_tables():
         tables.append(split_file(name, "population"))
         if "design" in settings:
             tables.append(split_file(name, "trials"))
+    if any("published" in settings for settings in CONFIG["studies"].values()):
+        tables += [
+            rules.compare_published.output.table,
+            rules.compare_published.output.strategies,
+        ]
     return tables

@@ -66,11 +66,8 @@ rule compare_regions:
 
 rule evaluate_classifiers:
     input:
-        predictions=expand(
-            "studies/{{study}}/model-{model}_predictions.tsv",
-            model=["features", "oneclasssvm"],
-        ),
-        permutations="studies/{study}/model-features_permutations.tsv",
+        predictions=trial_tables("predictions"),
+        permutations=trial_tables("permutations"),
     output:
         metrics="studies/{study}/metrics.tsv",
         metrics_dictionary="studies/{study}/metrics.json",
@@ -88,6 +85,44 @@ rule evaluate_classifiers:
         code=code("statistics/evaluate_classifiers.py"),
     script:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
+
+
+rule compare_strategies:
+    input:
+        metrics=rules.evaluate_classifiers.output.metrics,
+    output:
+        table="studies/{study}/strategies.tsv",
+        dictionary="studies/{study}/strategies.json",
+    log:
+        "logs/compare_strategies/{study}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code("statistics/compare_strategies.py"),
+    script:
+        "../workflow_scripts/statistics/compare_strategies.py"
+
+
+rule compare_published:
+    output:
+        table="published/inglese2022.tsv",
+        dictionary="published/inglese2022.json",
+        strategies="published/inglese2022_strategies.tsv",
+        strategies_dictionary="published/inglese2022_strategies.json",
+    log:
+        "logs/compare_published.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code("statistics/compare_published.py"),
+    script:
+        "../workflow_scripts/statistics/compare_published.py"
 
 
 rule compare_groups:

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from tests.report import multimodal
+from tests.report import contrastive, multimodal
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_with_truth import summarise, with_error
@@ -38,6 +38,8 @@ CONFIG = {
             "permutations": 20,
             "bootstraps": 100,
             "one_class_svm": {"repeats": 2, "nu": 0.5},
+            "learning": {},
+            "published": "inglese2022",
         },
         "multimodal": multimodal.STUDY,
     },
@@ -178,6 +180,8 @@ def example(folder, picture: bytes) -> SimpleNamespace:
     )
     for name, (wing, table) in multimodal.tables().items():
         source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
+    for name, table in contrastive.published().items():
+        source.studies.append(write(table, folder / f"published/{name}.tsv", "statistics"))
     software = {"antspyx": "0.6.1", "deepbet": "9.8.7", "dipy": "1.12.0"}
     for kind, numbers in WITH.items():
         for name in [names[number - 1] for number in numbers]:
@@ -253,6 +257,9 @@ def study_tables(folder, ids, features, rng) -> list[str]:
             for k in ("balanced_accuracy", "auc")
         ],
     }  # fmt: skip
+    learned = contrastive.tables(CLASSES)
+    tables["metrics"] += learned["metrics"].to_dict("records")
+    tables["strategies"] = learned["strategies"]
     paths = [
         write(pd.DataFrame(rows), folder / f"{name}.tsv", "statistics")
         for name, rows in tables.items()
@@ -264,6 +271,11 @@ def study_tables(folder, ids, features, rng) -> list[str]:
         write(people, folder / "split-1_population.tsv", "cohort"),
         write(scored[~is_image], folder / "model-features_predictions.tsv", "baselines"),
         write(scored[is_image], folder / "model-oneclasssvm_predictions.tsv", "baselines"),
+        write(
+            contrastive.predictions(CLASSES),
+            folder / "model-cnn_predictions.tsv",
+            "baselines",
+        ),
     ]
 
 

@@ -71,6 +71,7 @@ def of(source, name, study=""):
 def test_every_section_and_figure_is_there(page):
     for section in ("overview", "scans", "qc", "outliers", "study-example", "example-table1",
                     "example-fractions", "example-regions", "example-metrics",
+                    "example-strategies", "example-published",
                     "study-multimodal", "multimodal-table1", "multimodal-comparison",
                     "multimodal-correlation", "multimodal-models", "truth", "methods",
                     "software", "configuration"):  # fmt: skip
@@ -136,7 +137,8 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["flow", "table1", "fractions", "regions", "metrics",
-                                  "permutation_test", "features", "split-1_population",
+                                  "permutation_test", "strategies", "features",
+                                  "split-1_population", "model-cnn_predictions",
                                   "model-features_predictions",
                                   "model-oneclasssvm_predictions", "groups",
                                   "groups_pairwise", "correlations", "models_metrics",
@@ -212,7 +214,8 @@ def only(source, study):
     """Inputs and configuration with one of the two studies alone."""
     config = copy.deepcopy(CONFIG)
     config["studies"] = {study: config["studies"][study]}
-    source.studies = [path for path in source.studies if f"/studies/{study}/" in path]
+    kept = (f"/studies/{study}/", "/published/")
+    source.studies = [path for path in source.studies if any(part in path for part in kept)]
     return config
 
 

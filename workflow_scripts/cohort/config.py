@@ -81,6 +81,17 @@ def _contradictions(name: str, study: dict):
                 )
         if not study.get("features"):
             yield f"studies.{name}.features: missing; the classifiers of design need them"
+    if "learning" in study and "design" not in study:
+        yield f"studies.{name}.learning: the networks are tested on random trials; add design"
+    elif "learning" in study:
+        trials, drawn = study["learning"]["trials"], study["design"]["trials"]
+        if trials and trials > drawn:
+            yield (
+                f"studies.{name}.learning.trials: {trials}, but design draws {drawn}; "
+                "lower one or raise the other"
+            )
+    if "published" in study and "learning" not in study:
+        yield f"studies.{name}.published: is shown beside contrastive learning; add learning"
     for block in ("correlations", "models"):
         unknown = set(study.get(block, {}).get("classes", [])) - classes
         if unknown:

@@ -111,7 +111,7 @@ def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients
         if shift is not None and one.phase_encoding.axis != first.phase_encoding.axis:
             raise InputError(
                 f"{one.path}: phase encoding is not known to be along the axis of {first.path}, "
-                "so the distortion of that series does not serve it; choose one of them by scans.dwi"
+                "so the distortion of that one does not serve it; choose one of them by scans.dwi"
             )
     phase, affine = first.phase_encoding, first.image.affine
     zooms = np.array(first.image.header.get_zooms()[:3])

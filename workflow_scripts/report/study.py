@@ -9,7 +9,9 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.report.correlations import correlations_section
 from workflow_scripts.report.groups import groups_section
 from workflow_scripts.report.models import models_section
+from workflow_scripts.report.published import published_section
 from workflow_scripts.report.sessions import SESSION
+from workflow_scripts.report.strategies import strategies_section
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
 from workflow_scripts.report.trials import trials_section
 
@@ -38,7 +40,9 @@ def flow_layout(flow: pd.DataFrame) -> dict:
 
 
 def reader(name: str, tables: dict[str, object]) -> Callable:
-    """Function that reads a study's table: name and required columns to table and dictionary.
+    """Function that reads a table: name and required columns to table and dictionary.
+
+    A name with a folder is relative to the output folder, others to the study's.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def reader(name: str, tables: dict[str, object]) -> Callable:
     """
 
     def read(table: str, *columns: str) -> tuple[pd.DataFrame, dict]:
-        wanted = f"studies/{name}/{table}.tsv"
+        wanted = f"{table}.tsv" if "/" in table else f"studies/{name}/{table}.tsv"
         path = next((p for key, p in tables.items() if key.endswith(wanted)), None)
         if path is None:
             raise InputError(f"{wanted}: was not given to the report; add it to its inputs")
@@ -92,8 +96,8 @@ def study_section(name: str, study: dict, tables: dict[str, object]) -> dict:
     Parameters
     ----------
     name : key of the study
-    study : its configuration; the parts trials, groups, correlations and models
-        follow its optional blocks and are None without
+    study : its configuration; the parts trials, strategies, published, groups,
+        correlations and models follow its optional blocks and are None without
     tables : path of each table that the report was given, by the path relative
         to the output folder
 
@@ -112,6 +116,8 @@ def study_section(name: str, study: dict, tables: dict[str, object]) -> dict:
     units = {key: entry.get("Units", "") for key, entry in dictionary.items()}
     parts = {
         "trials": ("design", trials_section),
+        "strategies": ("learning", strategies_section),
+        "published": ("published", published_section),
         "groups": ("comparison", groups_section),
         "correlations": ("correlations", correlations_section),
         "models": ("models", models_section),

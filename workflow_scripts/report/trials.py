@@ -125,9 +125,8 @@ def trials_section(name: str, study: dict, read: Callable, values: pd.DataFrame,
     metrics, metrics_units = read("metrics", "model", "trial", "metric", "value", "ci_method")
     tests, _ = read("permutation_test", "model", "metric", "p", "null_low", "null_high")
     columns = ["trial", "model", "participant_id", "label", "score", "predicted"]
-    predictions = pd.concat(
-        [read(f"model-{m}_predictions", *columns)[0] for m in ("features", "oneclasssvm")]
-    )
+    sources = ["features", "oneclasssvm"] + ["cnn"] * ("learning" in study)
+    predictions = pd.concat([read(f"model-{m}_predictions", *columns)[0] for m in sources])
     predictions["label"] = predictions["label"].astype(str)
     models = performance(metrics, tests)
     drawn = [model["key"] for model in models if model["key"] != "majority"]

@@ -211,5 +211,6 @@ if "snakemake" in globals():
         predictions = pd.concat([read_table(path) for path in snakemake.input.predictions])  # noqa: F821
         table = evaluate(predictions, study["classes"], study["bootstraps"], study["seed"])
         write_table(table, snakemake.output.metrics, described)  # noqa: F821
-        tested = permutation_test(table, read_table(snakemake.input.permutations))  # noqa: F821
+        nulls = pd.concat([read_table(path) for path in snakemake.input.permutations])  # noqa: F821
+        tested = permutation_test(table, nulls)
         write_table(tested, snakemake.output.permutation_test, described)  # noqa: F821

@@ -1,0 +1,252 @@
+"""Share of the pure training time that is left with loading and augmentation, as Markdown.
+
+python benchmarks/training.py > training.md
+
+A step is forward, contrastive loss and backward of 16 subjects in two views, on the first GPU
+where there is one. Pure steps, on views that stay the same, and whole steps, with rows read
+from a half-precision memory map (on a GPU: from the cohort held there) and augmented, take
+turns; the times are medians. Beside them steps fed by MONAI's dictionary transforms in a
+DataLoader with two workers, which read nii.gz files; each is the mean time of steps in a row,
+after those whose batches the workers had made in advance.
+"""
+
+import argparse
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+from monai import transforms as monai
+from pytorch_metric_learning.losses import NTXentLoss
+from scipy.ndimage import gaussian_filter
+from torch.nn.functional import affine_grid, grid_sample, pad
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from workflow_scripts.learning.augment import Augmentation
+from workflow_scripts.learning.device import Device
+from workflow_scripts.learning.encoders import build_encoder, with_projector
+
+CUDA = torch.cuda.is_available()
+NAME = "cuda:0" if CUDA else "cpu"
+CROP, ROTATE = 15, 45
+STRATEGIES = ("crop+flip", "crop+flip+rotate")
+
+
+def seconds(work) -> float:
+    start = time.perf_counter()
+    work()
+    if CUDA:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def take_turns(works: dict, rounds: int) -> dict:
+    """Median time in s of each function, after one round that is not counted."""
+    taken = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds + 1)]
+    return {name: statistics.median(turn[name] for turn in taken[1:]) for name in works}
+
+
+def save_cohort(folder: Path, n: int, shape: tuple) -> list[str]:
+    """Smooth noise in an ellipsoid, as one memory map and as one nii.gz per subject."""
+    rng = np.random.default_rng(0)
+    grid = np.meshgrid(*[np.linspace(-1, 1, size) for size in shape], indexing="ij")
+    brain = sum(axis**2 for axis in grid) < 1
+    volumes = np.lib.format.open_memmap(folder / "volumes.npy", "w+", np.float16, (n, *shape))
+    files = [str(folder / f"{row}.nii.gz") for row in range(n)]
+    for row, file in enumerate(files):
+        noise = gaussian_filter(rng.normal(size=shape).astype("f4"), 1)
+        volumes[row] = (1 + noise) * brain
+        nib.save(nib.Nifti1Image(volumes[row].astype("f4"), np.eye(4)), file)
+    volumes.flush()
+    return files
+
+
+class Step:
+    """Forward, loss and backward of an encoder and its projector."""
+
+    def __init__(self, encoder: str, bf16: bool, batch: int):
+        torch.manual_seed(0)
+        self.device = Device(NAME, bf16)
+        self.network = with_projector(build_encoder(encoder, [16, 32, 64]), 128)
+        self.device.place(self.network)
+        self.loss = NTXentLoss(temperature=0.5)
+        self.subjects = torch.arange(batch, device=NAME).repeat(2)
+
+    def memory(self, batch: int, shape: tuple) -> torch.Tensor:
+        """Views to fill: (2 * batch, 1, X, Y, Z) in the type that the network computes in."""
+        dtype = torch.bfloat16 if self.device.bf16 else torch.float32
+        return torch.zeros(2 * batch, 1, *shape, dtype=dtype, device=NAME)
+
+    def __call__(self, views: torch.Tensor) -> None:
+        self.network.zero_grad(set_to_none=True)
+        with self.device.autocast():
+            embeddings = self.network(self.device.place(views))
+        self.loss(embeddings.float(), self.subjects).backward()
+
+
+class Feed:
+    """Views of random rows of the memory map."""
+
+    def __init__(self, volumes: np.ndarray, strategy: str, batch: int, memory: torch.Tensor):
+        self.volumes = torch.from_numpy(volumes).to(NAME) if CUDA else volumes
+        self.augmentation = Augmentation(strategy, CROP, ROTATE)
+        self.batch, self.memory = batch, memory
+        self.rng, self.draws = np.random.default_rng(0), torch.Generator().manual_seed(0)
+
+    def __call__(self) -> torch.Tensor:
+        rows = self.rng.choice(len(self.volumes), self.batch, replace=False)
+        images = torch.as_tensor(self.volumes[rows])
+        return self.augmentation(images, self.draws, views=2, out=self.memory)
+
+
+def dictionary_transforms(strategy: str, shape: tuple):
+    """The strategy as MONAI writes it."""
+    smallest = [size - CROP for size in shape]
+    chain = [
+        monai.LoadImaged("image", ensure_channel_first=True),
+        monai.RandSpatialCropd("image", smallest, shape, random_size=True),
+        monai.SpatialPadd("image", shape),
+        monai.RandFlipd("image", prob=0.5, spatial_axis=0),
+    ]
+    if "rotate" in strategy:
+        angle = [np.deg2rad(ROTATE)] * 3
+        chain.append(monai.RandRotated("image", *angle, prob=1, padding_mode="zeros"))
+    return monai.Compose(chain)
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Two views of each file, (2, X, Y, Z), for as many random files as a loader asks for."""
+
+    def __init__(self, files: list[str], strategy: str, shape: tuple, length: int):
+        self.files, self.transform = files, dictionary_transforms(strategy, shape)
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, item: int) -> torch.Tensor:
+        file = self.files[item % len(self.files)]
+        return torch.cat([self.transform({"image": file})["image"].as_tensor() for _ in range(2)])
+
+
+def time_monai(step: Step, files: list[str], strategy: str, shape, batch: int, steps: int) -> float:
+    """Mean time in s of steps that a DataLoader feeds."""
+    workers = 2
+    pairs = Pairs(files, strategy, shape, batch * (steps + workers))
+    loader = torch.utils.data.DataLoader(
+        pairs, batch, shuffle=True, num_workers=workers, prefetch_factor=1, pin_memory=CUDA
+    )
+    ends = []
+    for images in loader:
+        step(images.transpose(0, 1).reshape(-1, 1, *shape).to(NAME, non_blocking=True))
+        if CUDA:
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+    return (ends[-1] - ends[workers - 1]) / steps
+
+
+def rotate_by_grid_sample(images: torch.Tensor, memory: torch.Tensor) -> None:
+    """The three-dimensional `grid_sample` of torch, subject by subject."""
+    for view, image in zip(memory, images.repeat(2, 1, 1, 1), strict=True):
+        angles = (torch.rand(3) * 2 - 1) * np.deg2rad(ROTATE)
+        turns = torch.linalg.matrix_exp(
+            torch.tensor([[0, -angles[2], angles[1]], [angles[2], 0, -angles[0]], [0, 0, 0]])
+        )
+        grid = affine_grid(pad(turns, (0, 1))[None], (1, 1, *image.shape), align_corners=False)
+        view.copy_(grid_sample(image.float()[None, None], grid.to(NAME), align_corners=False)[0])
+
+
+def time_augmentation(volumes: np.ndarray, batch: int, rounds: int) -> pd.DataFrame:
+    """Augmentation by itself."""
+    memory = torch.zeros(2 * batch, 1, *volumes.shape[1:], device=NAME)
+    works = {name: Feed(volumes, name, batch, memory) for name in STRATEGIES}
+    images = torch.from_numpy(volumes[:batch]).to(NAME)
+    augmentation, draws = Augmentation("rotate", CROP, ROTATE), torch.Generator().manual_seed(0)
+    works["rotate alone"] = lambda: augmentation(images, draws, views=2, out=memory)
+    works["crop+flip, new memory"] = Feed(volumes, "crop+flip", batch, None)
+    works["rotate alone by grid_sample"] = lambda: rotate_by_grid_sample(images, memory)
+    taken = take_turns(works, rounds)
+    return pd.DataFrame({"loading and augmentation": taken.keys(), "s": taken.values()})
+
+
+def time_steps(name: str, bf16: bool, volumes: np.ndarray, files: list, options) -> pd.DataFrame:
+    """Pure steps of an encoder and steps fed in each way."""
+    step = Step(name, bf16, options.batch)
+    fixed, memory = (step.memory(options.batch, volumes.shape[1:]) for _ in range(2))
+    feeds = {key: Feed(volumes, key, options.batch, memory) for key in STRATEGIES}
+    fixed.copy_(feeds[STRATEGIES[0]]())
+    works = {"pure": lambda: step(fixed)}
+    works |= {key: lambda feed=feed: step(feed()) for key, feed in feeds.items()}
+    taken = take_turns(works, options.steps)
+    shape = volumes.shape[1:]
+    taken |= {
+        f"MONAI {key}": time_monai(step, files, key, shape, options.batch, options.steps)
+        for key in (STRATEGIES if options.monai else ())
+    }
+    rows = [
+        {
+            "encoder": name,
+            "fed by": key,
+            "s per step": taken[key],
+            "share": taken["pure"] / taken[key],
+        }
+        for key in taken
+    ]
+    return pd.DataFrame(rows)
+
+
+def time_precision(names, volumes: np.ndarray, options) -> pd.DataFrame:
+    """Pure steps in float32 and in bfloat16 with channels last, taking turns."""
+    rows = []
+    for name in names:
+        works = {}
+        for bf16 in (False, True):
+            step = Step(name, bf16, options.batch)
+            views = step.memory(options.batch, volumes.shape[1:]).uniform_()
+            works[bf16] = lambda step=step, views=views: step(views)
+        taken = take_turns(works, min(options.steps, 3))
+        rows.append(
+            {
+                "encoder": name,
+                "float32, contiguous, s": taken[False],
+                "bf16, channels last, s": taken[True],
+                "gain": taken[False] / taken[True],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def show(title: str, table: pd.DataFrame) -> None:
+    print(f"\n{title}\n\n{table.to_markdown(index=False, floatfmt='.3f')}", flush=True)
+
+
+def main(options) -> None:
+    where = torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} cores"
+    print(f"`python {shlex.join(sys.argv)}`, torch {torch.__version__}, {where}")
+    with tempfile.TemporaryDirectory() as name:
+        files = save_cohort(Path(name), options.volumes, tuple(options.shape))
+        volumes = np.load(Path(name, "volumes.npy"), mmap_mode="r")
+        show("Augmentation alone", time_augmentation(volumes, options.batch, options.steps))
+        show("Precision", time_precision(options.encoders, volumes, options))
+        for encoder in options.encoders:
+            table = time_steps(encoder, not options.float32, volumes, files, options)
+            show(f"Steps of {encoder}", table)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoders", nargs="+", default=["paper", "strided"])
+    parser.add_argument("--shape", type=int, nargs=3, default=[96, 112, 96])
+    parser.add_argument("--volumes", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=16, help="subjects per step")
+    parser.add_argument("--steps", type=int, default=7, help="measured, of each kind")
+    parser.add_argument("--float32", action="store_true", help="train in float32")
+    parser.add_argument("--monai", action=argparse.BooleanOptionalAction, default=True)
+    main(parser.parse_args())

@@ -1,0 +1,157 @@
+TRAINED = "studies/{study}/models/trial-{trial}_strategy-{strategy}_repeat-{repeat}"
+
+
+rule cache_volumes:
+    input:
+        population=population_file,
+        brains=normalized_brains,
+        template_mask=rules.make_templates.output.mask,
+    output:
+        volumes="studies/{study}/volumes.npy",
+        index="studies/{study}/volumes.tsv",
+        dictionary="studies/{study}/volumes.json",
+        mask="studies/{study}/volumes_mask.nii.gz",
+    log:
+        "logs/cache_volumes/{study}.log",
+    benchmark:
+        "benchmarks/cache_volumes/{study}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        downsample=learning("downsample"),
+        code=code("learning/cache_volumes.py"),
+    script:
+        "../workflow_scripts/learning/cache_volumes.py"
+
+
+rule pretrain_encoder:
+    input:
+        volumes="studies/{study}/volumes.npy",
+        index="studies/{study}/volumes.tsv",
+        trials=trials_file,
+    output:
+        encoder=f"{TRAINED}_encoder.safetensors",
+        description=f"{TRAINED}_encoder.json",
+        history=f"{TRAINED}_desc-pretraining_history.tsv",
+        history_dictionary=f"{TRAINED}_desc-pretraining_history.json",
+        events=directory(f"{TRAINED}_desc-pretraining_events"),
+    log:
+        "logs/pretrain_encoder/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
+    benchmark:
+        "benchmarks/pretrain_encoder/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: learning("threads")
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=learning("gpus"),
+    params:
+        learning=learning(
+            "encoder",
+            "widths",
+            "crop_voxels",
+            "rotate_degrees",
+            "batch",
+            "pretraining",
+            "precision",
+            "deterministic",
+            "compile",
+        ),
+        study=study("seed"),
+        code=code("learning/pretrain_encoder.py"),
+    script:
+        "../workflow_scripts/learning/pretrain_encoder.py"
+
+
+rule train_classifier:
+    input:
+        volumes="studies/{study}/volumes.npy",
+        index="studies/{study}/volumes.tsv",
+        mask="studies/{study}/volumes_mask.nii.gz",
+        trials=trials_file,
+        encoder=pretrained_encoder,
+    output:
+        model=f"{TRAINED}_model.safetensors",
+        description=f"{TRAINED}_model.json",
+        predictions=f"{TRAINED}_predictions.tsv",
+        predictions_dictionary=f"{TRAINED}_predictions.json",
+        permutations=f"{TRAINED}_permutations.tsv",
+        permutations_dictionary=f"{TRAINED}_permutations.json",
+        history=f"{TRAINED}_desc-training_history.tsv",
+        history_dictionary=f"{TRAINED}_desc-training_history.json",
+    log:
+        "logs/train_classifier/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
+    benchmark:
+        "benchmarks/train_classifier/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: learning("threads")
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=learning("gpus"),
+    params:
+        learning=learning(
+            "downsample",
+            "encoder",
+            "widths",
+            "crop_voxels",
+            "rotate_degrees",
+            "batch",
+            "finetuning",
+            "supervised",
+            "precision",
+            "deterministic",
+        ),
+        study=study("classes", "permutations", "seed"),
+        code=code("learning/train_classifier.py"),
+    script:
+        "../workflow_scripts/learning/train_classifier.py"
+
+
+rule collect_predictions:
+    input:
+        predictions=trained("predictions.tsv"),
+        permutations=trained("permutations.tsv"),
+    output:
+        predictions="studies/{study}/model-cnn_predictions.tsv",
+        predictions_dictionary="studies/{study}/model-cnn_predictions.json",
+        permutations="studies/{study}/model-cnn_permutations.tsv",
+        permutations_dictionary="studies/{study}/model-cnn_permutations.json",
+    log:
+        "logs/collect_predictions/{study}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("learning/collect_predictions.py"),
+    script:
+        "../workflow_scripts/learning/collect_predictions.py"
+
+
+rule predict_sessions:
+    input:
+        models=frozen_models(),
+        brains=sessions(bids_anat("T1w.nii.gz", space=SPACE, desc="brain"), T1W),
+        template_mask=rules.make_templates.output.mask,
+    output:
+        predictions="predictions/sessions.tsv",
+        dictionary="predictions/sessions.json",
+    log:
+        "logs/predict_sessions.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        sessions=list(T1W.values()),
+        code=code("learning/predict_sessions.py"),
+    script:
+        "../workflow_scripts/learning/predict_sessions.py"

@@ -1,0 +1,135 @@
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.learning.average_gradcam import average_maps, hit_regions, region_table
+from workflow_scripts.learning.structures import atlas_structures, split_side
+
+CLASSES = ["controls", "patients"]
+# Points deep inside a structure, MNI152 mm; textbook anatomy.
+PLACES = {
+    ("Caudate", "left"): (-12, 14, 8),
+    ("Caudate", "right"): (12, 14, 8),
+    ("Thalamus", "left"): (-10, -20, 8),
+    ("Hippocampus", "right"): (28, -22, -14),
+    ("Brain-Stem", None): (0, -28, -30),
+    ("Occipital Pole", "left"): (-14, -98, 0),
+    ("white matter", "right"): (26, -30, 30),
+    ("outside the atlas", "left"): (-40, -64, -40),
+}
+
+
+def table(labels, correct, trial=1):
+    return pd.DataFrame(
+        {"volume": range(len(labels)), "trial": trial, "label": labels, "correct": correct}
+    )
+
+
+def test_only_correctly_classified_scans_of_the_class_are_averaged():
+    rng = np.random.default_rng(0)
+    maps = [rng.random((2, 3, 4, 3)), rng.random((2, 3, 4, 2)), rng.random((2, 3, 4, 2))]
+    tables = [
+        table(["controls", "patients", "patients"], [1, 1, 0]),
+        table(["patients", "patients"], [1, 1]),  # a second repeat of the trial
+        table(["controls", "patients"], [0, 1], trial=2),
+    ]
+    means, index = average_maps(maps, tables, CLASSES)
+    expected = {
+        ("1", "controls"): [maps[0][..., 0]],
+        ("2", "controls"): [],
+        ("all", "controls"): [maps[0][..., 0]],
+        ("1", "patients"): [maps[0][..., 1], maps[1][..., 0], maps[1][..., 1]],
+        ("2", "patients"): [maps[2][..., 1]],
+    }
+    expected["all", "patients"] = expected["1", "patients"] + expected["2", "patients"]
+    assert list(zip(index["trial"], index["class"], strict=True)) == list(expected)
+    for row, chosen in zip(index.itertuples(), expected.values(), strict=True):
+        assert row.n == len(chosen)
+        wanted = np.mean(chosen, axis=0) if chosen else np.zeros((2, 3, 4))
+        np.testing.assert_allclose(means[..., row.volume], wanted, atol=0.0006)
+
+
+def test_labels_that_are_numbers_are_classes_too():
+    _, index = average_maps([np.ones((1, 1, 1, 2))], [table([0, 1], [1, 1])], ["0", "1"])
+    assert list(index["n"]) == [1, 1, 1, 1]
+
+
+def test_shares_and_peak_of_a_map_counted_by_hand():
+    labels = np.full((4, 4, 1), -1)
+    labels[0], labels[1], labels[2] = 0, 1, 2
+    structures = pd.DataFrame({"region": ["a", "a", "b"], "side": ["left", "right", None]})
+    mean = np.zeros((4, 4, 1))
+    mean[0, :3, 0] = (0.305, 0.4, 0.31)
+    mean[2, 3, 0] = 0.32
+    mean[3] = 5  # outside of the brain
+    affine = np.diag([2.0, 2, 2, 1])
+    affine[:3, 3] = (-10, 0, 0)
+    hits = pd.DataFrame(hit_regions(mean, 0.75, labels, structures, affine))
+    assert list(hits["region"]) == ["a", "b"]
+    assert hits["side"].iloc[0] == "left"
+    assert list(hits["voxels"]) == [3, 1]
+    np.testing.assert_allclose(hits["share_of_mask"], [0.75, 0.25])
+    np.testing.assert_allclose(hits["share_of_region"], [0.75, 0.25])
+    np.testing.assert_allclose(hits["peak"], [0.4, 0.32])
+    np.testing.assert_allclose(hits[["peak_x_mm", "peak_y_mm"]], [[-10, 2], [-6, 6]])
+    assert len(hit_regions(mean, 0.95, labels, structures, affine)) == 1
+    assert hit_regions(np.zeros((4, 4, 1)), 0.75, labels, structures, affine) == []
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A box of 4 mm voxels round the brain, all of it brain, and a ball of white matter."""
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = (-80, -112, -72)
+    brain = nib.Nifti1Image(np.ones((41, 48, 41), np.uint8), affine)
+    x, y, z = np.moveaxis(
+        nib.affines.apply_affine(affine, np.argwhere(brain.get_fdata() > 0)), 1, 0
+    )
+    white = (np.abs(x) < 60) & (np.abs(y) < 60) & (z > 0) & (z < 50)
+    return brain, nib.Nifti1Image(white.reshape(brain.shape).astype(np.uint8), affine)
+
+
+def test_structures_lie_where_anatomy_has_them(head):
+    brain, white = head
+    labels, structures = atlas_structures(brain, white)
+    for (region, side), place in PLACES.items():
+        voxel = np.round(nib.affines.apply_affine(np.linalg.inv(brain.affine), place)).astype(int)
+        found = structures.iloc[labels[tuple(voxel)]]
+        assert found["region"] == region, place
+        assert found["side"] == side if side else pd.isna(found["side"]), place
+    world_x = nib.affines.apply_affine(brain.affine, np.argwhere(labels >= 0))[:, 0]
+    side = structures["side"].iloc[labels[labels >= 0]].to_numpy()
+    assert (world_x[side == "left"] <= 6).all()  # some gyri bulge over the midline
+    assert (world_x[side == "right"] >= -6).all()
+
+
+def test_sides_are_split_from_names_and_one_misprint_mended():
+    assert split_side("Left_Lateral_Ventrical") == ("Lateral Ventricle", "left")
+    assert split_side("Right_Lateral_Ventricle") == ("Lateral Ventricle", "right")
+    assert split_side("Brain-Stem") == ("Brain-Stem", None)
+
+
+def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
+    brain, white = head
+    maps = np.zeros((*brain.shape, 2))
+    labels, structures = atlas_structures(brain, white)
+    caudate = structures.query("region == 'Caudate' and side == 'left'").index[0]
+    maps[labels == caudate] = (0, 1)
+    means, index = average_maps([maps], [table(CLASSES, [0, 1])], CLASSES)
+    regions = region_table(means, index, [0.75, 0.95], brain, white)
+    path = tmp_path / "regions.tsv"
+    write_table(regions, path, resource("columns/learning.tsv"))
+    write_table(index, tmp_path / "index.tsv", resource("columns/learning.tsv"))
+    read = read_table(path)
+    nothing = read[read["class"] == "controls"]
+    assert list(nothing["n"]) == [0] * 4
+    assert nothing["region"].isna().all()
+    assert (nothing["volume_ml"] == 0).all()
+    found = read[read["class"] == "patients"]
+    assert list(found["region"]) == ["Caudate"] * 4
+    assert (found[["share_of_mask", "share_of_region", "peak"]] == 1).all(axis=None)
+    assert (found["peak_x_mm"] < 0).all()
+    np.testing.assert_allclose(found["volume_ml"], (labels == caudate).sum() * 0.064)

@@ -1,0 +1,187 @@
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from workflow_scripts.common.images import save_probability
+from workflow_scripts.common.job import InputError
+from workflow_scripts.learning.encoders import Classifier, build_encoder
+from workflow_scripts.learning.explain_predictions import (
+    cell_positions,
+    explain,
+    gradcam,
+    in_brain,
+)
+
+SHAPE = (48, 64, 48)
+LEFT, RIGHT = (14, 40, 20), (33, 40, 20)
+CLASSES = ["dark", "bright"]
+
+
+def smooth_classifier(name="paper"):
+    """A classifier by hand: convolutions that blur, and the more brightness the more ``bright``."""
+    classifier = Classifier(build_encoder(name, [1, 1, 1])).eval()
+    with torch.no_grad():
+        for block in classifier.encoder.blocks:
+            block[0].weight.fill_(1 / 27)
+        classifier.linear.weight.copy_(torch.tensor([[-1.0], [1.0]]))
+        classifier.linear.bias.copy_(torch.tensor([1e-5, -1e-5]))
+    return classifier
+
+
+def blob(place, radius=4, shape=SHAPE):
+    distance = np.sqrt(
+        sum((axis - at) ** 2 for axis, at in zip(np.indices(shape), place, strict=True))
+    )
+    return (distance <= radius).astype(np.float16)
+
+
+def centroid(volume):
+    return [(axis * volume).sum() / volume.sum() for axis in np.indices(volume.shape)]
+
+
+def scans(rows, label="bright"):
+    return pd.DataFrame({"row": rows, "participant_id": "sub-1", "label": label})
+
+
+@pytest.mark.parametrize("name", ["paper", "strided"])
+@pytest.mark.parametrize("place", [LEFT, RIGHT])
+def test_a_bright_blob_that_alone_makes_the_class_lights_up_where_it_is(name, place):
+    maps, table = explain(
+        smooth_classifier(name), CLASSES, blob(place)[None], scans([0]), np.ones(SHAPE, bool)
+    )
+    assert table["predicted"].item() == "bright"
+    assert table["correct"].item() == 1
+    cam, inside = maps[..., 0], blob(place) > 0
+    assert cam.max() == 1
+    assert cam[inside].mean() > 0.7
+    assert cam[blob(place, 24) == 0].max() < 0.05
+    np.testing.assert_allclose(centroid(cam), place, atol=1.5)
+
+
+def test_the_blob_does_not_speak_for_the_class_without_it():
+    classifier = smooth_classifier()
+    with torch.no_grad():
+        classifier.linear.bias.copy_(torch.tensor([5.0, -5.0]))
+    cam, predicted = gradcam(classifier, blob(LEFT))
+    assert predicted == 0
+    assert cam.max() == 0
+
+
+def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
+    """Two blobs in every scan; the bright one is the class, the other is in both classes."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    signal, distractor = 2 * blob(LEFT, 6), 2 * blob(RIGHT, 6)
+    label = np.arange(16) % 2
+    volumes = np.stack([distractor + y * signal for y in label])
+    volumes = (volumes + rng.normal(0, 0.02, volumes.shape)).astype(np.float32)
+    classifier = Classifier(build_encoder("strided", [4, 4, 4]))
+    step = torch.optim.Adam(classifier.parameters(), 0.02)
+    batch, target = torch.from_numpy(volumes)[:, None], torch.from_numpy(label)
+    for _ in range(30):
+        step.zero_grad()
+        nn.functional.cross_entropy(classifier(batch), target).backward()
+        step.step()
+    for block in classifier.encoder.blocks:  # running means of so few steps are far off
+        block[1].momentum = 1.0
+    classifier(batch)
+    maps, table = explain(
+        classifier.eval(), CLASSES, volumes, scans([1, 3, 5]), np.ones(SHAPE, bool)
+    )
+    assert (table["predicted"] == "bright").all()
+    mean = maps.mean(axis=-1)
+    assert mean[signal > 0].mean() > 3 * mean[distractor > 0].mean()
+    assert np.abs(np.array(np.unravel_index(mean.argmax(), SHAPE)) - LEFT).max() <= 16  # two cells
+
+
+def test_map_is_the_formula_of_selvaraju():
+    torch.manual_seed(1)
+    classifier = Classifier(build_encoder("paper", [3, 4, 5])).eval()
+    volume = np.random.default_rng(1).random(SHAPE, np.float32)
+    cam, predicted = gradcam(classifier, volume)
+    x = torch.from_numpy(volume)[None, None]
+    encoder = classifier.encoder
+    for block in encoder.blocks[:2]:
+        x = encoder.pool(block(x))
+    activation = encoder.blocks[2](x).detach().requires_grad_()
+    features = encoder.pool(activation).mean(dim=(2, 3, 4))
+    classifier.linear(features)[0, predicted].backward()
+    weights = activation.grad.mean(dim=(2, 3, 4))[0]
+    expected = torch.relu(torch.einsum("c,cxyz->xyz", weights, activation[0]))
+    np.testing.assert_allclose(cam, expected.detach().numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "step"),
+    [("paper", 1.5, 4), ("strided", 0, 8), ("resnet10", 0, 16), ("densenet121", 14, 32)],
+)
+def test_cells_lie_in_the_middle_of_what_they_see(name, first, step):
+    encoder = build_encoder(name, [2, 2, 2]).eval()
+    found = cell_positions(encoder, (64, 64, 64))
+    np.testing.assert_array_equal(found, [[first] * 3, [step] * 3])
+
+
+@pytest.mark.parametrize("name", ["paper", "strided"])
+def test_cells_lie_where_the_gradient_says(name):
+    classifier = smooth_classifier(name)
+    if name == "paper":  # the maximum has no centre
+        classifier.encoder.pool = nn.AvgPool3d(2)
+    first, step = cell_positions(classifier.encoder, (64, 64, 64))
+    volume = torch.rand(1, 1, 64, 64, 64, requires_grad=True)
+    seen = []
+    classifier.encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2]))
+    classifier(volume)
+    cell = np.array([3, 4, 5])
+    seen[0][(0, 0, *cell)].backward()
+    np.testing.assert_allclose(centroid(volume.grad[0, 0].numpy()), first + cell * step, atol=1e-3)
+
+
+def test_resampling_is_linear_between_cells_and_exact_at_them():
+    cam = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    cam[0, 0, 0] = 2
+    full = in_brain(cam, np.full(3, 1.0), np.full(3, 4.0), np.ones((16, 20, 24), bool))
+    np.testing.assert_allclose(full[1::4, 1::4, 1::4], cam / 2, rtol=1e-6)
+    np.testing.assert_allclose(full[3, 5, 9], (cam[0, 1, 2] + cam[1, 1, 2]) / 4, rtol=1e-6)
+
+
+def test_map_without_evidence_stays_zero_and_what_is_outside_the_brain_does_not_count():
+    brain = np.zeros((8, 8, 8), bool)
+    brain[:4] = True
+    nothing = in_brain(np.zeros((2, 2, 2)), np.full(3, 1.5), np.full(3, 4.0), brain)
+    assert (nothing == 0).all()
+    cam = np.ones((2, 2, 2))
+    cam[1] = 5
+    full = in_brain(cam, np.full(3, 1.5), np.full(3, 4.0), brain)
+    assert full[4:].max() == 0
+    assert full.max() == 1
+
+
+def test_left_in_the_volume_is_left_in_the_file(tmp_path):
+    """World x is negative on the left; the mask's affine is that of the cache."""
+    affine = np.diag([2.0, 2, 2, 1])
+    affine[:3, 3] = (-47, -80, -40)
+    mask = nib.Nifti1Image(np.ones(SHAPE, np.uint8), affine)
+    volumes = np.stack([blob(LEFT), blob(RIGHT)])
+    maps, _ = explain(smooth_classifier(), CLASSES, volumes, scans([0, 1]), np.ones(SHAPE, bool))
+    path = tmp_path / "gradcam.nii.gz"
+    save_probability(maps, mask, path)
+    image = nib.load(path)
+    assert image.shape == (*SHAPE, 2)
+    np.testing.assert_array_equal(image.affine, affine)
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    assert image.get_data_dtype() == np.uint8
+    for volume, place in enumerate((LEFT, RIGHT)):
+        data = image.get_fdata()[..., volume]
+        world = nib.affines.apply_affine(image.affine, centroid(data))
+        np.testing.assert_allclose(world, nib.affines.apply_affine(affine, place), atol=2)
+        assert np.sign(world[0]) == (-1 if place == LEFT else 1)
+
+
+def test_mask_of_another_grid_is_refused():
+    with pytest.raises(InputError, match="volumes_mask"):
+        explain(
+            smooth_classifier(), CLASSES, blob(LEFT)[None], scans([0]), np.ones((48, 64, 47), bool)
+        )

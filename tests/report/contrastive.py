@@ -1,0 +1,70 @@
+"""Tables of the contrastive models, by the workflow's own functions, of simulated predictions."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.common.resources import resource
+from workflow_scripts.statistics.compare_published import (
+    compare_published,
+    published_strategies,
+    read_printed,
+)
+from workflow_scripts.statistics.compare_strategies import compare_metrics
+from workflow_scripts.statistics.evaluate_classifiers import evaluate
+
+STRATEGIES = ["crop", "crop+flip", "crop+flip+rotate"]
+
+
+def predictions(classes, trials: int = 2, strategies=STRATEGIES, seed: int = 0) -> pd.DataFrame:
+    """Scores of 4 + 3 participants in every trial by a model per strategy."""
+    rng = np.random.default_rng(seed)
+    label = np.repeat(classes, (4, 3))
+    tables = []
+    for trial in range(1, trials + 1):
+        for strategy in strategies:
+            score = rng.normal(0, 1, 7) + (label == classes[1])
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "trial": trial,
+                        "model": f"contrastive_{strategy}",
+                        "participant_id": [f"sub-{i:02d}" for i in range(1, 8)],
+                        "session_id": np.nan,
+                        "label": label,
+                        "score": score,
+                        "predicted": np.where(score > 0.5, classes[1], classes[0]),
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def metrics(classes, **options) -> pd.DataFrame:
+    return evaluate(predictions(classes, **options), classes, bootstraps=20, seed=1)
+
+
+@cache
+def published() -> dict[str, pd.DataFrame]:
+    """Tables of the folder ``published``, by name."""
+    table2a = read_printed(resource("published/inglese2022_table2a.tsv"))
+    others = [
+        read_printed(path)
+        for path in (
+            resource("published/inglese2022_table2b.tsv"),
+            resource("published/inglese2022_table3.tsv"),
+            resource("published/inglese2022_notes.tsv"),
+        )
+    ]
+    table1a = read_printed(resource("published/inglese2022_table1a.tsv"))
+    return {
+        "inglese2022": compare_published(table1a, table2a, *others),
+        "inglese2022_strategies": published_strategies(table2a),
+    }
+
+
+def tables(classes, **options) -> dict[str, pd.DataFrame]:
+    """Tables of a study, by name: its contrastive models alone."""
+    table = metrics(classes, **options)
+    return {"metrics": table, "strategies": compare_metrics(table)}

@@ -1,0 +1,114 @@
+import jinja2
+import pandas as pd
+import pytest
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+from workflow_scripts.report.gradcam import comparison, gradcam_section, top_regions
+from workflow_scripts.report.study import reader
+from workflow_scripts.report.text import label, number
+
+WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
+STUDY = {"learning": {"gradcam": {"thresholds": [0.75, 0.95]}}}
+HIT = {"volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.128, "peak": 0.8}
+HIT |= {"peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
+
+
+def regions():
+    rows = []
+    for threshold in STUDY["learning"]["gradcam"]["thresholds"]:
+        for trial, n in (("1", 2), ("2", 0), ("all", 2)):
+            row = {"trial": trial, "class": "patients", "n": n, "threshold": threshold}
+            if n:
+                rows.append(row | {"region": "Caudate", "side": "left"} | HIT)
+                rows.append(row | {"region": "Brain-Stem"} | HIT | {"volume_ml": 1.0})
+            else:
+                rows.append(row | {"volume_ml": 0.0})
+            rows.append(row | {"class": "<b>controls", "n": 0, "volume_ml": 0.0})
+    columns = ["trial", "class", "n", "threshold", "region", "side", *HIT]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Pictures, reader of tables and table of the comparison of a study with one strategy."""
+    folder = tmp_path / "studies/example/gradcam"
+    table, picture = (
+        folder / "strategy-crop+flip_regions.tsv",
+        folder / "strategy-crop+flip_gradcam.webp",
+    )
+    write_table(regions(), table, resource("columns/learning.tsv"))
+    picture.write_bytes(WEBP)
+    compared = {
+        "study": "example", "strategy": "crop+flip", "class": ["patients", "controls"],
+        "auc_in_region": [0.91, None], "chance_mean": [0.5, None], "chance_low": [0.31, None],
+        "chance_high": [0.7, None], "p": [0.001, None], "n": [2, 0],
+        "n_permutations": [1000, None], "share_in_region": [0.4, None],
+        "region_share": [0.025, None],
+    }  # fmt: skip
+    path = tmp_path / "demo/gradcam.tsv"
+    write_table(pd.DataFrame(compared), path, resource("columns/demo.tsv"))
+    other = str(picture).replace("example", "other")
+    return [other, str(picture)], reader("example", {str(table): table}), path
+
+
+def page(section):
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource("report")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"label": label, "number": number}
+    study = {"name": "example", "gradcam": section}
+    return environment.get_template("gradcam.html.j2").render(study=study)
+
+
+def test_page_shows_picture_regions_and_comparison(source):
+    pictures, read, compared = source
+    html = page(gradcam_section("example", STUDY, read, pictures, compared))
+    assert html.count("<img") == 1
+    assert 'id="figure-example-gradcam-crop-flip"' in html
+    assert "data:image/webp;base64," in html
+    assert "Caudate, left" in html
+    assert "-12, 14, 8" in html
+    assert "1 of 1" in html
+    assert "no scan was classified correctly" in html
+    assert "&lt;b&gt;controls" in html
+    assert "<b>controls" not in html
+    assert "0.50 (0.31 to 0.70)" in html
+    assert 'class="n strong">0.001<' in html
+    assert "2.50 % of the brain" in html
+
+
+def test_without_a_simulated_truth_nothing_is_compared(source):
+    pictures, read, _ = source
+    section = gradcam_section("example", STUDY, read, pictures)
+    assert section["comparison"] is None
+    assert "simulated" not in page(section)
+
+
+def test_a_study_that_was_not_compared_has_no_such_table(source):
+    assert comparison(source[2], "another") is None
+
+
+def test_regions_are_those_of_all_trials_at_the_lowest_threshold():
+    patients, controls = top_regions(regions(), 0.75)
+    assert [line["place"] for line in patients["lines"]] == [
+        "Caudate, left",
+        "Brain-Stem, both sides",
+    ]
+    assert patients["n"] == 2
+    assert patients["tested"] == 1
+    assert controls["lines"] == []
+    assert controls["n"] == 0
+
+
+def test_missing_picture_and_missing_table_are_named(source, tmp_path):
+    pictures, read, _ = source
+    with pytest.raises(InputError, match="studies/absent/gradcam"):
+        gradcam_section("absent", STUDY, read, pictures)
+    with pytest.raises(InputError, match="strategy-crop_regions"):
+        gradcam_section("example", STUDY, read, [p.replace("crop+flip", "crop") for p in pictures])

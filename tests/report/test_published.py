@@ -1,0 +1,129 @@
+import re
+from html import unescape
+
+import jinja2
+import pytest
+
+from tests.report import contrastive
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+from workflow_scripts.report.published import published_section
+from workflow_scripts.report.strategies import strategies_section
+from workflow_scripts.report.text import label, load, number, p_value
+
+CLASSES = ["non-NPSLE", "NPSLE"]
+SECTIONS = {"strategies": strategies_section, "published": published_section}
+
+
+def made(folder, **options):
+    """Both parts and their page, from tables that went through files."""
+    tables = contrastive.tables(CLASSES, **options)
+    tables |= {f"published/{name}": table for name, table in contrastive.published().items()}
+    for name, table in tables.items():
+        write_table(table, folder / f"{name}.tsv", resource("columns/statistics.tsv"))
+
+    def read(name, *columns):
+        table, dictionary = load(folder / f"{name}.tsv")
+        return table[list(columns)], dictionary
+
+    study = {"name": "lupus", "classes": CLASSES}
+    study |= {name: section("lupus", study, read, None, None) for name, section in SECTIONS.items()}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource("report")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"label": label, "number": number}
+    pages = {
+        name: environment.get_template(f"{name}.html.j2").render(study=study) for name in SECTIONS
+    }
+    return study, tables, pages
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("published"))
+
+
+def rows(page):
+    """Texts of the cells of every row of a page."""
+    for row in re.findall(r"<tr[^>]*>(<td.*?)</tr>", page, re.DOTALL):
+        cells = re.findall(r"<td.*?</td>", row, re.DOTALL)
+        yield [" ".join(unescape(re.sub(r"<[^>]*>", "", cell)).split()) for cell in cells]
+
+
+def test_table_2a_stands_beside_this_run(example):
+    _, tables, pages = example
+    lines = [row for row in rows(pages["published"]) if row[1] in ("published", "this run")]
+    assert len(lines) == 6
+    assert lines[0] == [
+        "crop", "published", "9 + 9", "6, 5 (61.1)", "8, 6 (77.8)", "5, 9 (77.8)", "9, 9 (100.0)",
+        "7, 9 (88.9)", "9, 8 (94.4)", "83.35 ≠ 83.33 (14.05)", "0.169",
+    ]  # fmt: skip
+    metrics = tables["metrics"]
+    of = metrics[(metrics["model"] == "contrastive_crop") & (metrics["metric"] == "accuracy")]
+    of = of.set_index("trial")
+    cells = [
+        f"{row.tn}, {row.tp} ({100 * row.value:.1f})" for row in of.loc[["1", "2"]].itertuples()
+    ]
+    mean = f"{100 * of.at['all', 'value']:.2f} ({100 * of.at['all', 'sd']:.2f})"
+    assert lines[1][:10] == ["crop", "this run", "4 + 3", *cells, "", "", "", "", mean]
+
+
+def test_table_2b_marks_what_the_counts_do_not_give(example):
+    lines = [row for row in rows(example[2]["published"]) if row[0] == "crop+flip+rotate"]
+    precision = next(row for row in lines if row[1:3] == ["printed as precision", "published"])
+    assert precision[3:] == [
+        "50.0", "38.5", "57.1", "50.0", "42.9", "52.9 ≠ 53.3", "48.6 (7)",
+    ]  # fmt: skip
+    recall = next(row for row in lines if row[1:3] == ["recall", "published"])
+    assert recall[-2:] == ["100 ≠ 89", "79.7 ≠ 77.8 (19 ≠ 17)"]
+    standard = next(row for row in lines if row[1:3] == ["precision", "from the counts"])
+    assert standard[3] == "66.7"  # 6 of 6 + 3
+    assert sum(row[2] == "this run" for row in lines) == 3
+
+
+def test_contradictions_are_listed_and_counted(example):
+    study, _, pages = example
+    part = study["published"]
+    listed = {(line["table"], line["strategy"], line["trial"]) for line in part["contradictions"]}
+    assert ("2B", "crop+flip+rotate", "6") in listed and ("2A", "crop", "all") in listed
+    assert len(part["contradictions"]) == part["judged"] - part["agreeing"]
+    assert f"{part['agreeing']} of {part['judged']}" in pages["published"]
+    assert all(line["cell"]["note"] for line in part["contradictions"])
+
+
+def test_table_3_has_the_t_tests_of_its_means(example):
+    lines = [row for row in rows(example[2]["published"]) if len(row) == 14]
+    assert [row[0] for row in lines] == list("123456")
+    assert lines[5][5:9] == ["0.33 ± 0.01", "0.37 ± 0.03", "0.002", "0.029"]
+    assert lines[5][-1] == "1.00, 1.01"
+
+
+def test_strategies_show_the_numbers_of_their_table(example):
+    _, tables, pages = example
+    table = tables["strategies"]
+    lines = list(rows(pages["strategies"]))
+    crop = table[(table["metric"] == "auc") & (table["strategy"] == "crop")].iloc[0]
+    expected = ["AUC", "crop", "2", *(number(crop[name]) for name in ("mean", "sd", "cv"))]
+    assert expected in lines
+    test = table[(table["metric"] == "auc") & (table["test"] == "sphericity_assumed")].iloc[0]
+    expected = ["AUC", "univariate, sphericity assumed", "ε = 1", number(test["f"]), "2, 2"]
+    assert [*expected, p_value(test["p"]), ""] in lines
+    multivariate = ["AUC", "multivariate, Hotelling's T²", "n/a", "n/a", "n/a", "n/a"]
+    assert [*multivariate, "fewer trials than strategies"] in lines
+
+
+def test_more_trials_and_fewer_strategies_than_published(tmp_path):
+    study, _, pages = made(tmp_path, trials=8, strategies=["crop"])
+    part = study["published"]
+    assert list(part["trials"]) == list(range(1, 9))
+    lines = [row for row in rows(pages["published"]) if row[1] in ("published", "this run")]
+    assert [row[:2] for row in lines] == [
+        ["crop", "published"], ["crop", "this run"], ["crop+flip", "published"],
+        ["crop+flip+rotate", "published"],
+    ]  # fmt: skip
+    assert {len(row) for row in lines} == {13}
+    assert "one strategy, nothing to compare" in pages["strategies"]

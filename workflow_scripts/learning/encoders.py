@@ -1,0 +1,130 @@
+"""Three-dimensional convolutional encoders and the classifier on top of them."""
+
+import torch
+from torch import nn
+
+from workflow_scripts.common.job import InputError
+
+OWN = ("paper", "strided")
+MONAI = ("resnet10", "resnet18", "resnet50", "densenet121")
+
+
+class ThreeConvolutions(nn.Module):
+    """Convolutions (3 x 3 x 3) with batch norm and ReLU that halve the grid, then a global mean.
+
+    ``paper`` halves by max pooling (Inglese et al. 2022, doi:10.3389/fnins.2022.695888),
+    ``strided`` by the stride of the convolutions, which costs a tenth.
+
+    Parameters
+    ----------
+    widths : channels of each convolution; the paper does not give them
+    """
+
+    def __init__(self, name: str, widths: list[int]):
+        super().__init__()
+        stride = 2 if name == "strided" else 1
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv3d(before, after, 3, stride, padding=1, bias=False),
+                nn.BatchNorm3d(after),
+                nn.ReLU(),
+            )
+            for before, after in zip([1, *widths], widths, strict=False)
+        )
+        self.pool = nn.MaxPool3d(2) if name == "paper" else nn.Identity()
+        self.n_features = widths[-1]
+
+    @property
+    def last_convolution(self) -> nn.Module:
+        """Last convolution with its batch norm and ReLU, before pooling."""
+        return self.blocks[-1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, X, Y, Z) to (B, n_features)."""
+        for block in self.blocks:
+            x = self.pool(block(x))
+        return x.float().mean(dim=(2, 3, 4))
+
+
+class MonaiEncoder(nn.Module):
+    """A residual or densely connected network of MONAI without its last, linear layer."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        from monai.networks import nets
+
+        if name.startswith("resnet"):
+            make = getattr(nets, name)
+            self.network, self.last = (
+                make(spatial_dims=3, n_input_channels=1, feed_forward=False),
+                "layer4",
+            )
+        else:
+            self.network, self.last = nets.DenseNet121(3, in_channels=1, out_channels=2), "features"
+            self.network.class_layers.out = nn.Identity()
+        with torch.no_grad():
+            self.n_features = self.eval()(torch.zeros(1, 1, 64, 64, 64)).shape[1]
+        self.train()
+
+    @property
+    def last_convolution(self) -> nn.Module:
+        """Last block of convolutions."""
+        return getattr(self.network, self.last)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, X, Y, Z) to (B, n_features)."""
+        return self.network(x)
+
+
+def build_encoder(name: str, widths: list[int]) -> nn.Module:
+    """Encoder with the attributes ``n_features`` and ``last_convolution`` (for Grad-CAM).
+
+    Parameters
+    ----------
+    name : paper, strided, or a network of MONAI: resnet10, resnet18, resnet50, densenet121
+    widths : channels of the convolutions of ``paper`` and ``strided``
+
+    Raises
+    ------
+    InputError
+        If there is no such encoder.
+    """
+    if name in OWN:
+        return ThreeConvolutions(name, widths)
+    if name in MONAI:
+        return MonaiEncoder(name)
+    raise InputError(f"learning.encoder: no encoder {name!r}; choose one of {[*OWN, *MONAI]}")
+
+
+class OnFeatures(nn.Module):
+    """An encoder and a head on its features.
+
+    The head is computed in 32 bits whatever the encoder is computed in: features of
+    different brains differ by less than bfloat16 resolves.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module):
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, X, Y, Z) to what the head makes of (B, n_features)."""
+        features = self.encoder(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(features.float())
+
+
+def with_projector(encoder: nn.Module, projection: int) -> OnFeatures:
+    """Encoder with a two-layer perceptron to the space of the contrastive loss.
+
+    Batch norm between the layers, as in Chen et al. 2020 (arXiv:2002.05709): mean features
+    of brains are nearly alike, and without it all embeddings stay on one spot.
+    """
+    n = encoder.n_features
+    layers = nn.Linear(n, n, bias=False), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, projection)
+    return OnFeatures(encoder, nn.Sequential(*layers))
+
+
+def with_classifier(encoder: nn.Module) -> OnFeatures:
+    """Encoder with one linear layer to two logits, the negative class first."""
+    return OnFeatures(encoder, nn.Linear(encoder.n_features, 2))

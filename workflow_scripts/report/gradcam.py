@@ -1,0 +1,137 @@
+"""The report's part on Grad-CAM: what the networks looked at, and whether they should have."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.report.qc import embed
+from workflow_scripts.report.text import (
+    ALPHA,
+    interval,
+    label,
+    load,
+    number,
+    p_value,
+    require,
+    tabulate,
+)
+
+TOP = 6
+REGIONS = ["trial", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
+REGIONS += ["share_of_region", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
+COMPARED = ["study", "strategy", "class", "auc_in_region", "chance_mean", "chance_low"]
+COMPARED += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
+
+
+def percent(share: float) -> str:
+    """A fraction as whole percent."""
+    return f"{100 * share:.0f} %"
+
+
+def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
+    """The regions with most of the mean map over all trials, per class.
+
+    Returns
+    -------
+    list of dict
+        name, n (correct predictions), tested (trials with a map) and, largest first and at
+        most `TOP`, lines with what the template shows of a region.
+    """
+    lowest = regions[regions["threshold"] == threshold]
+    lowest = lowest.assign(place=lowest["region"] + ", " + lowest["side"].fillna("both sides"))
+    classes = []
+    for name, rows in lowest.groupby("class", sort=False):
+        single = rows[(rows["trial"] != "all") & (rows["n"] > 0)]
+        pooled = rows[rows["trial"] == "all"]
+        hit = single.groupby("place")["trial"].nunique()
+        found = pooled.dropna(subset="region").head(TOP)
+        lines = [
+            {
+                "place": row.place,
+                "volume": number(row.volume_ml),
+                "of_mask": percent(row.share_of_mask),
+                "of_region": percent(row.share_of_region),
+                "peak": f"{row.peak_x_mm:.0f}, {row.peak_y_mm:.0f}, {row.peak_z_mm:.0f}",
+                "trials": int(hit.get(row.place, 0)),
+            }
+            for row in found.itertuples()
+        ]
+        counts = {"n": int(pooled["n"].iloc[0]), "tested": single["trial"].nunique()}
+        classes.append({"name": str(name), "lines": lines, **counts})
+    return classes
+
+
+def comparison(path, study: str) -> dict | None:
+    """Lines of the comparison with the planted effect; None where the study has none."""
+    table, _ = load(path)
+    rows = require(table, path, COMPARED)
+    rows = rows[rows["study"] == study]
+    if rows.empty:
+        return None
+    lines = [
+        {
+            "strategy": row["strategy"],
+            "class": row["class"],
+            "n": number(row["n"]),
+            "auc": "n/a" if pd.isna(row["auc_in_region"]) else f"{row['auc_in_region']:.2f}",
+            "chance": interval(*(row[f"chance_{end}"] for end in ("mean", "low", "high")), 2),
+            "p": p_value(row["p"]),
+            "above": bool(row["p"] < ALPHA),
+            "share": "n/a" if pd.isna(row["share_in_region"]) else percent(row["share_in_region"]),
+        }
+        for row in rows.to_dict("records")
+    ]
+    return {
+        "lines": lines,
+        "permutations": number(rows["n_permutations"].max()),
+        "region": number(100 * rows["region_share"].max()),
+    }
+
+
+def gradcam_section(
+    name: str, study: dict, read: Callable, pictures: list, compared=None
+) -> dict | None:
+    """What the template shows of the Grad-CAM of a study.
+
+    Parameters
+    ----------
+    name : key of the study
+    study : its configuration
+    read : as from `study.reader`
+    pictures : paths of the pictures of draw_gradcam, of all studies
+    compared : path of the table of compare_gradcam_with_truth, where the cohort is simulated
+
+    Raises
+    ------
+    InputError
+        If the study has no picture, or a strategy no table of regions.
+    """
+    pattern = re.compile(rf"studies/{re.escape(name)}/gradcam/strategy-(.+)_gradcam\.webp$")
+    found = {m.group(1): Path(path) for path in pictures if (m := pattern.search(str(path)))}
+    if not found:
+        raise InputError(f"studies/{name}/gradcam: no picture was given to the report; draw them")
+    thresholds = study["learning"]["gradcam"]["thresholds"]
+    strategies = []
+    for strategy, path in found.items():
+        regions, dictionary = read(f"gradcam/strategy-{strategy}_regions", *REGIONS)
+        regions = regions.assign(trial=regions["trial"].astype(str))
+        pooled = regions[regions["trial"] == "all"].drop(columns="trial")
+        strategies.append(
+            {
+                "name": label(strategy),
+                "id": re.sub(r"[^A-Za-z0-9_-]", "-", f"{name}-gradcam-{strategy}"),
+                "text": f"Mean Grad-CAM of each class on the template, {label(strategy)}",
+                "source": embed(path),
+                "classes": top_regions(regions, min(thresholds)),
+                "regions": tabulate(pooled, dictionary),
+                "file": f"studies/{name}/gradcam/strategy-{strategy}_regions.tsv",
+            }
+        )
+    return {
+        "strategies": strategies,
+        "thresholds": [percent(threshold) for threshold in thresholds],
+        "comparison": comparison(compared, name) if compared else None,
+    }
