@@ -198,7 +198,7 @@ def test_views_are_those_of_the_transforms_one_after_another():
     augmentation = Augmentation("crop+flip+rotate", crop_voxels=4)
     parameters = augmentation.draw(3, seeded(1))
     cuts, flipped, turned = (torch.stack(values) for values in zip(*parameters, strict=True))
-    expected = rotate(flip(crop(volumes.float(), cuts), flipped), turned)[:, None]
+    expected = rotate(flip(crop(volumes, cuts), flipped), turned)[:, None].float()
     torch.testing.assert_close(augmentation.apply(volumes, parameters), expected)
 
 
@@ -211,13 +211,12 @@ def test_a_share_of_the_parameters_gives_that_share_of_the_views():
     assert torch.equal(shared, augmentation.apply(volumes, parameters)[part])
 
 
-def test_memory_given_is_filled_in_its_own_type():
-    volumes = random_volumes().half()
-    augmentation = Augmentation("crop+flip+rotate", crop_voxels=4)
-    out = torch.full((6, 1, 12, 14, 10), torch.nan, dtype=torch.bfloat16)
-    views = augmentation(volumes, seeded(), views=2, out=out)
-    assert views is out
-    assert torch.equal(out, augmentation(volumes, seeded(), views=2).bfloat16())
+def test_half_precision_costs_no_more_than_its_rounding():
+    volumes = random_volumes()
+    drawn = torch.rand(3, 3, generator=seeded()) - 0.5
+    half = rotate(volumes.half(), drawn)
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.float(), rotate(volumes, drawn), rtol=3e-3, atol=1e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -226,7 +225,8 @@ def test_views_on_a_gpu_are_those_on_a_cpu():
     augmentation = Augmentation("crop+flip+rotate+intensity+bias_field", crop_voxels=4)
     views = augmentation(volumes.cuda(), seeded(), views=2)
     assert views.is_cuda
-    torch.testing.assert_close(views.cpu(), augmentation(volumes, seeded(), views=2))
+    expected = augmentation(volumes, seeded(), views=2)
+    torch.testing.assert_close(views.cpu(), expected, rtol=3e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("strategy", ["crop+spin", "", "crop+"])

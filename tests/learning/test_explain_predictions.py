@@ -7,7 +7,7 @@ from torch import nn
 
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.common.job import InputError
-from workflow_scripts.learning.encoders import Classifier, build_encoder
+from workflow_scripts.learning.encoders import build_encoder, with_classifier
 from workflow_scripts.learning.explain_predictions import (
     cell_positions,
     explain,
@@ -22,12 +22,12 @@ CLASSES = ["dark", "bright"]
 
 def smooth_classifier(name="paper"):
     """A classifier by hand: convolutions that blur, and the more brightness the more ``bright``."""
-    classifier = Classifier(build_encoder(name, [1, 1, 1])).eval()
+    classifier = with_classifier(build_encoder(name, [1, 1, 1])).eval()
     with torch.no_grad():
         for block in classifier.encoder.blocks:
             block[0].weight.fill_(1 / 27)
-        classifier.linear.weight.copy_(torch.tensor([[-1.0], [1.0]]))
-        classifier.linear.bias.copy_(torch.tensor([1e-5, -1e-5]))
+        classifier.head.weight.copy_(torch.tensor([[-1.0], [1.0]]))
+        classifier.head.bias.copy_(torch.tensor([1e-5, -1e-5]))
     return classifier
 
 
@@ -42,18 +42,21 @@ def centroid(volume):
     return [(axis * volume).sum() / volume.sum() for axis in np.indices(volume.shape)]
 
 
-def scans(rows, label="bright"):
-    return pd.DataFrame({"row": rows, "participant_id": "sub-1", "label": label})
+def scans(rows):
+    return pd.DataFrame({"row": rows, "predicted": "bright"})
+
+
+def predict(classifier, volumes):
+    with torch.no_grad():
+        return classifier(torch.from_numpy(volumes.astype(np.float32))[:, None]).argmax(1).tolist()
 
 
 @pytest.mark.parametrize("name", ["paper", "strided"])
 @pytest.mark.parametrize("place", [LEFT, RIGHT])
 def test_a_bright_blob_that_alone_makes_the_class_lights_up_where_it_is(name, place):
-    maps, table = explain(
-        smooth_classifier(name), CLASSES, blob(place)[None], scans([0]), np.ones(SHAPE, bool)
-    )
-    assert table["predicted"].item() == "bright"
-    assert table["correct"].item() == 1
+    classifier, volumes = smooth_classifier(name), np.stack([blob(place), 0 * blob(place)])
+    assert predict(classifier, volumes) == [1, 0]
+    maps = explain(classifier, CLASSES, volumes, scans([0]), np.ones(SHAPE, bool))
     cam, inside = maps[..., 0], blob(place) > 0
     assert cam.max() == 1
     assert cam[inside].mean() > 0.7
@@ -63,11 +66,16 @@ def test_a_bright_blob_that_alone_makes_the_class_lights_up_where_it_is(name, pl
 
 def test_the_blob_does_not_speak_for_the_class_without_it():
     classifier = smooth_classifier()
+    assert gradcam(classifier, blob(LEFT), 0).max() == 0
+    assert gradcam(classifier, blob(LEFT), 1).max() > 0
+
+
+def test_what_both_logits_share_does_not_show():
+    classifier = smooth_classifier()
+    before = gradcam(classifier, blob(LEFT), 1)
     with torch.no_grad():
-        classifier.linear.bias.copy_(torch.tensor([5.0, -5.0]))
-    cam, predicted = gradcam(classifier, blob(LEFT))
-    assert predicted == 0
-    assert cam.max() == 0
+        classifier.head.weight.add_(7)
+    np.testing.assert_allclose(gradcam(classifier, blob(LEFT), 1), before, rtol=1e-5)
 
 
 def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
@@ -78,7 +86,7 @@ def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
     label = np.arange(16) % 2
     volumes = np.stack([distractor + y * signal for y in label])
     volumes = (volumes + rng.normal(0, 0.02, volumes.shape)).astype(np.float32)
-    classifier = Classifier(build_encoder("strided", [4, 4, 4]))
+    classifier = with_classifier(build_encoder("strided", [4, 4, 4]))
     step = torch.optim.Adam(classifier.parameters(), 0.02)
     batch, target = torch.from_numpy(volumes)[:, None], torch.from_numpy(label)
     for _ in range(30):
@@ -88,10 +96,8 @@ def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
     for block in classifier.encoder.blocks:  # running means of so few steps are far off
         block[1].momentum = 1.0
     classifier(batch)
-    maps, table = explain(
-        classifier.eval(), CLASSES, volumes, scans([1, 3, 5]), np.ones(SHAPE, bool)
-    )
-    assert (table["predicted"] == "bright").all()
+    assert predict(classifier.eval(), volumes) == label.tolist()
+    maps = explain(classifier, CLASSES, volumes, scans([1, 3, 5]), np.ones(SHAPE, bool))
     mean = maps.mean(axis=-1)
     assert mean[signal > 0].mean() > 3 * mean[distractor > 0].mean()
     assert np.abs(np.array(np.unravel_index(mean.argmax(), SHAPE)) - LEFT).max() <= 16  # two cells
@@ -99,16 +105,16 @@ def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
 
 def test_map_is_the_formula_of_selvaraju():
     torch.manual_seed(1)
-    classifier = Classifier(build_encoder("paper", [3, 4, 5])).eval()
+    classifier = with_classifier(build_encoder("paper", [3, 4, 5])).eval()
     volume = np.random.default_rng(1).random(SHAPE, np.float32)
-    cam, predicted = gradcam(classifier, volume)
+    cam = gradcam(classifier, volume, 1)
     x = torch.from_numpy(volume)[None, None]
     encoder = classifier.encoder
     for block in encoder.blocks[:2]:
         x = encoder.pool(block(x))
     activation = encoder.blocks[2](x).detach().requires_grad_()
     features = encoder.pool(activation).mean(dim=(2, 3, 4))
-    classifier.linear(features)[0, predicted].backward()
+    (classifier.head(features) @ torch.tensor([-1.0, 1.0])).backward()
     weights = activation.grad.mean(dim=(2, 3, 4))[0]
     expected = torch.relu(torch.einsum("c,cxyz->xyz", weights, activation[0]))
     np.testing.assert_allclose(cam, expected.detach().numpy(), atol=1e-7)
@@ -165,7 +171,7 @@ def test_left_in_the_volume_is_left_in_the_file(tmp_path):
     affine[:3, 3] = (-47, -80, -40)
     mask = nib.Nifti1Image(np.ones(SHAPE, np.uint8), affine)
     volumes = np.stack([blob(LEFT), blob(RIGHT)])
-    maps, _ = explain(smooth_classifier(), CLASSES, volumes, scans([0, 1]), np.ones(SHAPE, bool))
+    maps = explain(smooth_classifier(), CLASSES, volumes, scans([0, 1]), np.ones(SHAPE, bool))
     path = tmp_path / "gradcam.nii.gz"
     save_probability(maps, mask, path)
     image = nib.load(path)

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.learning.encoders import build_encoder, with_classifier, with_projector
+
+VOLUMES = torch.zeros(2, 1, 32, 40, 32)
+
+
+@pytest.mark.parametrize(("name", "grid"), [("paper", (8, 10, 8)), ("strided", (4, 5, 4))])
+def test_last_convolution_is_a_map_of_the_volume(name, grid):
+    encoder = build_encoder(name, [2, 3, 5])
+    seen = []
+    encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2].shape))
+    assert encoder(VOLUMES).shape == (2, 5)
+    assert seen == [(2, 5, *grid)]
+
+
+@pytest.mark.parametrize("name", ["resnet10", "densenet121"])
+def test_networks_of_monai_fit_the_same_place(name):
+    pytest.importorskip("monai")
+    encoder = build_encoder(name, [])
+    encoder.eval()
+    seen = []
+    encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2].dim()))
+    assert encoder(torch.zeros(2, 1, 64, 64, 64)).shape == (2, encoder.n_features)
+    assert seen == [5]
+
+
+def test_unknown_encoder():
+    with pytest.raises(InputError, match="learning.encoder.*'vgg'.*paper"):
+        build_encoder("vgg", [])
+
+
+def test_heads_are_computed_in_32_bits():
+    encoder = build_encoder("strided", [2, 4])
+    for network, width in ((with_classifier(encoder), 2), (with_projector(encoder, 7), 7)):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = network(VOLUMES)
+        assert out.shape == (2, width) and out.dtype == torch.float32
