@@ -16,6 +16,8 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import nibabel as nib
@@ -30,7 +32,7 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from workflow_scripts.learning.augment import Augmentation
-from workflow_scripts.learning.device import Device
+from workflow_scripts.learning.device import Device, keep_memory
 from workflow_scripts.learning.encoders import build_encoder, with_projector
 
 CUDA = torch.cuda.is_available()
@@ -53,19 +55,21 @@ def take_turns(works: dict, rounds: int) -> dict:
     return {name: statistics.median(turn[name] for turn in taken[1:]) for name in works}
 
 
-def save_cohort(folder: Path, n: int, shape: tuple) -> list[str]:
+def save_cohort(folder: Path, n: int, shape: tuple) -> None:
     """Smooth noise in an ellipsoid, as one memory map and as one nii.gz per subject."""
     rng = np.random.default_rng(0)
     grid = np.meshgrid(*[np.linspace(-1, 1, size) for size in shape], indexing="ij")
     brain = sum(axis**2 for axis in grid) < 1
     volumes = np.lib.format.open_memmap(folder / "volumes.npy", "w+", np.float16, (n, *shape))
-    files = [str(folder / f"{row}.nii.gz") for row in range(n)]
-    for row, file in enumerate(files):
+    for row in range(n):
         noise = gaussian_filter(rng.normal(size=shape).astype("f4"), 1)
         volumes[row] = (1 + noise) * brain
-        nib.save(nib.Nifti1Image(volumes[row].astype("f4"), np.eye(4)), file)
+        nib.save(nib.Nifti1Image(volumes[row].astype("f4"), np.eye(4)), folder / f"{row}.nii.gz")
     volumes.flush()
-    return files
+
+
+def read_cohort(folder: Path) -> np.ndarray:
+    return np.load(folder / "volumes.npy", mmap_mode="r")
 
 
 class Step:
@@ -79,11 +83,6 @@ class Step:
         self.loss = NTXentLoss(temperature=0.5)
         self.subjects = torch.arange(batch, device=NAME).repeat(2)
 
-    def memory(self, batch: int, shape: tuple) -> torch.Tensor:
-        """Views to fill: (2 * batch, 1, X, Y, Z) in the type that the network computes in."""
-        dtype = torch.bfloat16 if self.device.bf16 else torch.float32
-        return torch.zeros(2 * batch, 1, *shape, dtype=dtype, device=NAME)
-
     def __call__(self, views: torch.Tensor) -> None:
         self.network.zero_grad(set_to_none=True)
         with self.device.autocast():
@@ -94,16 +93,16 @@ class Step:
 class Feed:
     """Views of random rows of the memory map."""
 
-    def __init__(self, volumes: np.ndarray, strategy: str, batch: int, memory: torch.Tensor):
-        self.volumes = torch.from_numpy(volumes).to(NAME) if CUDA else volumes
+    def __init__(self, volumes: np.ndarray, strategy: str, batch: int):
+        self.volumes = torch.from_numpy(np.array(volumes)).to(NAME) if CUDA else volumes
         self.augmentation = Augmentation(strategy, CROP, ROTATE)
-        self.batch, self.memory = batch, memory
+        self.batch = batch
         self.rng, self.draws = np.random.default_rng(0), torch.Generator().manual_seed(0)
 
     def __call__(self) -> torch.Tensor:
         rows = self.rng.choice(len(self.volumes), self.batch, replace=False)
         images = torch.as_tensor(self.volumes[rows])
-        return self.augmentation(images, self.draws, views=2, out=self.memory)
+        return self.augmentation(images, self.draws, views=2)
 
 
 def dictionary_transforms(strategy: str, shape: tuple):
@@ -152,36 +151,35 @@ def time_monai(step: Step, files: list[str], strategy: str, shape, batch: int, s
     return (ends[-1] - ends[workers - 1]) / steps
 
 
-def rotate_by_grid_sample(images: torch.Tensor, memory: torch.Tensor) -> None:
-    """The three-dimensional `grid_sample` of torch, subject by subject."""
-    for view, image in zip(memory, images.repeat(2, 1, 1, 1), strict=True):
-        angles = (torch.rand(3) * 2 - 1) * np.deg2rad(ROTATE)
-        turns = torch.linalg.matrix_exp(
-            torch.tensor([[0, -angles[2], angles[1]], [angles[2], 0, -angles[0]], [0, 0, 0]])
-        )
-        grid = affine_grid(pad(turns, (0, 1))[None], (1, 1, *image.shape), align_corners=False)
-        view.copy_(grid_sample(image.float()[None, None], grid.to(NAME), align_corners=False)[0])
+def rotate_by_grid_sample(images: torch.Tensor) -> torch.Tensor:
+    """Two views of each volume by the three-dimensional `grid_sample`, one by one."""
+    views = []
+    for image in images.repeat(2, 1, 1, 1)[:, None, None].float():
+        x, y, z = ((torch.rand(3) * 2 - 1) * np.deg2rad(ROTATE)).tolist()
+        turn = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]]))
+        grid = affine_grid(pad(turn, (0, 1))[None].to(NAME), image.shape, align_corners=False)
+        views.append(grid_sample(image, grid, align_corners=False))
+    return torch.cat(views)
 
 
-def time_augmentation(volumes: np.ndarray, batch: int, rounds: int) -> pd.DataFrame:
+def time_augmentation(folder: Path, options) -> pd.DataFrame:
     """Augmentation by itself."""
-    memory = torch.zeros(2 * batch, 1, *volumes.shape[1:], device=NAME)
-    works = {name: Feed(volumes, name, batch, memory) for name in STRATEGIES}
-    images = torch.from_numpy(volumes[:batch]).to(NAME)
+    volumes, batch = read_cohort(folder), options.batch
+    works = {name: Feed(volumes, name, batch) for name in STRATEGIES}
+    images = torch.from_numpy(np.array(volumes[:batch])).to(NAME)
     augmentation, draws = Augmentation("rotate", CROP, ROTATE), torch.Generator().manual_seed(0)
-    works["rotate alone"] = lambda: augmentation(images, draws, views=2, out=memory)
-    works["crop+flip, new memory"] = Feed(volumes, "crop+flip", batch, None)
-    works["rotate alone by grid_sample"] = lambda: rotate_by_grid_sample(images, memory)
-    taken = take_turns(works, rounds)
+    works["rotate alone"] = lambda: augmentation(images, draws, views=2)
+    works["rotate alone by grid_sample"] = lambda: rotate_by_grid_sample(images)
+    taken = take_turns(works, options.steps)
     return pd.DataFrame({"loading and augmentation": taken.keys(), "s": taken.values()})
 
 
-def time_steps(name: str, bf16: bool, volumes: np.ndarray, files: list, options) -> pd.DataFrame:
+def time_steps(folder: Path, options, name: str) -> pd.DataFrame:
     """Pure steps of an encoder and steps fed in each way."""
-    step = Step(name, bf16, options.batch)
-    fixed, memory = (step.memory(options.batch, volumes.shape[1:]) for _ in range(2))
-    feeds = {key: Feed(volumes, key, options.batch, memory) for key in STRATEGIES}
-    fixed.copy_(feeds[STRATEGIES[0]]())
+    volumes, files = read_cohort(folder), sorted(map(str, folder.glob("*.nii.gz")))
+    step = Step(name, not options.float32, options.batch)
+    feeds = {key: Feed(volumes, key, options.batch) for key in STRATEGIES}
+    fixed = feeds[STRATEGIES[0]]()
     works = {"pure": lambda: step(fixed)}
     works |= {key: lambda feed=feed: step(feed()) for key, feed in feeds.items()}
     taken = take_turns(works, options.steps)
@@ -202,28 +200,26 @@ def time_steps(name: str, bf16: bool, volumes: np.ndarray, files: list, options)
     return pd.DataFrame(rows)
 
 
-def time_precision(names, volumes: np.ndarray, options) -> pd.DataFrame:
+def time_precision(folder: Path, options, name: str) -> pd.DataFrame:
     """Pure steps in float32 and in bfloat16 with channels last, taking turns."""
-    rows = []
-    for name in names:
-        works = {}
-        for bf16 in (False, True):
-            step = Step(name, bf16, options.batch)
-            views = step.memory(options.batch, volumes.shape[1:]).uniform_()
-            works[bf16] = lambda step=step, views=views: step(views)
-        taken = take_turns(works, min(options.steps, 3))
-        rows.append(
-            {
-                "encoder": name,
-                "float32, contiguous, s": taken[False],
-                "bf16, channels last, s": taken[True],
-                "gain": taken[False] / taken[True],
-            }
-        )
-    return pd.DataFrame(rows)
+    views = Feed(read_cohort(folder), STRATEGIES[0], options.batch)()
+    steps = {bf16: Step(name, bf16, options.batch) for bf16 in (False, True)}
+    works = {bf16: lambda step=step: step(views) for bf16, step in steps.items()}
+    taken = take_turns(works, min(options.steps, 3))
+    row = {
+        "encoder": name,
+        "float32, contiguous, s": taken[False],
+        "bf16, channels last, s": taken[True],
+        "gain": taken[False] / taken[True],
+    }
+    return pd.DataFrame([row])
 
 
-def show(title: str, table: pd.DataFrame) -> None:
+def show(title: str, work, folder: Path, options, *names: str) -> None:
+    """Print the table that a function makes in a process of its own."""
+    prepare = keep_memory if options.keep_memory else None
+    with ProcessPoolExecutor(1, get_context("spawn"), prepare) as pool:
+        table = pool.submit(work, folder, options, *names).result()
     print(f"\n{title}\n\n{table.to_markdown(index=False, floatfmt='.3f')}", flush=True)
 
 
@@ -231,13 +227,12 @@ def main(options) -> None:
     where = torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} cores"
     print(f"`python {shlex.join(sys.argv)}`, torch {torch.__version__}, {where}")
     with tempfile.TemporaryDirectory() as name:
-        files = save_cohort(Path(name), options.volumes, tuple(options.shape))
-        volumes = np.load(Path(name, "volumes.npy"), mmap_mode="r")
-        show("Augmentation alone", time_augmentation(volumes, options.batch, options.steps))
-        show("Precision", time_precision(options.encoders, volumes, options))
+        folder = Path(name)
+        save_cohort(folder, options.volumes, tuple(options.shape))
+        show("Augmentation alone", time_augmentation, folder, options)
         for encoder in options.encoders:
-            table = time_steps(encoder, not options.float32, volumes, files, options)
-            show(f"Steps of {encoder}", table)
+            show(f"Steps of {encoder}", time_steps, folder, options, encoder)
+            show(f"Precision of {encoder}", time_precision, folder, options, encoder)
 
 
 if __name__ == "__main__":
@@ -248,5 +243,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=16, help="subjects per step")
     parser.add_argument("--steps", type=int, default=7, help="measured, of each kind")
     parser.add_argument("--float32", action="store_true", help="train in float32")
+    parser.add_argument("--keep-memory", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--monai", action=argparse.BooleanOptionalAction, default=True)
     main(parser.parse_args())

@@ -312,11 +312,22 @@ def trainings(name):
 
 
 def trained(ending, folder="models"):
-    """Input function: a file of every training of a study."""
+    """Input function: a file of every training of a study, or of one strategy."""
     return lambda wildcards: [
         f"studies/{wildcards.study}/{folder}/trial-{t['trial']}_strategy-{t['strategy']}"
         f"_repeat-{t['repeat']}_{ending}"
         for t in trainings(wildcards.study)
+        if wildcards.get("strategy", t["strategy"]) == t["strategy"]
+    ]
+
+
+def gradcam_files(ending):
+    """A file of the mean Grad-CAM of every strategy of every study."""
+    return [
+        f"studies/{name}/gradcam/strategy-{strategy}_{ending}"
+        for name, settings in CONFIG["studies"].items()
+        if "learning" in settings
+        for strategy in [*settings["learning"]["strategies"], "supervised"]
     ]
 
 
@@ -394,4 +405,4 @@ def study_tables():
             rules.compare_published.output.table,
             rules.compare_published.output.strategies,
         ]
-    return tables
+    return tables + gradcam_files("regions.tsv")

@@ -293,3 +293,42 @@ rule compare_with_truth:
         code=code("demo/compare_with_truth.py"),
     script:
         "../workflow_scripts/demo/compare_with_truth.py"
+
+
+rule compare_gradcam_with_truth:
+    input:
+        maps=gradcam_files("desc-mean_gradcam.nii.gz"),
+        index=gradcam_files("desc-mean_gradcam.tsv"),
+        masks=[
+            f"{Path(path).parents[1]}/volumes_mask.nii.gz"
+            for path in gradcam_files("desc-mean_gradcam.nii.gz")
+        ],
+        participants=rules.simulate_participants.output.participants,
+        phantom=rules.build_phantom.output.phantom,
+        lesions=[
+            rules.simulate_t1w.output.lesion.format(participant=name) for name in T1W
+        ],
+        fields=[
+            rules.simulate_t1w.output.field.format(participant=name) for name in T1W
+        ],
+    output:
+        table="demo/gradcam.tsv",
+        dictionary="demo/gradcam.json",
+    log:
+        "logs/compare_gradcam_with_truth.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        thresholds={
+            name: settings["learning"]["gradcam"]["thresholds"]
+            for name, settings in CONFIG["studies"].items()
+            if "learning" in settings
+        },
+        permutations=1000,
+        seed=CONFIG["demo"]["seed"],
+        code=code("demo/compare_gradcam_with_truth.py"),
+    script:
+        "../workflow_scripts/demo/compare_gradcam_with_truth.py"

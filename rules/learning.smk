@@ -155,3 +155,60 @@ rule predict_sessions:
         code=code("learning/predict_sessions.py"),
     script:
         "../workflow_scripts/learning/predict_sessions.py"
+
+
+GRADCAM = "studies/{study}/gradcam/trial-{trial}_strategy-{strategy}_repeat-{repeat}"
+MEAN_GRADCAM = "studies/{study}/gradcam/strategy-{strategy}"
+
+
+rule explain_predictions:
+    input:
+        model=f"{TRAINED}_model.safetensors",
+        description=f"{TRAINED}_model.json",
+        predictions=f"{TRAINED}_predictions.tsv",
+        volumes="studies/{study}/volumes.npy",
+        index="studies/{study}/volumes.tsv",
+        mask="studies/{study}/volumes_mask.nii.gz",
+    output:
+        maps=f"{GRADCAM}_gradcam.nii.gz",
+        index=f"{GRADCAM}_gradcam.tsv",
+        dictionary=f"{GRADCAM}_gradcam.json",
+    log:
+        "logs/explain_predictions/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: learning("threads")
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=code("learning/explain_predictions.py"),
+    script:
+        "../workflow_scripts/learning/explain_predictions.py"
+
+
+rule average_gradcam:
+    input:
+        maps=trained("gradcam.nii.gz", "gradcam"),
+        index=trained("gradcam.tsv", "gradcam"),
+        mask="studies/{study}/volumes_mask.nii.gz",
+        white_matter=rules.make_templates.output.wm,
+    output:
+        maps=f"{MEAN_GRADCAM}_desc-mean_gradcam.nii.gz",
+        index=f"{MEAN_GRADCAM}_desc-mean_gradcam.tsv",
+        dictionary=f"{MEAN_GRADCAM}_desc-mean_gradcam.json",
+        regions=f"{MEAN_GRADCAM}_regions.tsv",
+        regions_dictionary=f"{MEAN_GRADCAM}_regions.json",
+    log:
+        "logs/average_gradcam/{study}/strategy-{strategy}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        study=study("classes"),
+        gradcam=learning("gradcam"),
+        code=code("learning/average_gradcam.py"),
+    script:
+        "../workflow_scripts/learning/average_gradcam.py"

@@ -59,6 +59,28 @@ rule draw_dwi_qc:
         "../workflow_scripts/report/draw_dwi_qc.py"
 
 
+rule draw_gradcam:
+    input:
+        maps=rules.average_gradcam.output.maps,
+        index=rules.average_gradcam.output.index,
+        template=rules.make_templates.output.t1w,
+        template_mask=rules.make_templates.output.mask,
+    output:
+        picture="studies/{study}/gradcam/strategy-{strategy}_gradcam.webp",
+    log:
+        "logs/draw_gradcam/{study}/strategy-{strategy}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        gradcam=learning("gradcam"),
+        code=code("report/draw_gradcam.py"),
+    script:
+        "../workflow_scripts/report/draw_gradcam.py"
+
+
 rule flag_outliers:
     input:
         features="cohort/features.tsv",
@@ -87,6 +109,12 @@ rule write_report:
         studies=study_tables(),
         pictures=qc_pictures(),
         sidecars=all_sidecars(),
+        gradcam=gradcam_files("gradcam.webp"),
+        gradcam_truth=(
+            []
+            if CONFIG["bids_dir"] or not gradcam_files("")
+            else [rules.compare_gradcam_with_truth.output.table]
+        ),
         recovered=(
             []
             if CONFIG["bids_dir"]

@@ -219,6 +219,19 @@ def test_half_precision_costs_no_more_than_its_rounding():
     torch.testing.assert_close(half.float(), rotate(volumes, drawn), rtol=3e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_views_do_not_depend_on_the_number_of_threads_nor_change_it(threads):
+    before = torch.get_num_threads()
+    volumes, augmentation = random_volumes().half(), Augmentation(ALL, crop_voxels=4)
+    expected = augmentation(volumes, seeded(), views=2)
+    torch.set_num_threads(threads)
+    try:
+        assert torch.equal(augmentation(volumes, seeded(), views=2), expected)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_views_on_a_gpu_are_those_on_a_cpu():
     volumes = random_volumes().half()

@@ -73,7 +73,13 @@ def test_loss_against_its_definition():
 
 def test_lars_against_its_closed_form():
     """You et al. 2017: the step is scaled by trust x |w| / (|g| + decay |w|)."""
-    w, g, decay, momentum, rate = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.6, 0.8]]), 0.1, 0.9, 2
+    w, g, decay, momentum, rate = (
+        torch.tensor([[3.0, 4.0]]),
+        torch.tensor([[0.6, 0.8]]),
+        0.1,
+        0.9,
+        2,
+    )
     p = torch.nn.Parameter(w.clone())
     optimizer = LARS([p], lr=rate, momentum=momentum, weight_decay=decay)
     expected, velocity = w.clone(), torch.zeros_like(w)
@@ -97,7 +103,8 @@ def test_batches_use_each_scan_as_often_as_its_weight():
 
 def test_same_seed_same_weights_another_seed_others(side):
     (a, rows), (b, _), (c, _) = (
-        pretrain(side, "crop+flip+rotate", SETTINGS, seed, Checkpoint(None, "")) for seed in (1, 1, 2)
+        pretrain(side, "crop+flip+rotate", SETTINGS, seed, Checkpoint(None, ""))
+        for seed in (1, 1, 2)
     )
     assert torch.equal(weights(a), weights(b))
     assert not torch.equal(weights(a), weights(c))
@@ -182,7 +189,9 @@ def test_signals_save_and_stop(tmp_path, name):
     assert stopped.returncode != 0 and f"({name})" in stopped.stderr
     assert not (tmp_path / "none.pt").exists()
     assert run(tmp_path, name, False, "resumed.pt", "kept").returncode == 0
-    whole, resumed = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("whole", "resumed"))
+    whole, resumed = (
+        torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("whole", "resumed")
+    )
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
@@ -205,8 +214,9 @@ DISTRIBUTED = """
         loss = NTXentLoss(temperature=0.5)
         if dist.is_initialized():
             loss = DistributedLossWrapper(loss)
-        step = contrastive_loss(distributed(network), loss, Augmentation("crop+flip", 2, 0), volumes,
-                                torch.tensor([0, 1, 2, 3, 3, 4]), Device("cpu", False), 7)
+        augmentation, subjects = Augmentation("crop+flip", 2, 0), torch.tensor([0, 1, 2, 3, 3, 4])
+        step = contrastive_loss(distributed(network), loss, augmentation, volumes, subjects,
+                                Device("cpu", False), 7)
         step([3, 0, 5, 4], 0, 0).backward()
         if is_first():
             torch.save([p.grad for p in network.parameters()], sys.argv[1])

@@ -5,7 +5,7 @@ import pytest
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.report.gradcam import comparison, gradcam_section, top_regions
+from workflow_scripts.report.gradcam import comparison, gradcam_section, percent, top_regions
 from workflow_scripts.report.study import reader
 from workflow_scripts.report.text import label, number
 
@@ -112,3 +112,7 @@ def test_missing_picture_and_missing_table_are_named(source, tmp_path):
         gradcam_section("absent", STUDY, read, pictures)
     with pytest.raises(InputError, match="strategy-crop_regions"):
         gradcam_section("example", STUDY, read, [p.replace("crop+flip", "crop") for p in pictures])
+
+
+def test_a_little_is_not_nothing():
+    assert [percent(share) for share in (0, 0.004, 0.128, 1)] == ["0 %", "<1 %", "13 %", "100 %"]

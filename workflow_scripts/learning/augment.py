@@ -1,10 +1,11 @@
 """Random views of brain volumes for training: geometry and contrast, on the training device.
 
 Random parameters are drawn apart from their use, on the CPU, so that a seed gives the same
-views on every device up to float error (the values of added noise excepted).
+views on every device up to rounding (the values of added noise excepted).
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -53,13 +54,13 @@ def turn(volumes: Tensor, angles: Tensor) -> Tensor:
 
     Parameters
     ----------
-    volumes : float32, (N, A, B, C)
+    volumes : (N, A, B, C)
     angles : float32, (N,)
         In radians, from the first axis to the second.
 
     Returns
     -------
-    float32, (N, A, B, C)
+    (N, A, B, C), in the type of the volumes
 
     Notes
     -----
@@ -80,10 +81,11 @@ def turn(volumes: Tensor, angles: Tensor) -> Tensor:
     first = corners[0] * shape[1] + corners[1]
     first += math.prod(shape) * torch.arange(n, dtype=torch.int32, device=device)[:, None, None]
     lines = [first + place for place in (0, 1, shape[1], shape[1] + 1)]
+    weights = [u * v for u, v in product(*weights)]
     return embedding_bag(
         torch.stack(lines, dim=-1).view(-1, 4),
         volumes.reshape(-1, depth),
-        per_sample_weights=torch.stack([u * v for u, v in product(*weights)], dim=-1).view(-1, 4),
+        per_sample_weights=torch.stack(weights, dim=-1).view(-1, 4).to(volumes.dtype),
         mode="sum",
     ).view(volumes.shape)
 
@@ -99,15 +101,18 @@ def rotate(volumes: Tensor, angles: Tensor) -> Tensor:
 
     Returns
     -------
-    float32, (N, X, Y, Z)
+    (N, X, Y, Z), in the type of the volumes
 
     Notes
     -----
-    Three rotations in a plane, because whole lines move in each: 3 ms per volume of
-    96 x 112 x 96, against 40 ms for the three-dimensional `grid_sample` and its grid, whose
-    CPU kernel is not vectorised.
+    Three rotations in a plane, because whole lines move in each: 6 ms per volume of
+    96 x 112 x 96 and core, against 40 ms for the three-dimensional `grid_sample` and its grid,
+    whose CPU kernel is not vectorised. Each rounds to the type of the volumes, which costs
+    volumes in half precision 2e-4 of their mean and, against float32, saves a third of the
+    time. What leaves the volume in one rotation does not come back in the next: by angles up
+    to 45 degrees, in a box as tight as the brain, 0.4 % of the brain on average, beside 1.4 %
+    that lie outside in the end.
     """
-    volumes = volumes.float()
     for angle in angles.unbind(1):
         n, x, y, z = volumes.shape
         rolled = volumes.new_empty(n, y * z, x)
@@ -246,7 +251,7 @@ class Augmentation:
         return list(zip(*drawn, strict=True))
 
     @torch.no_grad()
-    def apply(self, volumes: Tensor, parameters: list, out: Tensor | None = None) -> Tensor:
+    def apply(self, volumes: Tensor, parameters: list) -> Tensor:
         """Make views of volumes.
 
         Parameters
@@ -254,9 +259,6 @@ class Augmentation:
         volumes : (N, X, Y, Z), any float type and device
         parameters : list of V * N
             Of `draw`; those of view v of volume i at v * N + i.
-        out : (V * N, 1, X, Y, Z), optional
-            Filled and returned, in its own float type. Memory that is kept from step to step
-            has no page faults, which cost 60 ms for 32 views on a CPU.
 
         Returns
         -------
@@ -269,7 +271,8 @@ class Augmentation:
 
         Notes
         -----
-        On a CPU view by view, so that each stays in its cache; elsewhere all volumes at once.
+        On a CPU each thread makes one view after another, which stays in its cache; elsewhere
+        each transform takes all volumes at once.
         """
         n, *shape = volumes.shape
         if "crop" in self.names and self.crop_voxels >= min(shape):
@@ -277,20 +280,26 @@ class Augmentation:
                 f"learning.crop_voxels: {self.crop_voxels} voxels of {shape} would leave nothing; "
                 "lower it"
             )
-        if out is None:
-            out = torch.empty(len(parameters), 1, *shape, device=volumes.device)
-        step = 1 if volumes.device.type == "cpu" else n
-        for start in range(0, len(parameters), step):
-            views = volumes[start % n : start % n + step]
-            drawn = zip(*parameters[start : start + step], strict=True)
+        made = torch.empty(len(parameters), 1, *shape, device=volumes.device)
+
+        def make(first: int, last: int) -> None:
+            views = volumes[first % n : first % n + last - first]
+            drawn = zip(*parameters[first:last], strict=True)
             for name, values in zip(self.names, drawn, strict=True):
                 views = TRANSFORMS[name](views, torch.stack(values))
-            out[start : start + step, 0] = views
-        return out
+            made[first:last, 0] = views
 
-    def __call__(
-        self, volumes: Tensor, generator: Generator, views: int = 1, out: Tensor | None = None
-    ) -> Tensor:
+        if volumes.device.type == "cpu":
+            threads, total = torch.get_num_threads(), len(parameters)
+            with ThreadPoolExecutor(threads, "", torch.set_num_threads, (1,)) as pool:
+                list(pool.map(make, range(total), range(1, total + 1)))
+            torch.set_num_threads(threads)
+        else:
+            for first in range(0, len(parameters), n):
+                make(first, first + n)
+        return made
+
+    def __call__(self, volumes: Tensor, generator: Generator, views: int = 1) -> Tensor:
         """Random views of each volume: one of all volumes, then the next of all volumes.
 
         Parameters
@@ -299,11 +308,9 @@ class Augmentation:
         generator : torch.Generator on the CPU
         views : int
             Of each volume.
-        out : (views * N, 1, X, Y, Z), optional
-            See `apply`.
 
         Returns
         -------
         float32, (views * N, 1, X, Y, Z), on the device of the volumes
         """
-        return self.apply(volumes, self.draw(views * len(volumes), generator), out)
+        return self.apply(volumes, self.draw(views * len(volumes), generator))

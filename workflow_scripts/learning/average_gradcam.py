@@ -132,11 +132,11 @@ def region_table(
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         source, out = snakemake.input, snakemake.output  # noqa: F821
-        study = snakemake.params.study  # noqa: F821
+        params = snakemake.params  # noqa: F821
         means, index = average_maps(
             [nib.load(path) for path in source.maps],
             [read_table(path) for path in source.index],
-            study["classes"],
+            params.study["classes"],
         )
         brain = nib.load(source.mask)
         save_image(means, brain, out.maps)
@@ -145,7 +145,7 @@ if "snakemake" in globals():
         regions = region_table(
             means,
             index,
-            study["learning"]["gradcam"]["thresholds"],
+            params.gradcam["thresholds"],
             brain,
             nib.load(source.white_matter),
         )

@@ -1,5 +1,6 @@
 """Grad-CAM of a trial's test scans: what in the brain spoke for the predicted class."""
 
+import logging
 from itertools import takewhile
 
 import nibabel as nib
@@ -19,6 +20,7 @@ from workflow_scripts.learning.volumes import read_volumes, rows_of
 
 SCAN = ["participant_id", "session_id"]
 COLUMNS = ["volume", "trial", "repeat", *SCAN, "label", "predicted", "correct"]
+LOG = logging.getLogger(__name__)
 
 
 def cell_positions(encoder: nn.Module, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
@@ -66,32 +68,36 @@ def cell_positions(encoder: nn.Module, shape: tuple) -> tuple[np.ndarray, np.nda
     return first, step
 
 
-def gradcam(classifier: nn.Module, volume: np.ndarray) -> tuple[np.ndarray, int]:
-    """Grad-CAM of the class that a classifier predicts for a volume.
+def gradcam(classifier: nn.Module, volume: np.ndarray, target: int) -> np.ndarray:
+    """Grad-CAM of one of the two classes for a volume.
 
     Parameters
     ----------
     classifier : in evaluation mode; its ``encoder`` has the attribute ``last_convolution``
     volume : (x, y, z)
+    target : 0 or 1, the class
 
     Returns
     -------
-    cam : float array on the grid of the last convolution
-        Not negative; larger where the scan speaks for the predicted class.
-    predicted : int
-        Index of that class.
+    float array on the grid of the last convolution
+        Not negative; larger where the scan speaks for the class.
 
     Notes
     -----
     ReLU of the channels' sum, each weighted by the mean over space of the gradient of the
-    class's logit (Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74).
+    class's score (Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74). The score is the class's
+    logit minus the other one: what both logits share stays as the weights were drawn at
+    first, it moves no prediction, and it would show in the maps.
     """
     batch = torch.from_numpy(np.asarray(volume, np.float32))[None, None]
-    with torch.no_grad():
-        predicted = int(classifier(batch).argmax())
-    explainer = LayerGradCam(classifier, classifier.encoder.last_convolution)
-    cam = explainer.attribute(batch, target=predicted, relu_attributions=True)
-    return cam[0, 0].detach().numpy(), predicted
+
+    def score(images):
+        logits = classifier(images)
+        return logits[:, target] - logits[:, 1 - target]
+
+    explainer = LayerGradCam(score, classifier.encoder.last_convolution)
+    cam = explainer.attribute(batch, relu_attributions=True)
+    return cam[0, 0].detach().numpy()
 
 
 def in_brain(cam: np.ndarray, first: np.ndarray, step: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -113,19 +119,18 @@ def in_brain(cam: np.ndarray, first: np.ndarray, step: np.ndarray, brain: np.nda
 
 
 def explain(classifier, classes: list[str], volumes, scans: pd.DataFrame, brain: np.ndarray):
-    """Maps and predictions of some scans.
+    """Grad-CAM of the predicted class of some scans.
 
     Parameters
     ----------
     classifier, classes : the network, and its classes in the order of its outputs
     volumes : (n, x, y, z)
-    scans : DataFrame with row (of ``volumes``) and label
+    scans : DataFrame with row (of ``volumes``) and predicted
     brain : (x, y, z) bool
 
     Returns
     -------
-    maps : (x, y, z, scans) float32
-    table : DataFrame, ``scans`` with volume, predicted and correct
+    (x, y, z, scans) float32
     """
     if volumes.shape[1:] != brain.shape:
         raise InputError(
@@ -134,31 +139,28 @@ def explain(classifier, classes: list[str], volumes, scans: pd.DataFrame, brain:
         )
     first, step = cell_positions(classifier.encoder, brain.shape)
     maps = np.empty((*brain.shape, len(scans)), np.float32)
-    names = []
-    for place, row in enumerate(scans["row"]):
-        cam, predicted = gradcam(classifier, volumes[row])
+    for place, (row, predicted) in enumerate(zip(scans["row"], scans["predicted"], strict=True)):
+        cam = gradcam(classifier, volumes[row], classes.index(str(predicted)))
         maps[..., place] = in_brain(cam, first, step, brain)
-        names.append(classes[predicted])
-    table = scans.assign(volume=range(len(scans)), predicted=names)
-    table["correct"] = (table["label"].astype(str) == table["predicted"]).astype(int)
-    return maps, table
+        if not maps[..., place].any():
+            LOG.warning("volume %d: nothing speaks for %s, its map is empty", place, predicted)
+    return maps
 
 
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
-        source, wildcards = snakemake.input, snakemake.wildcards  # noqa: F821
+        source = snakemake.input  # noqa: F821
         torch.set_num_threads(snakemake.threads)  # noqa: F821
         classifier, description = load_classifier(source.model)
         volumes, index = read_volumes(source.volumes)
-        trials = read_table(source.trials)
-        tested = trials[(trials["trial"] == int(wildcards.trial)) & (trials["role"] == "test")]
-        mask = nib.load(source.mask)
-        maps, table = explain(
-            classifier,
-            description["classes"],
-            volumes,
-            tested.assign(row=rows_of(index, tested), repeat=int(wildcards.repeat)),
-            np.asanyarray(mask.dataobj) > 0,
+        tested = read_table(source.predictions)
+        tested = tested.assign(
+            volume=range(len(tested)),
+            row=rows_of(index, tested),
+            correct=(tested["label"] == tested["predicted"]).astype(int),
         )
+        mask = nib.load(source.mask)
+        brain = np.asanyarray(mask.dataobj) > 0
+        maps = explain(classifier, description["classes"], volumes, tested, brain)
         save_probability(maps, mask, snakemake.output.maps)  # noqa: F821
-        write_table(table[COLUMNS], snakemake.output.index, resource("columns/learning.tsv"))  # noqa: F821
+        write_table(tested[COLUMNS], snakemake.output.index, resource("columns/learning.tsv"))  # noqa: F821

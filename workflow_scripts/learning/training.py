@@ -103,9 +103,7 @@ def classification_loss(
         draws = torch.Generator().manual_seed(seed_of(seed, epoch, step))
         part = share(positions)
         batch = torch.as_tensor(np.array(positions))
-        views = augmentation.apply(
-            volumes[batch[part]], augmentation.draw(len(batch), draws)[part]
-        )
+        views = augmentation.apply(volumes[batch[part]], augmentation.draw(len(batch), draws)[part])
         with device.autocast():
             logits = network(device.place(views))
         return functional.cross_entropy(logits.float(), labels[batch[part]].to(device.name))

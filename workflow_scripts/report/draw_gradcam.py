@@ -174,12 +174,11 @@ def draw_picture(
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         source = snakemake.input  # noqa: F821
-        study = snakemake.params.study  # noqa: F821
         picture = draw_picture(
             nib.load(source.maps),
             read_table(source.index),
             read_head(nib.load(source.template), nib.load(source.template_mask)),
-            study["learning"]["gradcam"]["thresholds"],
+            snakemake.params.gradcam["thresholds"],  # noqa: F821
             f"{snakemake.wildcards.study}, {snakemake.wildcards.strategy}",  # noqa: F821
         )
         picture.save(snakemake.output.picture, "WEBP", quality=60, method=4)  # noqa: F821

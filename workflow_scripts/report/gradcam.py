@@ -27,8 +27,8 @@ COMPARED += ["chance_high", "p", "n", "n_permutations", "share_in_region", "regi
 
 
 def percent(share: float) -> str:
-    """A fraction as whole percent."""
-    return f"{100 * share:.0f} %"
+    """A fraction as whole percent, ``<1 %`` where it is less."""
+    return "<1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.report.correlations import correlations_section
+from workflow_scripts.report.gradcam import gradcam_section
 from workflow_scripts.report.groups import groups_section
 from workflow_scripts.report.models import models_section
 from workflow_scripts.report.published import published_section
@@ -90,7 +91,9 @@ def first_table(table: pd.DataFrame, dictionary: dict) -> dict:
     return made
 
 
-def study_section(name: str, study: dict, tables: dict[str, object]) -> dict:
+def study_section(
+    name: str, study: dict, tables: dict[str, object], pictures=(), compared=None
+) -> dict:
     """Everything that the template shows of a study.
 
     Parameters
@@ -100,6 +103,8 @@ def study_section(name: str, study: dict, tables: dict[str, object]) -> dict:
         correlations and models follow its optional blocks and are None without
     tables : path of each table that the report was given, by the path relative
         to the output folder
+    pictures : paths of the Grad-CAM pictures of all studies
+    compared : path of the demo's comparison of Grad-CAM with the truth, or None
 
     Raises
     ------
@@ -135,4 +140,7 @@ def study_section(name: str, study: dict, tables: dict[str, object]) -> dict:
             part: section(name, study, read, values, units) if block in study else None
             for part, (block, section) in parts.items()
         },
+        "gradcam": (
+            gradcam_section(name, study, read, pictures, compared) if "learning" in study else None
+        ),
     }

@@ -71,7 +71,12 @@ def render(source, config: dict) -> str:
             sidecars,
             config["report"]["qc_subjects"],
         ),
-        studies=[study_section(name, study, tables) for name, study in config["studies"].items()],
+        studies=[
+            study_section(
+                name, study, tables, source.gradcam, next(iter(source.gradcam_truth), None)
+            )
+            for name, study in config["studies"].items()
+        ],
         truth=truth_section(*source.recovered, source.features) if source.recovered else None,
         methods=methods.images(),
         study_methods={name: methods.study(study) for name, study in config["studies"].items()},
