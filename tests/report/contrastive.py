@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.cohort.config import check_config
 from workflow_scripts.common.resources import resource
 from workflow_scripts.statistics.compare_published import (
     compare_published,
@@ -15,6 +16,33 @@ from workflow_scripts.statistics.compare_strategies import compare_metrics
 from workflow_scripts.statistics.evaluate_classifiers import evaluate
 
 STRATEGIES = ["crop", "crop+flip", "crop+flip+rotate"]
+LEARNING = check_config(
+    {
+        "output_dir": "x",
+        "anatomical": {},
+        "studies": {
+            "s": {
+                "label": "l",
+                "classes": ["a", "b"],
+                "features": ["f"],
+                "design": {"trials": 1, "train": {"a": 3, "b": 2}, "test": {"a": 1, "b": 1}},
+                "learning": {},
+            }
+        },
+    }
+)["studies"]["s"]["learning"]
+
+
+def regions(classes) -> pd.DataFrame:
+    """Structures above every threshold in the mean map of each class, over all trials."""
+    rows = [
+        {"trial": "all", "class": name, "n": 3, "threshold": threshold, "region": "Caudate"}
+        | {"side": "left", "volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.1}
+        | {"peak": 0.8, "peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
+        for name in classes
+        for threshold in LEARNING["gradcam"]["thresholds"]
+    ]
+    return pd.DataFrame(rows)
 
 
 def predictions(classes, trials: int = 2, strategies=STRATEGIES, seed: int = 0) -> pd.DataFrame:

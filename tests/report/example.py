@@ -38,7 +38,7 @@ CONFIG = {
             "permutations": 20,
             "bootstraps": 100,
             "one_class_svm": {"repeats": 2, "nu": 0.5},
-            "learning": {},
+            "learning": contrastive.LEARNING,
             "published": "inglese2022",
         },
         "multimodal": multimodal.STUDY,
@@ -82,6 +82,7 @@ def write(table: pd.DataFrame, path, wing: str) -> str:
         "statistics": resource("columns/statistics.tsv"),
         "baselines": resource("columns/baselines.tsv"),
         "demo": resource("columns/demo.tsv"),
+        "learning": resource("columns/learning.tsv"),
         "report": resource("columns/report.tsv"),
     }
     write_table(table, path, columns[wing])
@@ -177,7 +178,16 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         pictures=[],
         sidecars=[],
         recovered=truth_tables(folder / "demo", names, rng),
+        gradcam=[],
+        gradcam_truth=[],
     )
+    for strategy in contrastive.STRATEGIES:
+        path = folder / f"studies/example/gradcam/strategy-{strategy}_gradcam.webp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+        source.gradcam.append(str(path))
+        table = path.with_name(f"strategy-{strategy}_regions.tsv")
+        source.studies.append(write(contrastive.regions(CLASSES), table, "learning"))
     for name, (wing, table) in multimodal.tables().items():
         source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
     for name, table in contrastive.published().items():

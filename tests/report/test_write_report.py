@@ -148,13 +148,13 @@ def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
     settings, tables = CONFIG["studies"][study], {path: path for path in source.studies}
-    assert study_section(study, settings, tables)["name"] == study
+    assert study_section(study, settings, tables, source.gradcam)["name"] == study
     Path(path).unlink()
     with pytest.raises(InputError, match=f"{name}.tsv: is missing"):
-        study_section(study, settings, tables)
+        study_section(study, settings, tables, source.gradcam)
     del tables[path]
     with pytest.raises(InputError, match=f"{name}.tsv: was not given"):
-        study_section(study, settings, tables)
+        study_section(study, settings, tables, source.gradcam)
 
 
 @pytest.mark.parametrize("name", ["status", "features", "outliers"])

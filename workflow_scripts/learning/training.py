@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from workflow_scripts.common.job import InputError
 from workflow_scripts.learning.augment import Augmentation
 from workflow_scripts.learning.checkpoint import Checkpoint, stop_requests
-from workflow_scripts.learning.device import Device
+from workflow_scripts.learning.device import Device, keep_memory
 from workflow_scripts.learning.history import History
 
 SAVE_EVERY_S = 60.0
@@ -157,6 +157,8 @@ def fit(
     step, losses = progress["step"], progress["losses"]
     saved = time.monotonic()
     network.train()
+    if device.name == "cpu":
+        keep_memory()
     with stop_requests() as requests:
 
         def save(epoch, step, losses):
