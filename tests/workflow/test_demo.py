@@ -16,10 +16,10 @@ from tests.report.browser import CHROMIUM, check_page
 from tests.workflow.snake import jobs, said, snakemake
 from workflow_scripts.common.tables import read_table
 
-PLANNED = 19
-SUBJECTS = 17  # one without scans, one excluded
+PLANNED = 20
+SUBJECTS = 18  # one without scans, one excluded
 ANALYSED = 13  # without the controls
-DWI, VESSELS = 16, 16  # one of the subjects without each
+DWI, VESSELS = 17, 17  # one of the subjects without each
 AUTOMATIC = "sub-004"  # vessel contours proposed by the program
 
 
