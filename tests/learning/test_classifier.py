@@ -1,0 +1,134 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional
+
+from workflow_scripts.common.trials import LeakageError
+from workflow_scripts.learning.classifier import (
+    check_unseen,
+    fit_linear,
+    permutation_table,
+    permuted_labels,
+    predictions,
+)
+from workflow_scripts.learning.device import Device
+from workflow_scripts.learning.encoders import build_encoder, with_classifier
+from workflow_scripts.learning.sides import Side, read_side
+from workflow_scripts.learning.train_classifier import relabelled, train_linear
+from workflow_scripts.learning.training import draw_batches, seed_of
+
+OPTIONS = {"epochs": 12, "learning_rate": 0.05}
+
+
+def scans(*ids):
+    return pd.DataFrame({"participant_id": ids, "session_id": None})
+
+
+def test_a_participant_seen_in_pretraining_is_named():
+    check_unseen(scans("sub-1", "sub-2"), ["sub-3"], "encoder")
+    with pytest.raises(LeakageError, match="encoder.*sub-2, sub-9"):
+        check_unseen(scans("sub-9", "sub-1", "sub-2"), ["sub-2", "sub-3", "sub-9"], "encoder")
+
+
+def test_a_participant_on_both_sides_is_named(tmp_path):
+    trials = scans("sub-1", "sub-1").assign(trial=1, label="a", weight=1, role=["train", "test"])
+    with pytest.raises(LeakageError, match="sub-1"):
+        read_side(trials, 1, "train", tmp_path / "volumes.npy", "a")
+
+
+def test_linear_layers_are_those_of_single_trainings():
+    """All labellings at once equal torch's own layer and optimizer, one by one."""
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(rng.normal(size=(9, 4)).astype(np.float32))
+    positive = rng.random((3, 9)) > 0.5
+    weights = np.where(positive, 2, 1)
+    matrix, bias = fit_linear(features, positive, weights, OPTIONS, batch=4, seed=3)
+    for k in range(3):
+        torch.manual_seed(3)
+        layer = torch.nn.Linear(4, 2)
+        optimizer = torch.optim.Adam(layer.parameters(), lr=OPTIONS["learning_rate"])
+        labels, weight = torch.from_numpy(positive[k]).long(), torch.from_numpy(weights[k]).float()
+        for epoch in range(OPTIONS["epochs"]):
+            for rows in draw_batches(np.ones(9, int), 4, seed_of(3, epoch)):
+                optimizer.zero_grad()
+                losses = functional.cross_entropy(
+                    layer(features[rows]), labels[rows], reduction="none"
+                )
+                ((losses * weight[rows]).sum() / weight[rows].sum()).backward()
+                optimizer.step()
+        torch.testing.assert_close(matrix[k], layer.weight.detach().T)
+        torch.testing.assert_close(bias[k, 0], layer.bias.detach())
+
+
+def test_permutations_keep_class_sizes_and_people_together():
+    people = scans("a", "b", "b", "c", "d", "e")
+    positive = np.array([True, False, False, True, False, False])
+    drawn = np.stack([permuted_labels(people, positive, n, seed=1) for n in range(400)])
+    np.testing.assert_array_equal(drawn[:, 1], drawn[:, 2])
+    assert (drawn[:, [0, 1, 3, 4, 5]].sum(axis=1) == 2).all()
+    np.testing.assert_allclose(drawn.mean(axis=0), 2 / 5, atol=4 * np.sqrt(0.24 / 400))
+
+
+def test_a_permuted_participant_is_ranked_alike_in_every_trial():
+    """Two sides that share people: who is called positive in both depends on one draw."""
+    positive = np.array([True, False, False])
+    agreed = [
+        permuted_labels(scans("a", "x", "y"), positive, n, 1)[0]
+        == permuted_labels(scans("a", "v", "w"), positive, n, 1)[0]
+        for n in range(300)
+    ]
+    assert np.mean(agreed) > 5 / 9 + 3 * np.sqrt(20 / 81 / 300)  # 5/9 if drawn independently
+
+
+def test_predictions_and_their_probabilities():
+    logits = torch.tensor([[0.0, 0.0], [1.0, 3.0], [2.0, -1.0]])
+    table = predictions(scans("a", "b", "c"), logits, ["n", "p"])
+    np.testing.assert_allclose(table["probability"], logits.softmax(dim=1)[:, 1], rtol=1e-6)
+    assert table["predicted"].tolist() == ["n", "p", "n"]
+    assert table["score"].tolist() == [0, 2, -3]
+
+
+def test_permutation_table_of_known_scores():
+    truth = np.array([[True, True, False, False]] * 2)
+    table = permutation_table(np.array([[2.0, 1, -1, -2], [1, -1, 2, -2]]), truth)
+    assert table["permutation"].tolist() == [1, 2]
+    assert table["balanced_accuracy"].tolist() == [1.0, 0.5]
+    assert table["auc"].tolist() == [1.0, 0.5]
+
+
+def side(ids, positive, rng, signal):
+    volumes = rng.normal(1, 0.05, (len(ids), 16, 16, 16))
+    volumes[np.asarray(positive)] *= 1 + signal
+    table = scans(*ids).assign(label=np.where(positive, "p", "n"), weight=np.where(positive, 2, 1))
+    return Side(table, torch.from_numpy(volumes.astype(np.float16)), np.asarray(positive))
+
+
+def test_the_layer_finds_a_signal_and_permuted_labels_do_not():
+    rng = np.random.default_rng(0)
+    train = side("abcdef", [True] * 3 + [False] * 3, rng, 0.2)
+    test = side("uvwxyz", [True] * 3 + [False] * 3, rng, 0.2)
+    torch.manual_seed(0)
+    classifier = with_classifier(build_encoder("strided", [4, 8])).eval()
+    settings = {"batch": 4, "finetuning": {"epochs": 30, "learning_rate": 0.05}}
+    cpu = Device("cpu", False)
+    logits, nulls = train_linear(classifier, train, test, settings, 60, 1, 2, cpu)
+    assert ((logits[:, 1] > logits[:, 0]).numpy() == test.positive).all()
+    assert 0.3 < nulls["auc"].mean() < 0.7
+    with torch.no_grad():
+        own = classifier(test.volumes[:, None].float())
+    torch.testing.assert_close(
+        own[:, 1] - own[:, 0], logits[:, 1] - logits[:, 0], atol=1e-3, rtol=1e-3
+    )
+
+
+def test_true_labels_come_first_and_weights_go_with_the_class():
+    rng = np.random.default_rng(0)
+    train = side("abcdef", [True, True, False, False, False, False], rng, 0)
+    test = side("wxyz", [True, False, True, False], rng, 0)
+    labels, weights, truth = relabelled(train, test, 5, seed=1)
+    assert labels.shape == weights.shape == (6, 6) and truth.shape == (6, 4)
+    np.testing.assert_array_equal(labels[0], train.positive)
+    np.testing.assert_array_equal(truth[0], test.positive)
+    np.testing.assert_array_equal(weights, np.where(labels, 2, 1))
+    assert (labels.sum(axis=1) == 2).all() and (truth.sum(axis=1) == 2).all()
