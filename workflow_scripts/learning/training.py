@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.distributed as dist
 from torch.nn import functional
@@ -130,7 +131,7 @@ def fit(
     checkpoint: Checkpoint,
     device: Device,
     events=None,
-) -> list[dict]:
+) -> pd.DataFrame:
     """Train to the end, from the checkpoint where there is one.
 
     Parameters
