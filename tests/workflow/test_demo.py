@@ -172,7 +172,8 @@ def test_every_scan_is_accounted_for(demo):
         assert counts[suffix, "MISSING"] == PLANNED - available - 1
     assert counts["FLAIR", "MISSING"] > 1
     flow = study_table(demo, "flow").set_index("stage")["n"]
-    assert flow["screened"] - flow["excluded"] - flow["missing data"] == flow["analysed"]
+    left_out = ["excluded", "not in a class", "missing data"]
+    assert flow["screened"] - flow[left_out].sum() == flow["analysed"]
     assert flow["analysed"] == ANALYSED
 
 
@@ -221,6 +222,7 @@ def test_fresh_clone_reruns_nothing(demo, config, clone, tmp_path):
                 "compare_strategies": 1,
                 "compare_groups": 1,
                 "evaluate_models": 1,
+                "compare_published": 1,
                 "write_report": 1,
                 "all": 1,
             },
