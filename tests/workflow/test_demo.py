@@ -257,8 +257,11 @@ def test_edited_code_reruns_what_depends_on_it(demo, config, clone, tmp_path, fi
 
 
 def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
-    trials = f"{copy['output_dir']}/studies/npsle_contrastive/split-1_trials.tsv"
-    before = Path(trials).read_text()
+    kept = [
+        Path(copy["output_dir"], "studies", name)
+        for name in ("npsle_contrastive/split-1_trials.tsv", "npsle_multimodal/models_metrics.tsv")
+    ]
+    before = [path.read_text() for path in kept]
     sizes = copy["demo"]["subjects"]
     grown = copy | {"demo": copy["demo"] | {"subjects": sizes | {"NPSLE": 7}}}
     process = snakemake(config=grown, folder=tmp_path)
@@ -270,9 +273,10 @@ def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
     group = ["simulate_participants", "preflight", "tabulate_cohort", "check_cohort"]
     group += ["collect_features", "flag_outliers", "compare_with_truth"]
     group += ["compare_gradcam_with_truth"]
+    group += ["correlate_features", "fit_models", "evaluate_models"]  # of participants.tsv
     group += 2 * ["describe_population"] + ["write_report", "all"]
     assert jobs(process) == Counter(subject + group)
-    assert Path(trials).read_text() == before
+    assert [path.read_text() for path in kept] == before
     features = read_table(f"{copy['output_dir']}/cohort/features.tsv")
     assert len(features) == SUBJECTS + 1
     flow = read_table(f"{copy['output_dir']}/studies/npsle_contrastive/flow.tsv")
