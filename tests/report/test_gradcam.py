@@ -1,4 +1,3 @@
-import jinja2
 import pandas as pd
 import pytest
 
@@ -7,7 +6,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.report.gradcam import comparison, gradcam_section, percent, top_regions
 from workflow_scripts.report.study import reader
-from workflow_scripts.report.text import label, number
+from workflow_scripts.report.write_report import templates
 
 WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
 STUDY = {"learning": {"gradcam": {"thresholds": [0.75, 0.95]}}}
@@ -54,16 +53,8 @@ def source(tmp_path):
 
 
 def page(section):
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource("report")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"label": label, "number": number}
     study = {"name": "example", "gradcam": section}
-    return environment.get_template("gradcam.html.j2").render(study=study)
+    return templates().get_template("gradcam.html.j2").render(study=study)
 
 
 def test_page_shows_picture_regions_and_comparison(source):

@@ -1,7 +1,6 @@
 import re
 from html import unescape
 
-import jinja2
 import pytest
 
 from tests.report import contrastive
@@ -9,7 +8,8 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.report.published import published_section
 from workflow_scripts.report.strategies import strategies_section
-from workflow_scripts.report.text import label, load, number, p_value
+from workflow_scripts.report.text import load, number, p_value
+from workflow_scripts.report.write_report import templates
 
 CLASSES = ["non-NPSLE", "NPSLE"]
 SECTIONS = {"strategies": strategies_section, "published": published_section}
@@ -28,16 +28,8 @@ def made(folder, **options):
 
     study = {"name": "lupus", "classes": CLASSES}
     study |= {name: section("lupus", study, read, None, None) for name, section in SECTIONS.items()}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource("report")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"label": label, "number": number}
     pages = {
-        name: environment.get_template(f"{name}.html.j2").render(study=study) for name in SECTIONS
+        name: templates().get_template(f"{name}.html.j2").render(study=study) for name in SECTIONS
     }
     return study, tables, pages
 

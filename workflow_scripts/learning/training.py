@@ -21,6 +21,7 @@ from workflow_scripts.learning.augment import Augmentation
 from workflow_scripts.learning.checkpoint import Checkpoint, stop_requests
 from workflow_scripts.learning.device import Device, keep_memory
 from workflow_scripts.learning.history import History
+from workflow_scripts.learning.processes import is_first
 
 SAVE_EVERY_S = 60.0
 
@@ -63,6 +64,22 @@ def share(positions: np.ndarray) -> slice:
     return slice(dist.get_rank() * each, (dist.get_rank() + 1) * each)
 
 
+def random_views(augmentation: Augmentation, volumes, positions, n_views: int, seed: int):
+    """Random views of this process's part of a batch.
+
+    What is drawn is drawn for the whole batch, so that it does not depend on the processes.
+
+    Returns
+    -------
+    (n_views * B, 1, X, Y, Z), all scans' first view first; and the B positions
+    """
+    draws = torch.Generator().manual_seed(seed)
+    part = share(positions)
+    own = torch.as_tensor(np.array(positions))[part]
+    drawn = [augmentation.draw(len(positions), draws)[part] for _ in range(n_views)]
+    return augmentation.apply(volumes[own], sum(drawn, [])), own
+
+
 def contrastive_loss(
     network, criterion, augmentation: Augmentation, volumes, subjects, device: Device, seed: int
 ) -> Callable:
@@ -82,12 +99,8 @@ def contrastive_loss(
     """
 
     def loss(positions, epoch, step):
-        draws = torch.Generator().manual_seed(seed_of(seed, epoch, step))
-        part = share(positions)
-        batch = torch.as_tensor(np.array(positions))
-        drawn = [augmentation.draw(len(batch), draws)[part] for _ in range(2)]
-        views = augmentation.apply(volumes[batch[part]], drawn[0] + drawn[1])
-        whose = subjects[batch[part]].to(device.name).repeat(2)
+        views, own = random_views(augmentation, volumes, positions, 2, seed_of(seed, epoch, step))
+        whose = subjects[own].to(device.name).repeat(2)
         with device.autocast():
             embeddings = network(device.place(views))
         return criterion(embeddings.float(), whose)
@@ -101,13 +114,10 @@ def classification_loss(
     """Cross-entropy of a step on one view of each scan; parameters as in `contrastive_loss`."""
 
     def loss(positions, epoch, step):
-        draws = torch.Generator().manual_seed(seed_of(seed, epoch, step))
-        part = share(positions)
-        batch = torch.as_tensor(np.array(positions))
-        views = augmentation.apply(volumes[batch[part]], augmentation.draw(len(batch), draws)[part])
+        views, own = random_views(augmentation, volumes, positions, 1, seed_of(seed, epoch, step))
         with device.autocast():
             logits = network(device.place(views))
-        return functional.cross_entropy(logits.float(), labels[batch[part]].to(device.name))
+        return functional.cross_entropy(logits.float(), labels[own].to(device.name))
 
     return loss
 
@@ -153,7 +163,7 @@ def fit(
     """
     progress = checkpoint.load(network, optimizer, device.name)
     progress = progress or {"epoch": 0, "step": 0, "losses": [], "history": []}
-    first = not dist.is_initialized() or dist.get_rank() == 0
+    first = is_first()
     history = History(events, epochs, progress["history"], shown=first)
     step, losses = progress["step"], progress["losses"]
     saved = time.monotonic()

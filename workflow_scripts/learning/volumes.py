@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
@@ -35,8 +34,3 @@ def rows_of(index: pd.DataFrame, scans: pd.DataFrame) -> np.ndarray:
         missing = sorted(scans.loc[found.isna().to_numpy(), "participant_id"])
         raise InputError(f"volumes.npy: holds no scan of {missing}; make it again")
     return found.to_numpy(int)
-
-
-def load_rows(volumes: np.ndarray, rows: np.ndarray, device="cpu") -> torch.Tensor:
-    """Some volumes as a tensor (len(rows), x, y, z) float16 on a device."""
-    return torch.from_numpy(volumes[rows]).to(device)

@@ -16,6 +16,19 @@ from workflow_scripts.report.text import label, load, number, require, tabulate
 from workflow_scripts.report.truth import truth_section
 
 
+def templates() -> jinja2.Environment:
+    """The report's templates, which escape what they are given and fail on what is missing."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource("report")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"label": label, "number": number}
+    return environment
+
+
 def scan_section(path) -> dict:
     """Counts by modality and status, and every scan that is not AVAILABLE."""
     status, dictionary = load(path)
@@ -52,36 +65,32 @@ def render(source, config: dict) -> str:
     sidecars = read_sidecars(source.sidecars)
     methods = Methods(sidecars, config)
     tables = {str(path): path for path in source.studies}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource("report")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"label": label, "number": number}
-    return environment.get_template("report.html.j2").render(
-        title=config["report"]["title"],
-        simulated=not config["bids_dir"],
-        scans=scan_section(source.status),
-        qc=qc_section(
-            source.features,
-            source.outliers,
-            source.pictures,
-            sidecars,
-            config["report"]["qc_subjects"],
-        ),
-        studies=[
-            study_section(
-                name, study, tables, source.gradcam, next(iter(source.gradcam_truth), None)
-            )
-            for name, study in config["studies"].items()
-        ],
-        truth=truth_section(*source.recovered, source.features) if source.recovered else None,
-        methods=methods.images(),
-        study_methods={name: methods.study(study) for name, study in config["studies"].items()},
-        software=methods.software(),
-        configuration=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            title=config["report"]["title"],
+            simulated=not config["bids_dir"],
+            scans=scan_section(source.status),
+            qc=qc_section(
+                source.features,
+                source.outliers,
+                source.pictures,
+                sidecars,
+                config["report"]["qc_subjects"],
+            ),
+            studies=[
+                study_section(
+                    name, study, tables, source.gradcam, next(iter(source.gradcam_truth), None)
+                )
+                for name, study in config["studies"].items()
+            ],
+            truth=truth_section(*source.recovered, source.features) if source.recovered else None,
+            methods=methods.images(),
+            study_methods={name: methods.study(study) for name, study in config["studies"].items()},
+            software=methods.software(),
+            configuration=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        )
     )
 
 
