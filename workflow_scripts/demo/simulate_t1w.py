@@ -41,7 +41,7 @@ INTENSITIES = {
     "muscle": 0.40,
     "cord": 0.8,
 }
-LESION_CONTRAST = -0.3
+LESION_CONTRAST = -0.5
 TEXTURE = 0.5
 WHITE_MATTER = 800.0
 SNR = 25.0
@@ -69,7 +69,7 @@ def random_head(rng, age, sex, severity):
         "scale": float(np.clip((0.90 if sex == "F" else 0.94) + 0.02 * size, 0.85, 0.98)),
         "ventricle_mm": 0.3 * widening
         + 0.015 * (age - 40)
-        + severity * np.clip(1.7 + 0.3 * response, 1.1, 2.3),
+        + severity * np.clip(2.2 + 0.3 * response, 1.6, 2.8),
         "lesions": max(round(1 + 0.03 * (age - 40) + load), 0)
         + round(severity * max(18 + 5 * burden, 4)),
     }
