@@ -29,6 +29,14 @@ onstart:
     workflow.scheduler.job_rate_limiter = None
 
 
+onsuccess:
+    print(write_status(COHORT, steps, OUTPUT_DIR), file=sys.stderr)
+
+
+onerror:
+    print(write_status(COHORT, steps, OUTPUT_DIR), file=sys.stderr)
+
+
 localrules:
     all,
     check,

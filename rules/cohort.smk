@@ -28,8 +28,8 @@ rule tabulate_cohort:
         phenotype=sorted(map(str, (BIDS_DIR / "phenotype").glob("*.tsv"))),
         exclusions=CONFIG["exclusions"] or [],
     output:
-        status="cohort/status.tsv",
-        status_dictionary="cohort/status.json",
+        scans="cohort/scans.tsv",
+        scans_dictionary="cohort/scans.json",
         participants="cohort/participants.tsv",
     log:
         "logs/tabulate_cohort.log",
@@ -47,7 +47,7 @@ rule tabulate_cohort:
 
 rule check_cohort:
     input:
-        status="cohort/status.tsv",
+        scans="cohort/scans.tsv",
         preflight="cohort/preflight.tsv",
     output:
         "cohort/check.txt",

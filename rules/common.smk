@@ -25,6 +25,7 @@ from workflow_scripts.cohort.cohort import (
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.index import natural_order, write_index
+from workflow_scripts.cohort.status import Step, write_status
 from workflow_scripts.common.bids import bids, session_prefix
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
@@ -179,6 +180,32 @@ def all_sidecars():
 def preprocessed_files():
     flair = bids_anat("FLAIR.json", space="T1w", desc="preproc")
     return all_sidecars() + sessions(flair, FLAIR)
+
+
+def steps(prefix):
+    """Steps that a session's scans go through, whether it has them or not."""
+    to_t1w = prefix in T1W
+    names = {
+        "T1w": ["prepare_t1w", "register_to_mni", "segment_brain"],
+        "FLAIR": ["align_flair"],
+        "dwi": [
+            "prepare_dwi",
+            "fit_tensor",
+            "register_dwi_to_t1w" if to_t1w else "register_dwi_to_mni",
+            "measure_alps",
+        ],
+        "vesselwall": ["measure_vessel_wall"],
+    }
+    return [
+        Step(
+            name,
+            suffix,
+            getattr(rules, name).output.sidecar,
+            getattr(rules, name).log[0],
+        )
+        for suffix, rules_of_scan in names.items()
+        for name in rules_of_scan
+    ]
 
 
 def qc_pictures():

@@ -103,7 +103,7 @@ rule flag_outliers:
 
 rule write_report:
     input:
-        status="cohort/status.tsv",
+        scans="cohort/scans.tsv",
         features="cohort/features.tsv",
         outliers=rules.flag_outliers.output.table,
         studies=study_tables(),

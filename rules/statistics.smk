@@ -1,7 +1,7 @@
 rule describe_population:
     input:
         participants="cohort/participants.tsv",
-        status="cohort/status.tsv",
+        scans="cohort/scans.tsv",
         population=population_file,
     output:
         table1="studies/{study}/table1.tsv",

@@ -171,7 +171,7 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         reason="implausible",
     )  # fmt: skip
     source = SimpleNamespace(
-        status=write(pd.concat([status, left_out]), folder / "cohort/status.tsv", "cohort"),
+        scans=write(pd.concat([status, left_out]), folder / "cohort/scans.tsv", "cohort"),
         features=write(features, folder / "cohort/features.tsv", "cohort"),
         outliers=write(outliers, folder / "cohort/outliers.tsv", "report"),
         studies=study_tables(folder / "studies/example", ids, features, rng),

@@ -113,8 +113,8 @@ def test_without_truth_there_is_no_such_section(undrawn, source):
 
 
 def test_hostile_text_is_escaped_everywhere(source, tmp_path):
-    edit(source.status, "reason", HOSTILE, row=12)
-    edit(source.status, "participant_id", f"sub-{HOSTILE}", row=13)
+    edit(source.scans, "reason", HOSTILE, row=12)
+    edit(source.scans, "participant_id", f"sub-{HOSTILE}", row=13)
     edit(source.outliers, "reason", HOSTILE)
     edit(of(source, "flow"), "reason", HOSTILE, row=1)
     edit(of(source, "table1"), "variable", HOSTILE, row=2)
@@ -157,7 +157,7 @@ def test_a_missing_study_table_fails(undrawn, source, name):
         study_section(study, settings, tables, source.gradcam)
 
 
-@pytest.mark.parametrize("name", ["status", "features", "outliers"])
+@pytest.mark.parametrize("name", ["scans", "features", "outliers"])
 def test_a_missing_cohort_table_fails(undrawn, source, name):
     Path(getattr(source, name)).unlink()
     with pytest.raises(InputError, match=f"{name}.tsv: is missing"):

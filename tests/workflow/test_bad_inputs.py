@@ -160,7 +160,7 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
         "sub-4_T1w.nii.gz: 1 voxels are NaN or infinite",
         "sub-5_T1w.nii.gz: has 4 dimensions, not 3",
     )
-    status = read_table(tmp_path / "results/cohort/status.tsv")
+    status = read_table(tmp_path / "results/cohort/scans.tsv")
     t1ws = status[status["suffix"] == "T1w"]
     assert t1ws["status"].tolist() == ["INVALID"] * 5 + ["AVAILABLE"]
     assert not (tmp_path / "results/cohort/check.txt").exists()
@@ -172,6 +172,25 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     process = snakemake("check", config=config, folder=tmp_path)
     assert process.returncode == 0, said(process)
     assert (tmp_path / "results/cohort/check.txt").exists()
+
+
+def test_a_subject_that_fails_costs_no_other_and_is_named(bids, tmp_path, brain):
+    noise = np.random.default_rng(0).integers(1, 100, brain.shape).astype(np.int16)
+    nib.save(nib.Nifti1Image(noise, brain.affine), t1w(bids, 2))
+    config = configuration(bids, studies={})
+    process = snakemake("preprocess", config=config, folder=tmp_path)
+    log = "logs/prepare_t1w/sub-2/sub-2.log"
+    refused(process, f"FAILED sub-2 prepare_t1w: ERROR in rule prepare_t1w: {t1w(bids, 2)}: ", log)
+    status = read_table(tmp_path / "results/cohort/status.tsv")
+    states = status[status["suffix"] == "T1w"].pivot(
+        index="participant_id", columns="step", values="status"
+    )
+    assert states.loc["sub-2"].to_dict() == {
+        "prepare_t1w": "FAILED",
+        "register_to_mni": "PENDING",
+        "segment_brain": "PENDING",
+    }
+    assert (states.drop("sub-2") == "DONE").all(axis=None)
 
 
 def test_bad_gradient_tables_are_named_before_anything_runs(bids, tmp_path):

@@ -163,7 +163,7 @@ def test_kept_models_score_other_sessions(copy, demo, tmp_path):
 
 
 def test_every_scan_is_accounted_for(demo):
-    status = read_table(f"{demo}/cohort/status.tsv")
+    status = read_table(f"{demo}/cohort/scans.tsv")
     scans = status.drop_duplicates(["participant_id", "suffix"])
     counts = Counter(zip(scans["suffix"], scans["status"], strict=True))
     for suffix, available in (("T1w", SUBJECTS), ("dwi", DWI), ("vesselwall", VESSELS)):
@@ -178,7 +178,7 @@ def test_every_scan_is_accounted_for(demo):
 
 
 def test_tables_have_dictionaries(demo):
-    for table in [f"{demo}/cohort/features.tsv", f"{demo}/cohort/status.tsv"]:
+    for table in [f"{demo}/cohort/features.tsv", f"{demo}/cohort/scans.tsv"]:
         assert os.path.isfile(table.replace(".tsv", ".json"))
     for name in ("table1", "flow", "fractions", "regions", "metrics", "permutation_test"):
         assert os.path.isfile(f"{demo}/studies/npsle_contrastive/{name}.json")

@@ -36,7 +36,7 @@ def test_real_scans(tmp_path):
     }
     process = snakemake(config=config, folder=tmp_path)
     assert process.returncode == 0, said(process)[-5000:]
-    status = read_table(tmp_path / "results/cohort/status.tsv")
+    status = read_table(tmp_path / "results/cohort/scans.tsv")
     found = status.set_index(["participant_id", "suffix"])["status"].to_dict()
     assert found["sub-IXI012", "T1w"] == found["sub-MS12", "FLAIR"] == "AVAILABLE"
     assert found["sub-PH08", "T1w"] == found["sub-IXI012", "FLAIR"] == "MISSING"

@@ -40,7 +40,7 @@ def check_status(status: pd.DataFrame) -> str:
 
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
-        status = read_table(snakemake.input.status)  # noqa: F821
+        status = read_table(snakemake.input.scans)  # noqa: F821
         summary = check_status(status)
         usable = (status["suffix"] == "T1w") & (status["status"] == "AVAILABLE")
         size = estimate_bytes(

@@ -167,8 +167,13 @@ def _explain_choice(several: dict[tuple, list[str]]) -> str:
 
 
 def write_index(rows: list[dict], path: Path) -> None:
-    """Write the index as TSV, leaving the file alone where it says the same already."""
-    lines = ["\t".join(FIELDS)] + ["\t".join(row[f] or "n/a" for f in FIELDS) for row in rows]
+    """Write the index as TSV."""
+    write_rows(rows, FIELDS, path)
+
+
+def write_rows(rows: list[dict], fields: list[str], path: Path) -> None:
+    """Write rows as TSV, whole or not at all; a file that says the same is left alone."""
+    lines = ["\t".join(fields)] + ["\t".join(row[f] or "n/a" for f in fields) for row in rows]
     text = "\n".join(lines) + "\n"
     try:
         if path.is_file() and path.read_text() == text:

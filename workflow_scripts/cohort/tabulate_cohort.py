@@ -5,10 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts.cohort.index import read_rows
-from workflow_scripts.cohort.participants import exclusion_reason, read_participants
+from workflow_scripts.cohort.participants import read_participants
+from workflow_scripts.cohort.status import state_of_scan
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+
+NOT_SEEN = "not seen by the preflight; run the workflow again"
 
 
 def scan_status(
@@ -29,19 +32,8 @@ def scan_status(
     """
     rows = []
     for scan in index:
-        excluded = exclusion_reason(
-            exclusions, scan["participant_id"], scan["session_id"], scan["suffix"]
-        )
-        if scan["path"] is None:
-            status, reason = "MISSING", f"no {scan['suffix']} in the dataset"
-        elif excluded:
-            status, reason = "EXCLUDED", excluded
-        elif scan["path"] not in problems:
-            status, reason = "INVALID", "not seen by the preflight; run the workflow again"
-        elif problem := problems[scan["path"]]:
-            status, reason = "INVALID", problem
-        else:
-            status, reason = "AVAILABLE", None
+        problem = problems.get(scan["path"], NOT_SEEN)
+        status, reason = state_of_scan(scan, problem, exclusions)
         rows.append(scan | {"status": status, "reason": reason})
     columns = ["participant_id", "session_id", "suffix", "status", "reason", "path"]
     return pd.DataFrame(rows, columns=columns)
@@ -57,7 +49,7 @@ if "snakemake" in globals():
             dict(zip(preflight["path"], problems, strict=True)),
             read_rows(exclusions) if exclusions else [],
         )
-        write_table(status, snakemake.output.status, columns=resource("columns/cohort.tsv"))  # noqa: F821
+        write_table(status, snakemake.output.scans, columns=resource("columns/cohort.tsv"))  # noqa: F821
         participants = pd.DataFrame(
             read_participants(Path(snakemake.input.participants).parent)  # noqa: F821
         )

@@ -77,7 +77,8 @@ def random_views(augmentation: Augmentation, volumes, positions, n_views: int, s
     part = share(positions)
     own = torch.as_tensor(np.array(positions))[part]
     drawn = [augmentation.draw(len(positions), draws)[part] for _ in range(n_views)]
-    return augmentation.apply(volumes[own], sum(drawn, [])), own
+    parameters = [view for views in drawn for view in views]
+    return augmentation.apply(volumes[own], parameters), own
 
 
 def contrastive_loss(

@@ -51,7 +51,7 @@ def render(source, config: dict) -> str:
 
     Parameters
     ----------
-    source : object or namedlist with the paths ``status``, ``features``,
+    source : object or namedlist with the paths ``scans``, ``features``,
         ``outliers``, and the lists ``studies`` (tables of all studies),
         ``pictures``, ``sidecars`` and ``recovered`` (empty, or the two tables
         of a simulated cohort)
@@ -71,7 +71,7 @@ def render(source, config: dict) -> str:
         .render(
             title=config["report"]["title"],
             simulated=not config["bids_dir"],
-            scans=scan_section(source.status),
+            scans=scan_section(source.scans),
             qc=qc_section(
                 source.features,
                 source.outliers,

@@ -130,7 +130,7 @@ def reason_left_out(
     Parameters
     ----------
     scans : DataFrame
-        The participant's rows of the status table: session_id, suffix, status, reason.
+        The participant's rows of the scan table: session_id, suffix, status, reason.
     label : str or missing
     classes : list of str
     requires : list of str
@@ -179,7 +179,7 @@ def flow(
     participants : DataFrame
         participants.tsv: participant_id and the label column.
     status : DataFrame
-        cohort/status.tsv.
+        cohort/scans.tsv.
     population : DataFrame
         participant_id, session_id, label of what is analysed.
     label : str
@@ -199,7 +199,7 @@ def flow(
     Raises
     ------
     InputError
-        If the population or the status table names a participant that
+        If the population or the scan table names a participant that
         participants.tsv lacks.
     """
     screened = participants.drop_duplicates("participant_id").set_index("participant_id")
@@ -256,7 +256,7 @@ if "snakemake" in globals():
         write_table(table1, snakemake.output.table1, described)  # noqa: F821
         counted = flow(
             participants,
-            read_table(snakemake.input.status),  # noqa: F821
+            read_table(snakemake.input.scans),  # noqa: F821
             population,
             study["label"],
             study["classes"],
