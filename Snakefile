@@ -11,14 +11,19 @@ if not workflow.config_settings.configfiles:
 
 include: "rules/common.smk"
 include: "rules/demo.smk"
-include: "rules/cohort.smk"
 include: "rules/anatomical.smk"
 include: "rules/diffusion.smk"
 include: "rules/vessel_wall.smk"
-include: "rules/learning.smk"
-include: "rules/baselines.smk"
-include: "rules/statistics.smk"
-include: "rules/report.smk"
+
+
+# A run for some participants knows no cohort, whose tables it would make of them alone.
+if not CONFIG["participants"]:
+
+    include: "rules/cohort.smk"
+    include: "rules/learning.smk"
+    include: "rules/baselines.smk"
+    include: "rules/statistics.smk"
+    include: "rules/report.smk"
 
 
 onstart:
@@ -30,11 +35,11 @@ onstart:
 
 
 onsuccess:
-    print(write_status(COHORT, steps, OUTPUT_DIR), file=sys.stderr)
+    print(status(), file=sys.stderr)
 
 
 onerror:
-    print(write_status(COHORT, steps, OUTPUT_DIR), file=sys.stderr)
+    print(status(), file=sys.stderr)
 
 
 localrules:
@@ -50,10 +55,13 @@ localrules:
 rule all:
     default_target: True
     input:
-        "cohort/check.txt",
-        "dataset_description.json",
         preprocessed_files(),
-        "report/index.html",
+        qc_pictures(),
+        (
+            []
+            if CONFIG["participants"]
+            else ["dataset_description.json", "report/index.html"]
+        ),
 
 
 rule check:
@@ -63,7 +71,6 @@ rule check:
 
 rule preprocess:
     input:
-        "cohort/check.txt",
         preprocessed_files(),
 
 

@@ -133,3 +133,27 @@ rule align_flair:
         code=code("anatomical/align_flair.py"),
     script:
         "../workflow_scripts/anatomical/align_flair.py"
+
+
+rule draw_qc:
+    input:
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+        tissues=rules.segment_brain.output.tissues,
+        regions=rules.segment_brain.output.regions,
+        normalized=rules.register_to_mni.output.t1w,
+        template_mask=rules.make_templates.output.mask,
+        template_wm=rules.make_templates.output.wm,
+    output:
+        picture=bids_figures("T1w.webp", desc="qc"),
+    log:
+        "logs/draw_qc/{folder}/{prefix}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=5,
+    params:
+        code=code("report/draw_qc.py"),
+    script:
+        "../workflow_scripts/report/draw_qc.py"

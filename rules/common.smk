@@ -25,7 +25,7 @@ from workflow_scripts.cohort.cohort import (
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.index import natural_order, write_index
-from workflow_scripts.cohort.status import Step, write_status
+from workflow_scripts.cohort.status import Step, report_status
 from workflow_scripts.common.bids import bids, session_prefix
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
@@ -42,21 +42,24 @@ def read_cohort():
     output_dir = Path(checked["output_dir"]).absolute()
     make_absolute(checked["diffusion"], "alps_rois")
     make_absolute(checked, "frozen_models")
+    only = checked["participants"]
+    if only:
+        checked["studies"] = {}
     if checked["bids_dir"]:
         bids_dir = Path(checked["bids_dir"]).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
         make_absolute(checked, "exclusions")
         make_absolute(checked["vessel_wall"], "derivatives")
-        cohort = load_cohort(
-            checked, bids_dir, output_dir / INDEX, workflow.is_main_process
-        )
+        kept = None if only else output_dir / INDEX
+        cohort = load_cohort(checked, bids_dir, kept, workflow.is_main_process)
         return checked, cohort, bids_dir, output_dir
     bids_dir = Path("demo/bids")
     checked["exclusions"] = str(bids_dir / "exclusions.tsv")
     participants, scans, exclusions = plan_cohort(checked["demo"])
     index = [scan | {"path": str(bids_dir / scan["path"])} for scan in scans]
     index = complete(index, participants, checked["scans"])
-    write_index(index, output_dir / INDEX)
+    if not only:
+        write_index(index, output_dir / INDEX)
     cohort = make_cohort(checked, participants, index, exclusions)
     return checked, cohort, bids_dir, output_dir
 
@@ -178,8 +181,10 @@ def all_sidecars():
 
 
 def preprocessed_files():
+    """What is made of each session; and the check of the cohort, if the run is about it all."""
     flair = bids_anat("FLAIR.json", space="T1w", desc="preproc")
-    return all_sidecars() + sessions(flair, FLAIR)
+    check = [] if CONFIG["participants"] else ["cohort/check.txt"]
+    return check + all_sidecars() + sessions(flair, FLAIR)
 
 
 def steps(prefix):
@@ -206,6 +211,12 @@ def steps(prefix):
         for suffix, rules_of_scan in names.items()
         for name in rules_of_scan
     ]
+
+
+def status():
+    """Short table of where the sessions stand; ``cohort/status.tsv`` has them one by one."""
+    kept = None if CONFIG["participants"] else OUTPUT_DIR / "cohort/status.tsv"
+    return report_status(COHORT, steps, OUTPUT_DIR, kept)
 
 
 def qc_pictures():

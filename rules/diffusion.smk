@@ -155,3 +155,31 @@ rule measure_alps:
         code=code("diffusion/measure_alps.py"),
     script:
         "../workflow_scripts/diffusion/measure_alps.py"
+
+
+rule draw_dwi_qc:
+    input:
+        colour=rules.measure_alps.output.colour,
+        measured=rules.measure_alps.output.rois,
+        motion=rules.prepare_dwi.output.motion,
+        outliers=rules.fit_tensor.output.outliers,
+        sidecars=[
+            rules.prepare_dwi.output.sidecar,
+            rules.fit_tensor.output.sidecar,
+            rules.measure_alps.output.sidecar,
+        ],
+        template_mask=rules.make_templates.output.mask,
+        rois=DIFFUSION["alps_rois"] or [],
+    output:
+        picture=bids_figures("dwi.webp", desc="qc"),
+    log:
+        "logs/draw_dwi_qc/{folder}/{prefix}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=5,
+    params:
+        code=code("report/draw_dwi_qc.py"),
+    script:
+        "../workflow_scripts/report/draw_dwi_qc.py"

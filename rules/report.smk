@@ -7,58 +7,6 @@ SHOWN_CONFIG["diffusion"] = DIFFUSION | {
 SHOWN_CONFIG["vessel_wall"] = config.get("vessel_wall", {})
 
 
-rule draw_qc:
-    input:
-        t1w=rules.prepare_t1w.output.t1w,
-        mask=rules.prepare_t1w.output.mask,
-        tissues=rules.segment_brain.output.tissues,
-        regions=rules.segment_brain.output.regions,
-        normalized=rules.register_to_mni.output.t1w,
-        template_mask=rules.make_templates.output.mask,
-        template_wm=rules.make_templates.output.wm,
-    output:
-        picture=bids_figures("T1w.webp", desc="qc"),
-    log:
-        "logs/draw_qc/{folder}/{prefix}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=5,
-    params:
-        code=code("report/draw_qc.py"),
-    script:
-        "../workflow_scripts/report/draw_qc.py"
-
-
-rule draw_dwi_qc:
-    input:
-        colour=rules.measure_alps.output.colour,
-        measured=rules.measure_alps.output.rois,
-        motion=rules.prepare_dwi.output.motion,
-        outliers=rules.fit_tensor.output.outliers,
-        sidecars=[
-            rules.prepare_dwi.output.sidecar,
-            rules.fit_tensor.output.sidecar,
-            rules.measure_alps.output.sidecar,
-        ],
-        template_mask=rules.make_templates.output.mask,
-        rois=DIFFUSION["alps_rois"] or [],
-    output:
-        picture=bids_figures("dwi.webp", desc="qc"),
-    log:
-        "logs/draw_dwi_qc/{folder}/{prefix}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=5,
-    params:
-        code=code("report/draw_dwi_qc.py"),
-    script:
-        "../workflow_scripts/report/draw_dwi_qc.py"
-
-
 rule draw_gradcam:
     input:
         maps=rules.average_gradcam.output.maps,

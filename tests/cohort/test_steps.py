@@ -2,7 +2,7 @@ import pytest
 
 from workflow_scripts.cohort.cohort import Cohort
 from workflow_scripts.cohort.index import read_rows
-from workflow_scripts.cohort.status import SHOWN_FAILURES, Step, cohort_status, write_status
+from workflow_scripts.cohort.status import SHOWN_FAILURES, Step, cohort_status, report_status
 
 STEPS = [
     Step("prepare", "T1w", "{folder}/anat/{prefix}_T1w.json", "logs/prepare/{prefix}.log"),
@@ -77,7 +77,9 @@ def test_table_dictionary_and_summary(tmp_path):
     put(tmp_path, "sub-1/ses-1/anat/sub-1_ses-1_T1w.json")
     for number in range(2, SHOWN_FAILURES + 4):
         put(tmp_path, f"logs/prepare/sub-{number}_ses-1.log", "no space left")
-    told = write_status(Cohort([], index, []), lambda _: STEPS, tmp_path)
+    told = report_status(
+        Cohort([], index, []), lambda _: STEPS, tmp_path, tmp_path / "cohort/status.tsv"
+    )
     rows = read_rows(tmp_path / "cohort/status.tsv")
     assert len(rows) == 2 * len(index)
     assert (tmp_path / "cohort/status.json").is_file()

@@ -60,14 +60,15 @@ class Cohort:
         ]
 
 
-def load_cohort(config: dict, bids_dir: Path, index_file: Path, build_index: bool) -> Cohort:
+def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_index: bool) -> Cohort:
     """Read and check participants, exclusions and the index of the scans.
 
     Parameters
     ----------
     config : checked configuration
     bids_dir : root of the dataset
-    index_file : where the index is kept for the processes of the jobs
+    index_file : where the index is kept for the processes of the jobs; None for
+        a run of some participants alone, whose folders are read by each process
     build_index : True in the main process; the jobs' own processes read
         ``index_file``
 
@@ -79,21 +80,25 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path, build_index: boo
     participants = read_participants(bids_dir)
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
-    if build_index:
-        index = index_scans(bids_dir, config["scans"])
-        if config["vessel_wall"]["derivatives"]:
-            index += index_vessels(Path(config["vessel_wall"]["derivatives"]))
-        strangers = sorted({row["participant_id"] for row in index} - names)
-        if strangers:
-            raise InputError(
-                f"{bids_dir}/participants.tsv: no row for {', '.join(strangers)}, "
-                "which have scans; add the rows"
-            )
-        index = complete(index, participants, config["scans"])
-        check_exclusions(exclusions, index)
-        _check_links(Cohort(participants, index, exclusions))
+    if index_file and not build_index:
+        return make_cohort(config, participants, read_rows(index_file), exclusions)
+    only = config["participants"]
+    index = index_scans(bids_dir, config["scans"], only)
+    if config["vessel_wall"]["derivatives"]:
+        index += index_vessels(Path(config["vessel_wall"]["derivatives"]), only)
+    strangers = sorted({row["participant_id"] for row in index} - names)
+    if strangers:
+        raise InputError(
+            f"{bids_dir}/participants.tsv: no row for {', '.join(strangers)}, "
+            "which have scans; add the rows"
+        )
+    index = complete(index, participants, config["scans"])
+    cohort = make_cohort(config, participants, index, exclusions)
+    check_exclusions(cohort.exclusions, cohort.index)
+    _check_links(cohort)
+    if index_file:
         write_index(index, index_file)
-    return make_cohort(config, participants, read_rows(index_file), exclusions)
+    return cohort
 
 
 def _check_links(cohort: Cohort) -> None:
@@ -114,10 +119,22 @@ def _check_links(cohort: Cohort) -> None:
 def make_cohort(
     config: dict, participants: list[dict], index: list[dict], exclusions: list[dict]
 ) -> Cohort:
-    """Put a cohort together and check the studies' labels."""
+    """Check the studies' labels, and put a cohort together of the participants asked for."""
     for name, study in config["studies"].items():
         check_labels(participants, name, study)
-    return Cohort(participants, index, exclusions)
+    only = config["participants"]
+    if not only:
+        return Cohort(participants, index, exclusions)
+    unknown = sorted(set(only) - {row["participant_id"] for row in participants})
+    if unknown:
+        raise InputError(
+            f"participants: {', '.join(unknown)} is not in participants.tsv; correct the id"
+        )
+    chosen = (
+        [row for row in rows if row["participant_id"] in only]
+        for rows in (participants, index, exclusions)
+    )
+    return Cohort(*chosen)
 
 
 def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:

@@ -21,7 +21,9 @@ VESSEL_WALL_IMAGE = "VWI"
 EXPECTED, EXPECTED_WHERE_USED = ("T1w", "FLAIR"), ("dwi", "vesselwall")
 
 
-def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict]:
+def index_scans(
+    bids_dir: Path, filters: dict[str, dict[str, str]], only: list[str] | None = None
+) -> list[dict]:
     """One row per scan that the workflow uses, from the files of a dataset.
 
     Parameters
@@ -33,6 +35,7 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
         names that stand in file names. All dwi and epi scans of a session that
         match are kept. ``VWI`` is the image that its filter, with a ``suffix``,
         matches; it is no candidate for another suffix.
+    only : participants whose folders are read; None for all
 
     Returns
     -------
@@ -49,7 +52,7 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
     vwi_filter = filters.get(VESSEL_WALL_IMAGE)
     found: dict[tuple, list[dict]] = {}
     sessions: set[tuple] = set()
-    for row in _images(bids_dir, "bids_dir"):
+    for row in _images(bids_dir, "bids_dir", only):
         session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if row["ses"] else None)
         sessions.add(session)
         suffix = row["suffix"]
@@ -70,7 +73,7 @@ def index_scans(bids_dir: Path, filters: dict[str, dict[str, str]]) -> list[dict
     return with_gaps(chosen, sessions, filters)
 
 
-def index_vessels(derivatives: Path) -> list[dict]:
+def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict]:
     """Rows of suffix ``vesselwall`` for the masks, contours and centre lines of a derivative.
 
     Raises
@@ -85,10 +88,10 @@ def index_vessels(derivatives: Path) -> list[dict]:
             "vesselwall",
             str(derivatives / row["path"]),
         )
-        for row in _images(derivatives, "vessel_wall.derivatives", VESSEL_EXTENSIONS)
+        for row in _images(derivatives, "vessel_wall.derivatives", only, VESSEL_EXTENSIONS)
         if row["suffix"] in VESSEL_SUFFIXES
     ]
-    if not rows:
+    if not rows and not only:
         raise InputError(
             f"vessel_wall.derivatives {derivatives}: holds no masks, contours or centre lines; "
             "see docs/cohort.md for their names, or leave the key out"
@@ -126,7 +129,7 @@ def _row(*values) -> dict:
     return dict(zip(FIELDS, values, strict=True))
 
 
-def _images(root: Path, key: str, extensions=IMAGE_EXTENSIONS):
+def _images(root: Path, key: str, only, extensions=IMAGE_EXTENSIONS):
     if not (root / "dataset_description.json").is_file():
         raise InputError(
             f"{key} {root}: no dataset_description.json there; "
@@ -134,7 +137,7 @@ def _images(root: Path, key: str, extensions=IMAGE_EXTENSIONS):
         )
     import bids2table
 
-    for row in bids2table.index_dataset(root).to_pylist():
+    for row in bids2table.index_dataset(root, only or None).to_pylist():
         if row["ext"] in extensions and row["sub"]:
             yield row
 

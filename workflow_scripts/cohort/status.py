@@ -135,21 +135,22 @@ def summary(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def write_status(cohort, steps_of, root: Path) -> str:
-    """Write ``cohort/status.tsv`` with its dictionary; the summary of it.
+def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
+    """Summary of where the sessions stand.
 
     Parameters
     ----------
     cohort : Cohort
     steps_of, root : as in `cohort_status`
+    kept : where the table is written, with its dictionary; None for nowhere
     """
     preflight = root / "cohort/preflight.tsv"
     checked = read_rows(preflight) if preflight.is_file() else []
     problems = {row["path"]: row["problem"] for row in checked}
     rows = cohort_status(cohort.index, cohort.exclusions, problems, steps_of, root)
-    table = root / "cohort/status.tsv"
-    write_rows(rows, FIELDS, table)
-    described = {row["column"]: row for row in read_rows(resource("columns/status.tsv"))}
-    dictionary = {name: {"Description": described[name]["description"]} for name in FIELDS}
-    table.with_suffix(".json").write_text(json.dumps(dictionary, indent=2) + "\n")
+    if kept:
+        write_rows(rows, FIELDS, kept)
+        described = {row["column"]: row for row in read_rows(resource("columns/status.tsv"))}
+        dictionary = {name: {"Description": described[name]["description"]} for name in FIELDS}
+        kept.with_suffix(".json").write_text(json.dumps(dictionary, indent=2) + "\n")
     return summary(rows)
