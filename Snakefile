@@ -55,13 +55,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        preprocessed_files(),
-        qc_pictures(),
-        (
-            []
-            if CONFIG["participants"]
-            else ["dataset_description.json", "report/index.html"]
-        ),
+        everything,
 
 
 rule check:
@@ -71,7 +65,7 @@ rule check:
 
 rule preprocess:
     input:
-        preprocessed_files(),
+        preprocessed_files,
 
 
 rule features:
@@ -82,7 +76,7 @@ rule features:
 rule studies:
     input:
         "cohort/check.txt",
-        study_tables(),
+        study_tables,
 
 
 rule report:

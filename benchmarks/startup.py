@@ -1,26 +1,48 @@
-"""Start-up of the workflow on a cohort of tiny files.
+"""Start-up of the workflow on a cohort of tiny files, beside a plain workflow of the same shape.
 
 python benchmarks/startup.py 1000
 
-Prints seconds for the index alone, for all that the Snakefile reads and checks,
-and for a whole dry run, with its peak memory.
+Every participant has a T1w, a FLAIR and a diffusion series. Printed are seconds and peak memory
+of the first dry run, of a run on the finished cohort that finds nothing to do, and of bringing
+one participant up to date there. The plain workflow has as many rules per participant, with as
+many files each, listed from a TSV, and as many steps of the whole cohort.
 """
 
-import resource
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from workflow_scripts.cohort.cohort import load_cohort  # noqa: E402
-from workflow_scripts.cohort.config import check_config  # noqa: E402
-from workflow_scripts.cohort.index import index_scans  # noqa: E402
+PLAIN = """
+SUBJECTS = open("subjects.tsv").read().split()
+STEPS = {steps}
+def outputs(step):
+    return [f"sub/{{{{subject}}}}/{{step}}_{{n}}.txt" for n in range(STEPS[step])]
+def all_of(step):
+    return expand(outputs(step), subject=SUBJECTS)
+rule all:
+    input: expand("group_{{n}}.txt", n=range({groups}))
+names = list(STEPS)
+for number, name in enumerate(names):
+    rule:
+        name: name
+        input: "raw/{{subject}}.txt" if number == 0 else outputs(names[number - 1])
+        output: outputs(name)
+        log: "logs/" + name + "/{{subject}}.log"
+        params: code=name
+        shell: "touch {{output}}"
+rule group:
+    input: all_of(names[-1])
+    output: "group_{{n}}.txt"
+    shell: "touch {{output}}"
+"""
 
 
 def make_dataset(root: Path, subjects: int) -> None:
@@ -40,33 +62,73 @@ def make_dataset(root: Path, subjects: int) -> None:
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")
 
 
-def timed(name: str, function) -> None:
+def run(title: str | None, *arguments: str, folder: Path = ROOT) -> str:
+    """What snakemake prints; its seconds and peak memory in MB are shown beside ``title``."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     start = time.perf_counter()
-    function()
-    print(f"{name}\t{time.perf_counter() - start:.2f} s", flush=True)
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        out.seek(0)
+        text = out.read()
+    if status:
+        raise RuntimeError(f"{' '.join(command)}: {text[-2000:]}")
+    if title:
+        wall, memory = time.perf_counter() - start, used.ru_maxrss / 1024
+        print(f"{title}\t{wall:.1f} s\t{memory:.0f} MB", flush=True)
+    return text
 
 
-def main(subjects: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        bids = Path(folder) / "bids"
-        make_dataset(bids, subjects)
+def finish(folder: Path, root: Path, *options: str) -> Counter:
+    """Make every output as a tiny file that snakemake has a record of; outputs by rule."""
+    rows = [line.split("\t") for line in run(None, "--summary", *options, folder=root).splitlines()]
+    outputs = [(row[0], row[2]) for row in rows if len(row) > 5 and row[0] != "output_file"]
+    for name, _ in outputs:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("_events"):
+            (folder / name).mkdir()
+        elif not (folder / name).exists():
+            (folder / name).write_text("path\n")
+    run(None, "--touch", *options, folder=root)
+    return Counter(rule for _, rule in outputs)
+
+
+def measure_plain(folder: Path, subjects: int, steps: dict, groups: int) -> None:
+    folder.mkdir()
+    (folder / "raw").mkdir()
+    names = [f"sub-{number:05d}" for number in range(subjects)]
+    (folder / "subjects.tsv").write_text("\n".join(names))
+    for name in names:
+        (folder / "raw" / f"{name}.txt").touch()
+    (folder / "Snakefile").write_text(PLAIN.format(steps=steps, groups=groups))
+    run("plain workflow, first dry run", "--dry-run", "--quiet", folder=folder)
+    finish(folder, folder)
+    run("plain workflow, nothing to do", folder=folder)
+
+
+def main(subjects: int, plain: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_dataset(folder / "bids", subjects)
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
-        del config["studies"]["npsle_multimodal"]
+        del config["studies"]["npsle_multimodal"], config["demo"]
         config["studies"]["npsle_contrastive"]["table1"] = ["age", "sex"]
-        config |= {"bids_dir": str(bids), "output_dir": f"{folder}/results"}
-        file = Path(folder) / "config.yaml"
-        file.write_text(yaml.safe_dump(config))
-        checked = check_config(config)
-        index_file = Path(folder) / "index.tsv"
-        timed("index", lambda: index_scans(bids, checked["scans"]))
-        timed("index, participants, checks", lambda: load_cohort(checked, bids, index_file, True))
-        timed("read the kept index", lambda: load_cohort(checked, bids, index_file, False))
-        command = ["snakemake", "--cores", "2", "--dry-run", "--quiet", "--configfile", str(file)]
-        command = [sys.executable, "-m", *command]
-        timed("dry run", lambda: subprocess.run(command, cwd=ROOT, check=True))
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"peak memory of the dry run\t{peak:.0f} MB")
+        config |= {"bids_dir": f"{folder}/bids", "output_dir": f"{folder}/results"}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        options = ["--configfile", f"{folder}/config.yaml"]
+        run("first dry run", "--dry-run", "--quiet", *options)
+        run(None, "studies/npsle_contrastive/split-1_trials.tsv", *options)
+        outputs = finish(folder / "results", ROOT, *options)
+        run("nothing to do", *options)
+        run("one participant", *options, "--config", "participants=[sub-00001]")
+        steps = {rule: n // subjects for rule, n in outputs.items() if n >= subjects}
+        print(f"per participant: {len(steps)} rules, {sum(steps.values())} files")
+        if plain:
+            measure_plain(folder / "plain", subjects, steps, len(outputs) - len(steps))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("subjects", type=int, nargs="?", default=1000)
+    parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
+    main(**vars(parser.parse_args()))

@@ -1,6 +1,6 @@
 rule preflight:
     input:
-        ALL_SCANS,
+        lambda wildcards: ALL_SCANS,
     output:
         table=update("cohort/preflight.tsv"),
         dictionary="cohort/preflight.json",
@@ -83,13 +83,37 @@ rule describe_dataset:
         "../workflow_scripts/cohort/describe_dataset.py"
 
 
+rule collect_sidecars:
+    input:
+        all_sidecars,
+    output:
+        "cohort/sidecars.json",
+    log:
+        "logs/collect_sidecars.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("cohort/collect_sidecars.py"),
+    script:
+        "../workflow_scripts/cohort/collect_sidecars.py"
+
+
 rule collect_features:
     input:
         check=lambda wildcards: (
             "cohort/check.txt" if wildcards.scope == "cohort" else []
         ),
+        collected=lambda wildcards: (
+            "cohort/sidecars.json" if wildcards.scope == "cohort" else []
+        ),
         sidecars=lambda wildcards: [
-            path for row in scope_sessions(wildcards) for path in row["sidecars"]
+            path
+            for row in scope_sessions(wildcards)
+            if wildcards.scope != "cohort"
+            for path in row["sidecars"]
         ],
     output:
         table="{scope}/features.tsv",

@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 # Jobs import the package from the clone that this Snakefile belongs to, so that
 # the code that runs is the code whose fingerprint is recorded. ITK's results
 # depend on the number of threads in the last digits.
+gc.disable()
 sys.path.insert(0, workflow.basedir)
 os.environ |= {
     "PYTHONPATH": workflow.basedir,
@@ -129,6 +131,8 @@ if NONLINEAR:
     DWI_TO_MNI += [bids_dwi("xfm.nii.gz", from_="dwi", to=SPACE, mode="image")]
 
 
+# Lists as long as the cohort are given to rules as functions: Snakemake 9.27 hashes a list
+# that stands in a rule once for each of its files.
 def sessions(paths, prefixes):
     """Fill {folder} and {prefix} of paths for each session."""
     return [
@@ -176,15 +180,25 @@ def sidecars(prefix, suffixes=("T1w", "dwi", "vesselwall")):
     return sessions(names, [prefix])
 
 
-def all_sidecars():
+def all_sidecars(wildcards=None):
     return [path for prefix in MEASURED for path in sidecars(prefix)]
 
 
-def preprocessed_files():
+def aligned_flairs():
+    return sessions(bids_anat("FLAIR.json", space="T1w", desc="preproc"), FLAIR)
+
+
+def preprocessed_files(wildcards=None):
     """What is made of each session; and the check of the cohort, if the run is about it all."""
-    flair = bids_anat("FLAIR.json", space="T1w", desc="preproc")
     check = [] if CONFIG["participants"] else ["cohort/check.txt"]
-    return check + all_sidecars() + sessions(flair, FLAIR)
+    return check + all_sidecars() + aligned_flairs()
+
+
+def everything(wildcards):
+    """All that a run makes; the report stands for what it needs."""
+    if CONFIG["participants"]:
+        return preprocessed_files() + qc_pictures()
+    return ["dataset_description.json", "report/index.html", *aligned_flairs()]
 
 
 def steps(prefix):
@@ -219,7 +233,7 @@ def status():
     return report_status(COHORT, steps, OUTPUT_DIR, kept)
 
 
-def qc_pictures():
+def qc_pictures(wildcards=None):
     """Pictures for quality control, of each session those of its scans."""
     pictures = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
     return [
@@ -416,7 +430,7 @@ def feature_row(row, *suffixes):
     return keys | {"sidecars": sidecars(prefix, *suffixes)}
 
 
-def study_tables():
+def study_tables(wildcards=None):
     """All tables of all studies, by what each of them asks for."""
     blocks = {
         "design": ["fractions", "regions", "metrics", "permutation_test"]

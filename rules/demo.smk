@@ -16,6 +16,12 @@ VESSEL_TRUTH = [
 ]
 
 
+def simulated(rule, output, participants):
+    """An output of a rule of the simulation, of each of the participants."""
+    pattern = getattr(rules, rule).output[output]
+    return [pattern.format(participant=name) for name in participants]
+
+
 rule simulate_participants:
     output:
         participants=f"{DEMO_BIDS}/participants.tsv",
@@ -259,17 +265,10 @@ rule simulate_vessel_image:
 
 rule compare_with_truth:
     input:
-        volumes=[
-            rules.simulate_t1w.output.volumes.format(participant=name) for name in T1W
-        ],
-        true_masks=[
-            rules.simulate_t1w.output.brain.format(participant=name) for name in T1W
-        ],
-        masks=sessions(bids_anat("mask.nii.gz", desc="brain"), T1W),
-        alps=[
-            rules.simulate_dwi.output.truth.format(participant=name)
-            for name in COHORT.usable("dwi")
-        ],
+        volumes=lambda wildcards: simulated("simulate_t1w", "volumes", T1W),
+        true_masks=lambda wildcards: simulated("simulate_t1w", "brain", T1W),
+        masks=lambda wildcards: sessions(bids_anat("mask.nii.gz", desc="brain"), T1W),
+        alps=lambda wildcards: simulated("simulate_dwi", "truth", DWI),
         vessels=lambda wildcards: [
             rules.simulate_vessel_wall.output.truth.format(
                 participant=name, kind=simulation(CONFIG["demo"], name)["vessels"]
@@ -305,12 +304,8 @@ rule compare_gradcam_with_truth:
         ],
         participants=rules.simulate_participants.output.participants,
         phantom=rules.build_phantom.output.phantom,
-        lesions=[
-            rules.simulate_t1w.output.lesion.format(participant=name) for name in T1W
-        ],
-        fields=[
-            rules.simulate_t1w.output.field.format(participant=name) for name in T1W
-        ],
+        lesions=lambda wildcards: simulated("simulate_t1w", "lesion", T1W),
+        fields=lambda wildcards: simulated("simulate_t1w", "field", T1W),
     output:
         table="demo/gradcam.tsv",
         dictionary="demo/gradcam.json",

@@ -138,7 +138,9 @@ rule collect_predictions:
 rule predict_sessions:
     input:
         models=frozen_models(),
-        brains=sessions(bids_anat("T1w.nii.gz", space=SPACE, desc="brain"), T1W),
+        brains=lambda wildcards: sessions(
+            bids_anat("T1w.nii.gz", space=SPACE, desc="brain"), T1W
+        ),
         template_mask=rules.make_templates.output.mask,
     output:
         predictions="predictions/sessions.tsv",

@@ -32,7 +32,7 @@ rule draw_gradcam:
 rule flag_outliers:
     input:
         features="cohort/features.tsv",
-        sidecars=all_sidecars(),
+        sidecars="cohort/sidecars.json",
     output:
         table="cohort/outliers.tsv",
         dictionary="cohort/outliers.json",
@@ -54,9 +54,9 @@ rule write_report:
         scans="cohort/scans.tsv",
         features="cohort/features.tsv",
         outliers=rules.flag_outliers.output.table,
-        studies=study_tables(),
-        pictures=qc_pictures(),
-        sidecars=all_sidecars(),
+        studies=study_tables,
+        pictures=qc_pictures,
+        sidecars="cohort/sidecars.json",
         gradcam=gradcam_files("gradcam.webp"),
         gradcam_truth=(
             []

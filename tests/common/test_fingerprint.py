@@ -30,7 +30,7 @@ def package(tmp_path, monkeypatch):
 
 
 def clear():
-    for function in (module.fingerprint, module._content, module._parse):
+    for function in (module.fingerprint, module._read):
         function.cache_clear()
 
 

@@ -1,6 +1,7 @@
 """A small finished output folder, made up, for the tests of the report."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -176,7 +177,7 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         outliers=write(outliers, folder / "cohort/outliers.tsv", "report"),
         studies=study_tables(folder / "studies/example", ids, features, rng),
         pictures=[],
-        sidecars=[],
+        sidecars=str(folder / "cohort/sidecars.json"),
         recovered=truth_tables(folder / "demo", names, rng),
         gradcam=[],
         gradcam_truth=[],
@@ -193,6 +194,7 @@ def example(folder, picture: bytes) -> SimpleNamespace:
     for name, table in contrastive.published().items():
         source.studies.append(write(table, folder / f"published/{name}.tsv", "statistics"))
     software = {"antspyx": "0.6.1", "deepbet": "9.8.7", "dipy": "1.12.0"}
+    sidecars = {}
     for kind, numbers in WITH.items():
         for name in [names[number - 1] for number in numbers]:
             path = folder / name / "figures" / f"{name}_desc-qc_{kind}.webp"
@@ -200,9 +202,8 @@ def example(folder, picture: bytes) -> SimpleNamespace:
             path.write_bytes(picture)
             source.pictures.append(str(path))
             for suffix, fields in SIDECARS[kind].items():
-                path = folder / name / f"{name}_{suffix}.json"
-                path.write_text(json.dumps({**fields, "SoftwareVersions": software}))
-                source.sidecars.append(str(path))
+                sidecars[f"{name}/{name}_{suffix}.json"] = {**fields, "SoftwareVersions": software}
+    Path(source.sidecars).write_text(json.dumps(sidecars))
     return source
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -181,15 +183,13 @@ def test_sidecars_are_read_by_session_and_kind(tmp_path):
         "sub-01_ses-2",
         "space-MNI_desc-preproc_T1w",
     )
-    (tmp_path / "sub-01_alps.json").write_text('{"Flags": []}')
-    (tmp_path / "sub-01_dseg.json").write_text("{}")
-    paths = sorted(tmp_path.iterdir())
-    assert read_sidecars(paths) == {"sub-01": {"alps": {"Flags": []}, "dseg": {}}}
-    paths[0].write_text("{")
-    with pytest.raises(InputError, match="sub-01_alps.json: cannot be read"):
-        read_sidecars(paths)
+    collected = tmp_path / "sidecars.json"
+    content = {"sub-01/dwi/sub-01_alps.json": {"Flags": []}, "sub-01/anat/sub-01_dseg.json": {}}
+    collected.write_text(json.dumps(content))
+    assert read_sidecars(collected) == {"sub-01": {"alps": {"Flags": []}, "dseg": {}}}
+    collected.write_text('{"table.json": {}}')
     with pytest.raises(InputError, match="table.json: its name"):
-        read_sidecars([tmp_path / "table.json"])
+        read_sidecars(collected)
 
 
 def test_nothing_flagged_leaves_a_table_with_its_columns(tmp_path):

@@ -185,24 +185,36 @@ def test_a_missing_or_broken_picture_fails(undrawn, source, picture):
         render(source, CONFIG)
 
 
+def rewrite_sidecars(source, change):
+    """Replace each of the collected sidecars by what a function of name and content makes of it."""
+    path = Path(source.sidecars)
+    changed = {name: change(name, old) for name, old in json.loads(path.read_text()).items()}
+    path.write_text(json.dumps({name: new for name, new in changed.items() if new is not None}))
+
+
 def test_a_sidecar_that_says_nothing_or_something_new_fails(undrawn, source):
-    segmented = [path for path in source.sidecars if path.endswith("dseg.json")]
-    Path(segmented[0]).write_text('{"TissueSegmentation": "magic"}')
+    def segmented(names, fields):
+        def change(name, old):
+            return fields if name.endswith("dseg.json") and names in name else old
+
+        rewrite_sidecars(source, change)
+
+    segmented("sub-01", {"TissueSegmentation": "magic"})
     with pytest.raises(InputError, match="'magic'"):
         render(source, CONFIG)
-    for path in segmented:
-        Path(path).write_text("{}")
+    segmented("", {})
     with pytest.raises(InputError, match="TissueSegmentation"):
         render(source, CONFIG)
 
 
 def test_methods_count_what_was_done(undrawn, source):
-    masked = [path for path in source.sidecars if path.endswith("_desc-preproc_T1w.json")]
     fallen = {
         "BrainExtraction": "template (deepbet gave 90 mL)",
         "SoftwareVersions": {"antspyx": "0.5"},
     }
-    Path(next(p for p in masked if "space-" not in p)).write_text(json.dumps(fallen))
+    rewrite_sidecars(
+        source, lambda name, old: fallen if name.endswith("sub-02_desc-preproc_T1w.json") else old
+    )
     page = render(source, CONFIG)
     assert "implausible volume" in page
     assert "Brain mask (10 sessions)." in page
@@ -348,7 +360,9 @@ def test_sessions_show_the_pictures_that_they_have(undrawn, source, page):
 
 def test_a_cohort_without_t1w(source):
     """Diffusion alone: no anatomical methods, pictures or measures."""
-    source.sidecars = [p for p in source.sidecars if re.search(r"dwi|alps", Path(p).name)]
+    rewrite_sidecars(
+        source, lambda name, old: old if re.search(r"dwi|alps", Path(name).name) else None
+    )
     source.pictures = [p for p in source.pictures if p.endswith("_dwi.webp")]
     features = read_table(source.features)[["participant_id", "session_id", "alps", "dwi_snr"]]
     features = features.dropna(subset="alps")

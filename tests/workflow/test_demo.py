@@ -232,6 +232,7 @@ def test_fresh_clone_reruns_nothing(demo, config, clone, tmp_path):
             {
                 "segment_brain": SUBJECTS,
                 "draw_qc": SUBJECTS,
+                "collect_sidecars": 1,
                 "collect_features": 2,
                 "flag_outliers": 1,
                 "compare_with_truth": 1,
@@ -271,7 +272,7 @@ def test_added_subject_runs_its_jobs_and_the_group_steps(copy, tmp_path):
     subject += ["prepare_dwi", "fit_tensor", "register_dwi_to_t1w", "measure_alps", "draw_dwi_qc"]
     subject += ["simulate_vessel_wall", "measure_vessel_wall", "draw_vessel_wall"]
     group = ["simulate_participants", "preflight", "tabulate_cohort", "check_cohort"]
-    group += ["collect_features", "flag_outliers", "compare_with_truth"]
+    group += ["collect_sidecars", "collect_features", "flag_outliers", "compare_with_truth"]
     group += ["compare_gradcam_with_truth"]
     group += ["correlate_features", "fit_models", "evaluate_models"]  # of participants.tsv
     group += 2 * ["describe_population"] + ["write_report", "all"]

@@ -61,70 +61,59 @@ def _name(path: Path) -> str:
     return path.relative_to(PACKAGE.parent).as_posix()
 
 
-@cache
-def _content(path: Path) -> str:
-    if path.suffix == ".py":
-        text = ast.unparse(_without_docstrings(_parse(path))).encode()
-    else:
-        text = path.read_bytes()
-    return hashlib.sha256(text).hexdigest()
-
-
-@cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), filename=str(path))
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            continue
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
-
-
 def _closure(script: Path) -> set[Path]:
     found, queue = set(), [script]
     while queue:
         path = queue.pop()
-        if path in found:
-            continue
-        found.add(path)
-        if path.suffix == ".py":
-            queue += _imported(path) + _resources(path)
+        if path not in found:
+            found.add(path)
+            queue += _read(path)[1]
     return found
 
 
+def _content(path: Path) -> str:
+    return _read(path)[0]
+
+
 @cache
-def _imported(path: Path) -> list[Path]:
-    modules = []
-    for node in ast.walk(_parse(path)):
+def _read(path: Path) -> tuple[str, list[Path]]:
+    """SHA-256 of what counts in a file, and the files that it uses."""
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest(), []
+    tree = ast.parse(path.read_text(), filename=str(path))
+    used = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
+            used += _modules([alias.name for alias in node.names])
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules.append(node.module)
-            modules += [f"{node.module}.{alias.name}" for alias in node.names]
-    files = []
-    for module in modules:
-        parts = module.split(".")
-        if parts[0] != PACKAGE.name:
-            continue
-        target = PACKAGE.parent.joinpath(*parts)
-        files += [f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()]
-    return files
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            used += _modules([node.module, *names])
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "resource":
+            used += _resources(node, path)
+        elif _has_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), used
 
 
-@cache
-def _resources(path: Path) -> list[Path]:
+def _has_docstring(node: ast.AST) -> bool:
+    documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    return documented and ast.get_docstring(node, clean=False) is not None
+
+
+def _modules(names: list[str]) -> list[Path]:
     files = []
-    for node in ast.walk(_parse(path)):
-        if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "resource"):
-            continue
-        if not (len(node.args) == 1 and isinstance(node.args[0], ast.Constant)):
-            raise ValueError(f"{path}:{node.lineno}: resource() takes one string literal")
-        target = RESOURCES / node.args[0].value
-        if not target.exists():
-            raise FileNotFoundError(f"{path}:{node.lineno}: no such resource: {target}")
-        files += [f for f in target.rglob("*") if f.is_file()] if target.is_dir() else [target]
-    return files
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == PACKAGE.name:
+            target = PACKAGE.parent.joinpath(*parts)
+            files += [target.with_suffix(".py"), target / "__init__.py"]
+    return [file for file in files if file.is_file()]
+
+
+def _resources(call: ast.Call, path: Path) -> list[Path]:
+    if not (len(call.args) == 1 and isinstance(call.args[0], ast.Constant)):
+        raise ValueError(f"{path}:{call.lineno}: resource() takes one string literal")
+    target = RESOURCES / call.args[0].value
+    if not target.exists():
+        raise FileNotFoundError(f"{path}:{call.lineno}: no such resource: {target}")
+    return [f for f in target.rglob("*") if f.is_file()] if target.is_dir() else [target]

@@ -33,20 +33,15 @@ def split_name(path) -> tuple[str, str]:
     return found["prefix"], found["kind"]
 
 
-def read_sidecars(paths) -> dict[str, dict[str, dict]]:
-    """Content of each sidecar, by session and kind.
+def read_sidecars(path) -> dict[str, dict[str, dict]]:
+    """Content of the collected sidecars, by session and kind.
 
-    Raises
-    ------
-    InputError
-        If one is not there or no JSON.
+    Parameters
+    ----------
+    path : of a JSON file, each sidecar's path -> its content
     """
     sidecars: dict[str, dict[str, dict]] = {}
-    for path in paths:
-        prefix, kind = split_name(path)
-        try:
-            content = json.loads(Path(path).read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); remake it") from error
+    for name, content in json.loads(Path(path).read_text()).items():
+        prefix, kind = split_name(name)
         sidecars.setdefault(prefix, {})[kind] = content
     return sidecars
