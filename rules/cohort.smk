@@ -69,7 +69,19 @@ rule check_cohort:
 
 rule describe_dataset:
     output:
-        "dataset_description.json",
+        description="dataset_description.json",
+        diffusion=[
+            "desc-motion_timeseries.json",
+            "desc-outliers_slices.json",
+            "desc-gradients_check.json",
+            "desc-alps_rois.json",
+        ],
+        vessel_wall=[
+            "desc-vesselwall_sections.json",
+            "desc-vesselwall_segments.json",
+            "desc-vesselwall_contours.json",
+            "desc-automatic_contours.json",
+        ],
     log:
         "logs/describe_dataset.log",
     conda:

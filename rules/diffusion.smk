@@ -22,7 +22,6 @@ rule prepare_dwi:
         b0=bids_dwi("dwiref.nii.gz"),
         mask=bids_dwi("mask.nii.gz", desc="brain"),
         motion=bids_dwi("timeseries.tsv", desc="motion"),
-        motion_dictionary=bids_dwi("timeseries.json", desc="motion"),
         sidecar=bids_dwi("dwi.json", desc="preproc"),
     log:
         "logs/prepare_dwi/{folder}/{prefix}.log",
@@ -59,9 +58,7 @@ rule fit_tensor:
     output:
         **TENSOR_MAPS,
         outliers=bids_dwi("slices.tsv", desc="outliers"),
-        outliers_dictionary=bids_dwi("slices.json", desc="outliers"),
         gradient_check=bids_dwi("check.tsv", desc="gradients"),
-        gradient_check_dictionary=bids_dwi("check.json", desc="gradients"),
         sidecar=bids_dwi("dwimap.json", model="tensor"),
     log:
         "logs/fit_tensor/{folder}/{prefix}.log",
@@ -137,7 +134,6 @@ rule measure_alps:
         rois=DIFFUSION["alps_rois"] or [],
     output:
         rois=bids_dwi("rois.tsv", desc="alps"),
-        rois_dictionary=bids_dwi("rois.json", desc="alps"),
         colour=bids_dwi("dwimap.nii.gz", space=SPACE, desc="color"),
         sidecar=bids_dwi("alps.json"),
     log:

@@ -4,7 +4,6 @@ rule propose_contours:
         lines=centre_lines,
     output:
         contours=bids_anat("contours.tsv", desc="automatic"),
-        dictionary=bids_anat("contours.json", desc="automatic"),
     log:
         "logs/propose_contours/{folder}/{prefix}.log",
     benchmark:
@@ -25,11 +24,8 @@ rule measure_vessel_wall:
         vessel_wall_files,
     output:
         sections=bids_anat("sections.tsv", desc="vesselwall"),
-        sections_dictionary=bids_anat("sections.json", desc="vesselwall"),
         segments=bids_anat("segments.tsv", desc="vesselwall"),
-        segments_dictionary=bids_anat("segments.json", desc="vesselwall"),
         contours=bids_anat("contours.tsv", desc="vesselwall"),
-        contours_dictionary=bids_anat("contours.json", desc="vesselwall"),
         sidecar=bids_anat("vesselwall.json"),
     log:
         "logs/measure_vessel_wall/{folder}/{prefix}.log",

@@ -1,5 +1,6 @@
 """The demo from its simulation to the report, and what a grown or changed study reruns."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -184,6 +185,11 @@ def test_tables_have_dictionaries(demo):
         assert os.path.isfile(f"{demo}/studies/npsle_contrastive/{name}.json")
     for table in Path(demo, "studies/npsle_multimodal").glob("*.tsv"):
         assert table.with_suffix(".json").is_file()
+    tables = list(Path(demo).glob("sub-*/*/*.tsv"))
+    assert len(tables) > 6 * SUBJECTS
+    for table in tables:  # BIDS inheritance
+        dictionary = Path(demo, table.stem.split("_", 1)[1]).with_suffix(".json")
+        assert set(read_table(table).columns) <= json.loads(dictionary.read_text()).keys()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")

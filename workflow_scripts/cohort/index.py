@@ -7,6 +7,7 @@ import csv
 import re
 from pathlib import Path
 
+from workflow_scripts.cohort.list_images import list_images
 from workflow_scripts.common.job import InputError
 
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
@@ -53,7 +54,7 @@ def index_scans(
     found: dict[tuple, list[dict]] = {}
     sessions: set[tuple] = set()
     for row in _images(bids_dir, "bids_dir", only):
-        session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if row["ses"] else None)
+        session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if "ses" in row else None)
         sessions.add(session)
         suffix = row["suffix"]
         if vwi_filter and _matches(row, vwi_filter):
@@ -84,7 +85,7 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
     rows = [
         _row(
             f"sub-{row['sub']}",
-            f"ses-{row['ses']}" if row["ses"] else None,
+            f"ses-{row['ses']}" if "ses" in row else None,
             "vesselwall",
             str(derivatives / row["path"]),
         )
@@ -135,10 +136,8 @@ def _images(root: Path, key: str, only, extensions=IMAGE_EXTENSIONS):
             f"{key} {root}: no dataset_description.json there; "
             f"{key} must be the root of a BIDS dataset"
         )
-    import bids2table
-
-    for row in bids2table.index_dataset(root, only or None).to_pylist():
-        if row["ext"] in extensions and row["sub"]:
+    for row in list_images(root, only):
+        if row["ext"] in extensions:
             yield row
 
 
@@ -149,8 +148,7 @@ def natural_order(session: tuple) -> list:
 
 
 def _matches(row: dict, entities: dict[str, str]) -> bool:
-    extra = dict(row["extra_entities"] or [])
-    values = {**extra, **{key: value for key, value in row.items() if value is not None}}
+    values = {**dict(row.get("extra_entities", [])), **row}
     return all(_same(values.get(key), wanted) for key, wanted in entities.items())
 
 

@@ -21,7 +21,7 @@ def read_table(path) -> pd.DataFrame:
     )
 
 
-def write_table(table: pd.DataFrame, path, columns: Path) -> None:
+def write_table(table: pd.DataFrame, path, columns: Path, dictionary: bool = True) -> None:
     """Write ``table`` as TSV and its data dictionary as JSON beside it.
 
     Parameters
@@ -30,6 +30,8 @@ def write_table(table: pd.DataFrame, path, columns: Path) -> None:
     path : path ending in .tsv
     columns : path of a TSV in ``resources/columns`` with the fields ``column``,
         ``units``, ``description`` and ``source``.
+    dictionary : False for the tables of sessions, which share a dictionary in the
+        dataset's root (BIDS inheritance), written by ``describe_dataset``
 
     Raises
     ------
@@ -37,19 +39,26 @@ def write_table(table: pd.DataFrame, path, columns: Path) -> None:
         If a column of ``table`` is not described there.
     """
     path = Path(path)
-    described = pd.read_csv(columns, sep="\t", keep_default_na=False).set_index("column")
-    unknown = [name for name in table.columns if name not in described.index]
+    described = read_descriptions(columns)
+    unknown = [name for name in table.columns if name not in described]
     if unknown:
         raise KeyError(f"{path.name}: columns {unknown} are not described in {columns}")
-    dictionary = {}
-    for name in table.columns:
-        row = described.loc[name]
-        entry = {"Description": row["description"]}
-        if row["units"]:
-            entry["Units"] = row["units"]
-        if row["source"]:
-            entry["Source"] = row["source"]
-        dictionary[name] = entry
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, sep="\t", index=False, na_rep=MISSING, lineterminator="\n")
-    path.with_suffix(".json").write_text(json.dumps(dictionary, indent=2) + "\n")
+    if dictionary:
+        write_dictionary({name: described[name] for name in table.columns}, path)
+
+
+def read_descriptions(columns: Path) -> dict[str, dict]:
+    """BIDS entries of the columns that a TSV in ``resources/columns`` describes, by name."""
+    rows = pd.read_csv(columns, sep="\t", keep_default_na=False).to_dict("records")
+    fields = {"Description": "description", "Units": "units", "Source": "source"}
+    return {
+        row["column"]: {key: row[field] for key, field in fields.items() if row[field]}
+        for row in rows
+    }
+
+
+def write_dictionary(described: dict[str, dict], table: Path) -> None:
+    """Write the data dictionary of a table, whose name ends in .tsv, beside it."""
+    table.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")

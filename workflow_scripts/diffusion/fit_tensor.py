@@ -131,11 +131,15 @@ if "snakemake" in globals():
         model = np.clip(predicted / b0, 0, 1)
         outliers = outlier_slices(residual, model, mask, bvals, directions)
         outliers["volume"] = np.flatnonzero(used)[outliers["volume"].astype(int)]
-        write_table(outliers.round(2), out.outliers, resource("columns/diffusion.tsv"))
+        write_table(
+            outliers.round(2), out.outliers, resource("columns/diffusion.tsv"), dictionary=False
+        )
         first = np.zeros((*mask.shape, 3))
         first[mask] = evecs[..., 0] * (maps["fa"] > CHECK_FA)[:, None]
         table = check_gradients(first, image.affine)
-        write_table(table.round(4), out.gradient_check, resource("columns/diffusion.tsv"))
+        write_table(
+            table.round(4), out.gradient_check, resource("columns/diffusion.tsv"), dictionary=False
+        )
         ratio = table["coherence"].iloc[0] / table["coherence"].iloc[1:].max()
         flags = []
         if not ratio >= 1:

@@ -193,6 +193,7 @@ if "snakemake" in globals():
             table.assign(flags=table["flags"].replace("", None)).round(5),
             out.rois,
             resource("columns/diffusion.tsv"),
+            dictionary=False,
         )
         save_image(
             colour_fa(tensor, image.affine, brain, transform, template), template, out.colour

@@ -201,7 +201,7 @@ if "snakemake" in globals():
         save_labels(mask, image, out.mask)
         write_gradients(gradients, out.bval, out.bvec)
         table = motion_table(series, motions, rigid, mask, zooms)
-        write_table(table.round(4), out.motion, resource("columns/diffusion.tsv"))
+        write_table(table.round(4), out.motion, resource("columns/diffusion.tsv"), dictionary=False)
         measures = {
             "dwi_mean_displacement_mm": table["displacement_mm"].mean(),
             "dwi_max_displacement_mm": table["displacement_mm"].max(),

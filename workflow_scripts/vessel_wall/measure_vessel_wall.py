@@ -104,9 +104,12 @@ if "snakemake" in globals():
         vessels = read_vessels(paths)
         sections, segments, contours = measure(vessels)
         columns = resource("columns/vessel_wall.tsv")
-        write_table(sections, out.sections, columns)
-        write_table(segments, out.segments, columns)
-        write_table(contours, out.contours, columns)
+        for table, path in (
+            (sections, out.sections),
+            (segments, out.segments),
+            (contours, out.contours),
+        ):
+            write_table(table, path, columns, dictionary=False)
         write_sidecar(
             out.sidecar,
             sources=paths,

@@ -159,4 +159,5 @@ def propose_session(image_path: str, line_paths: list[str]) -> pd.DataFrame:
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         table = propose_session(snakemake.input.image, list(snakemake.input.lines))  # noqa: F821
-        write_table(table, snakemake.output.contours, resource("columns/vessel_wall.tsv"))  # noqa: F821
+        columns = resource("columns/vessel_wall.tsv")
+        write_table(table, snakemake.output.contours, columns, dictionary=False)  # noqa: F821
