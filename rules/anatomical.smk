@@ -16,8 +16,8 @@ rule make_templates:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=need(4000),
+        runtime=need(10),
     params:
         resolution=ANATOMICAL["template_resolution"],
         code=code("anatomical/make_templates.py"),
@@ -41,8 +41,8 @@ rule prepare_t1w:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=6000,
-        runtime=20,
+        mem_mb=need(1500, T1w=150),
+        runtime=need(15, T1w=1),
     params:
         raw_bytes=lambda wildcards: raw_bytes(T1W[wildcards.prefix]["path"]),
         brain_extraction=ANATOMICAL["brain_extraction"],
@@ -69,8 +69,8 @@ rule register_to_mni:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=need(ON_TEMPLATE, T1w=100),
+        runtime=need(30, T1w=2),
     params:
         registration=ANATOMICAL["registration"],
         code=code("anatomical/register_to_mni.py"),
@@ -99,8 +99,8 @@ rule segment_brain:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=need(ON_TEMPLATE, T1w=150),
+        runtime=need(30, T1w=2),
     params:
         tissue_segmentation=ANATOMICAL["tissue_segmentation"],
         prior_weight=ANATOMICAL["prior_weight"],
@@ -126,8 +126,8 @@ rule align_flair:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=6000,
-        runtime=20,
+        mem_mb=need(ON_TEMPLATE, T1w=100, FLAIR=100),
+        runtime=need(20),
     params:
         raw_bytes=lambda wildcards: raw_bytes(FLAIR[wildcards.prefix]["path"]),
         code=code("anatomical/align_flair.py"),
@@ -151,8 +151,8 @@ rule draw_qc:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=5,
+        mem_mb=need(ON_TEMPLATE, T1w=50),
+        runtime=need(5),
     params:
         code=code("report/draw_qc.py"),
     script:

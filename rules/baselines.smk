@@ -9,8 +9,8 @@ rule draw_trials:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         study=study("classes", "design", "seed"),
         code=code("baselines/draw_trials.py"),
@@ -35,8 +35,8 @@ rule classify_features:
         "../envs/environment.yaml"
     threads: 2
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=need(1000),
+        runtime=need(60),
     params:
         study=study("classes", "features", "permutations", "seed"),
         code=code("baselines/classify_features.py"),
@@ -58,8 +58,8 @@ rule one_class_svm:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=need(1000),
+        runtime=need(30),
     params:
         study=study("classes", "design", "one_class_svm", "seed"),
         code=code("baselines/one_class_svm.py"),
@@ -78,8 +78,8 @@ rule draw_folds:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         study=study("models", "seed"),
         code=code("baselines/draw_folds.py"),
@@ -109,8 +109,8 @@ rule fit_models:
         "../envs/environment.yaml"
     threads: 2
     resources:
-        mem_mb=1000,
-        runtime=120,
+        mem_mb=need(1000),
+        runtime=need(120),
     params:
         study=study("models", "seed"),
         code=code("baselines/fit_models.py"),

@@ -10,8 +10,8 @@ rule preflight:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=need(2000),
+        runtime=need(30, sessions=0.2),
     params:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input],
         slabs=[row["path"] for row in VWI.values()],
@@ -37,8 +37,8 @@ rule tabulate_cohort:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=need(500, sessions=0.2),
+        runtime=need(5),
     params:
         code=code("cohort/tabulate_cohort.py"),
     script:
@@ -57,8 +57,8 @@ rule check_cohort:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         resolution=ANATOMICAL["template_resolution"],
         nonlinear=NONLINEAR,
@@ -87,8 +87,8 @@ rule describe_dataset:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         code=code("cohort/describe_dataset.py"),
     script:
@@ -105,8 +105,8 @@ rule collect_sidecars:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need(500, sessions=0.5),
+        runtime=need(10, sessions=0.01),
     params:
         code=code("cohort/collect_sidecars.py"),
     script:
@@ -137,8 +137,8 @@ rule collect_features:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need(500, sessions=0.5),
+        runtime=need(10, sessions=0.01),
     params:
         sessions=scope_sessions,
         code=code("cohort/collect_features.py"),
@@ -156,8 +156,8 @@ rule freeze_population:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         population=lambda wildcards: POPULATIONS[wildcards.study],
     script:

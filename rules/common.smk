@@ -103,6 +103,8 @@ wildcard_constraints:
 
 
 ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
+# Memory in MB of a step on the template's grid, beside that for the scan.
+ON_TEMPLATE = {2: 1000, 1: 4000}[ANATOMICAL["template_resolution"]]
 NONLINEAR = ANATOMICAL["registration"] in ("syn", "fsl_fnirt")
 bids_anat = partial(bids, "{folder}/anat", "{prefix}")
 bids_dwi = partial(bids, "{folder}/dwi", "{prefix}")
@@ -110,13 +112,14 @@ bids_figures = partial(bids, "{folder}/figures", "{prefix}")
 
 T1W = COHORT.usable("T1w")
 FLAIR = {prefix: row for prefix, row in COHORT.usable("FLAIR").items() if prefix in T1W}
-DWI, EPI = COHORT.scans("dwi"), COHORT.scans("epi")
-VESSELS, VWI = COHORT.scans("vesselwall"), COHORT.usable("VWI")
+SCANS = {
+    suffix: COHORT.scans(suffix)
+    for suffix in ("T1w", "FLAIR", "dwi", "epi", "vesselwall", "VWI")
+}
+DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
+VWI = COHORT.usable("VWI")
 ALL_SCANS = sorted(
-    row["path"]
-    for suffix in {row["suffix"] for row in COHORT.index}
-    for rows in COHORT.scans(suffix).values()
-    for row in rows
+    row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows
 )
 MEASURED = sorted({*T1W, *DWI, *VESSELS}, key=lambda prefix: natural_order([prefix]))
 
@@ -142,9 +145,33 @@ def sessions(paths, prefixes):
     ]
 
 
+def simulated(rule, output, participants):
+    """An output of a rule of the simulation, of each of the participants."""
+    pattern = getattr(rules, rule).output[output]
+    return [pattern.format(participant=name) for name in participants]
+
+
 def raw_bytes(path):
     """Size of a raw scan, so that one replaced by an older file is seen too."""
     return os.path.getsize(path) if CONFIG["bids_dir"] else None
+
+
+def need(least, sessions=0, **per_mb):
+    """Resource function: an amount that grows with the data and doubles with each retry.
+
+    ``sessions`` is added for each session of the cohort, and so much per MB of a session's raw
+    scans as stands under their suffix.
+    """
+
+    def amount(wildcards, attempt):
+        size = least + sessions * len(MEASURED)
+        for suffix, each in per_mb.items():
+            for path in paths(SCANS[suffix], wildcards.prefix):
+                if os.path.exists(path):
+                    size += each * os.path.getsize(path) / 1e6
+        return round(size * 2 ** (attempt - 1))
+
+    return amount
 
 
 def announcement():

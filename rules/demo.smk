@@ -16,12 +16,6 @@ VESSEL_TRUTH = [
 ]
 
 
-def simulated(rule, output, participants):
-    """An output of a rule of the simulation, of each of the participants."""
-    pattern = getattr(rules, rule).output[output]
-    return [pattern.format(participant=name) for name in participants]
-
-
 rule simulate_participants:
     output:
         participants=f"{DEMO_BIDS}/participants.tsv",
@@ -36,8 +30,8 @@ rule simulate_participants:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=need(1000),
+        runtime=need(5),
     params:
         demo=CONFIG["demo"],
         code=code("demo/simulate_participants.py"),
@@ -55,8 +49,8 @@ rule build_phantom:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=need(4000),
+        runtime=need(10),
     params:
         code=code("demo/build_phantom.py"),
     script:
@@ -84,8 +78,8 @@ rule simulate_t1w:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         subject=lambda wildcards: simulation(
             CONFIG["demo"],
@@ -113,8 +107,8 @@ rule simulate_flair:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         subject=lambda wildcards: simulation(
             CONFIG["demo"], wildcards.participant, ["seed"]
@@ -145,8 +139,8 @@ rule simulate_dwi:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         subject=lambda wildcards: simulation(
             CONFIG["demo"],
@@ -177,8 +171,8 @@ rule simulate_epi:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         code=code("demo/simulate_epi.py"),
     script:
@@ -201,8 +195,8 @@ rule simulate_vessel_wall:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=need(1000),
+        runtime=need(5),
     params:
         subject=lambda wildcards: simulation(
             CONFIG["demo"], wildcards.participant, VESSEL_TRUTH
@@ -226,8 +220,8 @@ rule simulate_vessel_contours:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=need(1000),
+        runtime=need(5),
     params:
         subject=lambda wildcards: simulation(
             CONFIG["demo"], wildcards.participant, VESSEL_TRUTH
@@ -252,8 +246,8 @@ rule simulate_vessel_image:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=need(1000),
+        runtime=need(5),
     params:
         subject=lambda wildcards: simulation(
             CONFIG["demo"], wildcards.participant, VESSEL_TRUTH
@@ -286,8 +280,8 @@ rule compare_with_truth:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         code=code("demo/compare_with_truth.py"),
     script:
@@ -314,8 +308,8 @@ rule compare_gradcam_with_truth:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=need(2000),
+        runtime=need(20),
     params:
         thresholds={
             name: settings["learning"]["gradcam"]["thresholds"]

@@ -30,8 +30,8 @@ rule prepare_dwi:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=need(1000, dwi=60),
+        runtime=need(30, dwi=2),
     params:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input.dwi],
         settings={
@@ -67,8 +67,8 @@ rule fit_tensor:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=need(1000, dwi=60),
+        runtime=need(20),
     params:
         bval=DIFFUSION["bval"],
         code=code("diffusion/fit_tensor.py"),
@@ -92,8 +92,8 @@ rule register_dwi_to_t1w:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=need(1000, T1w=150),
+        runtime=need(20),
     params:
         code=code("diffusion/register_dwi_to_t1w.py"),
     script:
@@ -116,8 +116,8 @@ rule register_dwi_to_mni:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=need(ON_TEMPLATE, dwi=20),
+        runtime=need(60),
     params:
         nonlinear=NONLINEAR,
         code=code("diffusion/register_dwi_to_mni.py"),
@@ -143,8 +143,8 @@ rule measure_alps:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(ON_TEMPLATE, dwi=20),
+        runtime=need(10),
     params:
         min_voxels=DIFFUSION["min_voxels"],
         min_fa=DIFFUSION["min_fa"],
@@ -173,8 +173,8 @@ rule draw_dwi_qc:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=5,
+        mem_mb=need(ON_TEMPLATE),
+        runtime=need(5),
     params:
         code=code("report/draw_dwi_qc.py"),
     script:

@@ -18,8 +18,8 @@ rule cache_volumes:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=need(2000),
+        runtime=need(30, sessions=0.1),
     params:
         downsample=learning("downsample"),
         code=code("learning/cache_volumes.py"),
@@ -46,8 +46,8 @@ rule pretrain_encoder:
         "../envs/environment.yaml"
     threads: learning("threads")
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        mem_mb=need(16000),
+        runtime=need(1440),
         gpu=learning("gpus"),
     params:
         learning=learning(
@@ -91,8 +91,8 @@ rule train_classifier:
         "../envs/environment.yaml"
     threads: learning("threads")
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=need(16000),
+        runtime=need(240),
         gpu=learning("gpus"),
     params:
         learning=learning(
@@ -127,8 +127,8 @@ rule collect_predictions:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need(1000),
+        runtime=need(10),
     params:
         code=code("learning/collect_predictions.py"),
     script:
@@ -150,8 +150,8 @@ rule predict_sessions:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=need(4000),
+        runtime=need(30, sessions=0.2),
     params:
         sessions=list(T1W.values()),
         code=code("learning/predict_sessions.py"),
@@ -181,8 +181,8 @@ rule explain_predictions:
         "../envs/environment.yaml"
     threads: learning("threads")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=need(8000),
+        runtime=need(60),
     params:
         code=code("learning/explain_predictions.py"),
     script:
@@ -206,8 +206,8 @@ rule average_gradcam:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=need(4000),
+        runtime=need(30),
     params:
         study=study("classes"),
         gradcam=learning("gradcam"),

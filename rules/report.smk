@@ -20,8 +20,8 @@ rule draw_gradcam:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         gradcam=learning("gradcam"),
         code=code("report/draw_gradcam.py"),
@@ -41,8 +41,8 @@ rule flag_outliers:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=need(1000, sessions=0.5),
+        runtime=need(5),
     params:
         code=code("report/flag_outliers.py"),
     script:
@@ -78,8 +78,8 @@ rule write_report:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=need(2000, sessions=0.5),
+        runtime=need(15),
     params:
         config=SHOWN_CONFIG,
         code=code("report/write_report.py"),

@@ -13,8 +13,8 @@ rule describe_population:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         study=study("label", "classes", "table1", "requires"),
         code=code("statistics/describe_population.py"),
@@ -34,8 +34,8 @@ rule compare_fractions:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         study=study("classes"),
         code=code("statistics/compare_fractions.py"),
@@ -55,8 +55,8 @@ rule compare_regions:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         study=study("classes"),
         code=code("statistics/compare_regions.py"),
@@ -78,8 +78,8 @@ rule evaluate_classifiers:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=need(500),
+        runtime=need(10),
     params:
         study=study("classes", "bootstraps", "seed"),
         code=code("statistics/evaluate_classifiers.py"),
@@ -98,8 +98,8 @@ rule compare_strategies:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         code=code("statistics/compare_strategies.py"),
     script:
@@ -117,8 +117,8 @@ rule compare_published:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         code=code("statistics/compare_published.py"),
     script:
@@ -139,8 +139,8 @@ rule compare_groups:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need(1000),
+        runtime=need(10),
     params:
         study=study("classes", "comparison", "bootstraps", "seed"),
         code=code("statistics/compare_groups.py"),
@@ -161,8 +161,8 @@ rule correlate_features:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=need(500),
+        runtime=need(5),
     params:
         study=study("correlations"),
         code=code("statistics/correlate_features.py"),
@@ -191,8 +191,8 @@ rule evaluate_models:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need(1000),
+        runtime=need(10),
     params:
         study=study("models", "bootstraps", "seed"),
         code=code("statistics/evaluate_models.py"),

@@ -11,8 +11,8 @@ rule propose_contours:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         code=code("vessel_wall/propose_contours.py"),
     script:
@@ -34,8 +34,8 @@ rule measure_vessel_wall:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=need(2000),
+        runtime=need(10),
     params:
         code=code("vessel_wall/measure_vessel_wall.py"),
     script:
@@ -54,8 +54,8 @@ rule draw_vessel_wall:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=5,
+        mem_mb=need(2000),
+        runtime=need(5),
     params:
         code=code("report/draw_vessel_wall.py"),
     script:

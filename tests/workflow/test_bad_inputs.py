@@ -11,65 +11,29 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
-from nilearn.datasets import load_mni152_template
 
 from tests.conftest import ROOT
+from tests.workflow.small_cohort import (
+    LABELS,
+    configuration,
+    make_dataset,
+    participants,
+    small_brain,
+    t1w,
+)
 from tests.workflow.snake import said, snakemake
 from workflow_scripts.common.tables import read_table
-
-STUDY = {
-    "label": "diagnosis",
-    "classes": ["control", "patient"],
-    "design": {
-        "trials": 1,
-        "train": {"control": 2, "patient": 2},
-        "test": {"control": 1, "patient": 1},
-        "repeat_minority": False,
-    },
-    "features": ["gm_fraction"],
-}
-LABELS = ["control", "patient"] * 3
-
-
-def participants(labels=LABELS):
-    rows = [f"sub-{i}\t{30 + i}\t{label}" for i, label in enumerate(labels, 1)]
-    return "\n".join(["participant_id\tage\tdiagnosis", *rows]) + "\n"
 
 
 @pytest.fixture(scope="module")
 def brain():
-    """A skull-stripped brain of 4 mm, which is quick to work on."""
-    image = load_mni152_template(4)
-    data = np.where(image.get_fdata() > 0.1, image.get_fdata() * 1000, 0).astype(np.int16)
-    return nib.Nifti1Image(data, image.affine)
+    return small_brain()
 
 
 @pytest.fixture
 def bids(tmp_path, brain):
-    """A BIDS dataset of six participants."""
-    root = tmp_path / "bids"
-    root.mkdir()
-    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
-    (root / "participants.tsv").write_text(participants())
-    for number in range(1, 7):
-        path = t1w(root, number)
-        path.parent.mkdir(parents=True)
-        nib.save(brain, path)
-    return root
-
-
-def t1w(root, number):
-    return root / f"sub-{number}/anat/sub-{number}_T1w.nii.gz"
-
-
-def configuration(bids, **changes):
-    config = {
-        "bids_dir": str(bids),
-        "output_dir": str(bids.parent / "results"),
-        "anatomical": {"registration": "affine", "template_resolution": 2},
-        "studies": {"study": STUDY},
-    }
-    return config | changes
+    make_dataset(tmp_path / "bids", brain)
+    return tmp_path / "bids"
 
 
 def refused(process, *messages):

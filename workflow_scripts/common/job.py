@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 import traceback
 import warnings
 
@@ -15,6 +16,8 @@ class InputError(Exception):
 @contextlib.contextmanager
 def job(snakemake):
     """Send all output of a rule's script to its log file and end failures plainly.
+
+    What libraries leave in the folder for temporary files goes when the job ends.
 
     Output of compiled libraries is caught too, since the file descriptors
     themselves are redirected. An ``InputError`` leaves one line in the log, any
@@ -28,10 +31,13 @@ def job(snakemake):
         logging.captureWarnings(True)
         warnings.simplefilter("default")
         try:
-            yield
+            with tempfile.TemporaryDirectory() as tempfile.tempdir:
+                yield
         except InputError as error:
             print(f"ERROR in rule {snakemake.rule}: {error}", file=log)
             sys.exit(1)
         except Exception:
             traceback.print_exc(file=log)
             sys.exit(1)
+        finally:
+            tempfile.tempdir = None

@@ -6,6 +6,7 @@ and progress has to be kept, and a training that was stopped goes on bit by bit 
 had not been.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ from workflow_scripts.learning.history import History
 from workflow_scripts.learning.processes import is_first
 
 SAVE_EVERY_S = 60.0
+LOG = logging.getLogger(__name__)
 
 
 class Stopped(InputError):
@@ -167,6 +169,8 @@ def fit(
     first = is_first()
     history = History(events, epochs, progress["history"], shown=first)
     step, losses = progress["step"], progress["losses"]
+    if first and (progress["epoch"] or step):
+        LOG.info("goes on after epoch %d of %d", progress["epoch"], epochs)
     saved = time.monotonic()
     network.train()
     if device.name == "cpu":
