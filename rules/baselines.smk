@@ -9,7 +9,7 @@ rule draw_trials:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         study=study("classes", "design", "seed"),
@@ -78,7 +78,7 @@ rule draw_folds:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         study=study("models", "seed"),

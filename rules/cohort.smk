@@ -37,7 +37,7 @@ rule tabulate_cohort:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500, sessions=0.2),
+        mem_mb=need(1000, sessions=0.2),
         runtime=need(5),
     params:
         code=code("cohort/tabulate_cohort.py"),
@@ -57,7 +57,7 @@ rule check_cohort:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         resolution=ANATOMICAL["template_resolution"],
@@ -87,7 +87,7 @@ rule describe_dataset:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         code=code("cohort/describe_dataset.py"),
@@ -105,7 +105,7 @@ rule collect_sidecars:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500, sessions=0.5),
+        mem_mb=need(1000, sessions=0.5),
         runtime=need(10, sessions=0.01),
     params:
         code=code("cohort/collect_sidecars.py"),
@@ -137,7 +137,7 @@ rule collect_features:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500, sessions=0.5),
+        mem_mb=need(1000, sessions=0.5),
         runtime=need(10, sessions=0.01),
     params:
         sessions=scope_sessions,
@@ -156,7 +156,7 @@ rule freeze_population:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         population=lambda wildcards: POPULATIONS[wildcards.study],

@@ -171,7 +171,7 @@ rule simulate_epi:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         code=code("demo/simulate_epi.py"),

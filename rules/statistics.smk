@@ -13,7 +13,7 @@ rule describe_population:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         study=study("label", "classes", "table1", "requires"),
@@ -34,7 +34,7 @@ rule compare_fractions:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         study=study("classes"),
@@ -55,7 +55,7 @@ rule compare_regions:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         study=study("classes"),
@@ -78,7 +78,7 @@ rule evaluate_classifiers:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(10),
     params:
         study=study("classes", "bootstraps", "seed"),
@@ -98,7 +98,7 @@ rule compare_strategies:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         code=code("statistics/compare_strategies.py"),
@@ -117,7 +117,7 @@ rule compare_published:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         code=code("statistics/compare_published.py"),
@@ -161,7 +161,7 @@ rule correlate_features:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=need(500),
+        mem_mb=need(1000),
         runtime=need(5),
     params:
         study=study("correlations"),

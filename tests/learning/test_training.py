@@ -121,7 +121,7 @@ def test_seeds_differ_by_trial_strategy_and_repeat():
     assert len(seeds) == 8
 
 
-@pytest.mark.parametrize("stop_after", [1, 3])
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_a_stopped_training_goes_on_bit_by_bit(side, tmp_path, monkeypatch, stop_after):
     whole, expected = pretrain(side, "crop", SETTINGS, 3, Checkpoint(None, ""))
     checkpoint = Checkpoint(tmp_path / "training.checkpoint", "key")

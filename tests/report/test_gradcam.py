@@ -3,7 +3,7 @@ import pytest
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
+from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.report.gradcam import comparison, gradcam_section, percent, top_regions
 from workflow_scripts.report.study import reader
 from workflow_scripts.report.write_report import templates
@@ -95,6 +95,13 @@ def test_regions_are_those_of_all_trials_at_the_lowest_threshold():
     assert patients["tested"] == 1
     assert controls["lines"] == []
     assert controls["n"] == 0
+
+
+def test_nobody_classified_correctly_leaves_no_region(source, tmp_path):
+    table = tmp_path / "regions.tsv"
+    nobody = regions().assign(n=0, region=None, side=None, **dict.fromkeys(HIT))
+    write_table(nobody, table, resource("columns/learning.tsv"))
+    assert [row["lines"] for row in top_regions(read_table(table), 0.75)] == [[], []]
 
 
 def test_missing_picture_and_missing_table_are_named(source, tmp_path):

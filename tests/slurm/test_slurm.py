@@ -4,18 +4,24 @@ One file, so that the workers of pytest-xdist do not start two clusters.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.slurm.cluster import Cluster, missing
+from tests.slurm.cluster import Cluster, missing, wait_for
 from tests.workflow.small_cohort import STUDY, configuration, make_dataset, small_brain
+from tests.workflow.snake import said, snakemake
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
+EPOCHS = 1000
 LEARNING = {
     "downsample": 4,
     "widths": [2, 2],
@@ -100,6 +106,138 @@ def ended(process, seconds=300):
     return process.returncode, text
 
 
-def test_whole_study(cluster, config, tmp_path):
-    code, text = ended(start(cluster, config, tmp_path))
+@pytest.fixture(scope="module")
+def trainable(bids, tmp_path_factory):
+    """Output folder, made without the cluster, of all that a training needs."""
+    folder = tmp_path_factory.mktemp("trainable")
+    study = STUDY | {"learning": LEARNING}
+    config = configuration(bids, output_dir=str(folder / "results"), studies={"study": study})
+    process = snakemake("studies/study/volumes.npy", config=config, folder=folder)
+    assert process.returncode == 0, said(process)[-3000:]
+    return folder / "results"
+
+
+@pytest.fixture
+def training(trainable, config, tmp_path):
+    """Configuration of a training of about a minute."""
+    shutil.copytree(trainable, config["output_dir"])
+    study = config["studies"]["study"]
+    options = LEARNING["pretraining"] | {"epochs": EPOCHS}
+    study["learning"] = LEARNING | {"pretraining": options}
+    return config
+
+
+def log(config, rule):
+    path = Path(config["output_dir"], f"logs/{rule}.log")
+    return path.read_text() if path.exists() else ""
+
+
+def epochs_done(config):
+    return log(config, TRAINING).count("INFO epoch")
+
+
+def went_on(config):
+    """The epoch after which a training that had been stopped went on."""
+    return int(re.search(r"goes on after epoch (\d+)", log(config, TRAINING)).group(1))
+
+
+def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
+    code, text = ended(start(cluster, config, tmp_path), seconds=540)
     assert code == 0, text[-5000:]
+    jobs = cluster.history("%P %T")
+    assert {state for _, state in jobs} == {"COMPLETED"}
+    assert sum(partition == "gpu" for partition, _ in jobs) == 1
+    assert text.count("has been submitted") == len(jobs)
+    local = config | {"output_dir": str(tmp_path / "local")}
+    process = snakemake(config=local, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-3000:]
+    tables = sorted(Path(local["output_dir"], "studies").rglob("*.tsv"))
+    assert len(tables) > 20
+    for table in tables:
+        other = Path(config["output_dir"]) / table.relative_to(local["output_dir"])
+        assert other.read_bytes() == table.read_bytes(), table
+
+
+def test_job_over_its_memory_gets_more(cluster, config, tmp_path):
+    memory = {"make_templates": {"mem_mb": "200 * 30 ** (attempt - 1)"}}
+    target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
+    process = start(cluster, config, tmp_path, target, retries=1, set_resources=memory)
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert text.count("has been submitted") == 2
+    assert "Error in rule make_templates" in text
+    (killed,) = re.findall(r"\S+/slurm_logs/rule_make_templates/\d+\.log(?= \(check)", text)
+    assert "exceeded memory limit" in Path(killed).read_text()
+
+
+def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_path):
+    process = start(cluster, training, tmp_path, f"{ENCODER}.safetensors")
+    wait_for(lambda: epochs_done(training) > 3)
+    ((job, *_),) = cluster.jobs()
+    cluster.run("scancel", job)
+    code, text = ended(process)
+    assert code == 1
+    assert "Error in rule pretrain_encoder" in text
+    assert f"logs/{TRAINING}.log" in text
+    assert f"slurm_logs/rule_pretrain_encoder/study_1_crop_1/{job}.log" in text
+    code, text = ended(start(cluster, training, tmp_path, f"{ENCODER}.safetensors"))
+    assert code == 0, text[-3000:]
+    assert went_on(training) > 2
+
+
+def test_training_over_its_time_goes_on_with_the_retry(cluster, training, tmp_path):
+    training["studies"]["study"]["learning"]["pretraining"]["epochs"] = 4 * EPOCHS
+    minute = {"pretrain_encoder": {"slurm_partition": "gpu", "gres": "gpu:1", "runtime": 1}}
+    process = start(
+        cluster, training, tmp_path, f"{ENCODER}.safetensors", retries=2, set_resources=minute
+    )
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert went_on(training) > 2
+
+
+def test_preempted_training_goes_on(cluster, training, tmp_path):
+    process = start(cluster, training, tmp_path, f"{ENCODER}.safetensors", retries=1)
+    wait_for(lambda: epochs_done(training) > 3)
+    before = epochs_done(training)
+    cluster.run("sbatch", "-p", "urgent", "-c", "4", "--mem=20000", "--wrap", "sleep 5")
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert went_on(training) >= before - 1
+
+
+def test_training_on_a_lost_node_ends_right(cluster, training, tmp_path):
+    process = start(cluster, training, tmp_path, f"{ENCODER}.safetensors", retries=1)
+    wait_for(lambda: epochs_done(training) > 3)
+    cluster.crash_node("g1")
+    time.sleep(2)
+    cluster.start_node("g1")
+    code, text = ended(process, seconds=400)
+    assert code == 0, text[-3000:]
+    assert Path(training["output_dir"], f"{ENCODER}.safetensors").exists()
+
+
+def test_partition_that_does_not_exist_is_named(cluster, config, tmp_path):
+    nowhere = {"slurm_partition": "nowhere"}
+    target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
+    process = start(cluster, config, tmp_path, target, default_resources=nowhere)
+    code, text = ended(process)
+    assert code == 1
+    assert "make_templates" in text
+    assert "invalid partition" in text.lower()
+
+
+def test_scratch_folder_of_the_job_is_used_and_left_empty(cluster, config, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
+    places = {"slurm_partition": "cpu", "tmpdir": str(scratch)}
+    process = start(cluster, config, tmp_path, target, default_resources=places)
+    seen = []
+    while process.poll() is None:
+        seen += os.listdir(scratch)
+        time.sleep(0.02)
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert seen
+    assert os.listdir(scratch) == []

@@ -185,9 +185,8 @@ def fit(
         for epoch in range(progress["epoch"], epochs):
             plan = batches(epoch)
             while step < len(plan):
-                learning_rate = rate(epoch + (step + 1) / len(plan))
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate
+                    group["lr"] = rate(epoch + (step + 1) / len(plan))
                 optimizer.zero_grad(set_to_none=True)
                 value = loss(plan[step], epoch, step)
                 value.backward()
@@ -201,7 +200,7 @@ def fit(
                         "start again to go on from there"
                     )
             row = {"epoch": epoch + 1, "loss": float(np.mean(_numbers(losses)))}
-            history.add(row | {"learning_rate": learning_rate})
+            history.add(row | {"learning_rate": rate(epoch + 1)})
             step, losses = 0, []
             if time.monotonic() - saved > SAVE_EVERY_S:
                 save(epoch + 1, 0, [])

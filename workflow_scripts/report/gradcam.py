@@ -41,7 +41,8 @@ def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
         most `TOP`, lines with what the template shows of a region.
     """
     lowest = regions[regions["threshold"] == threshold]
-    lowest = lowest.assign(place=lowest["region"] + ", " + lowest["side"].fillna("both sides"))
+    region, side = (lowest[name].astype("string") for name in ("region", "side"))
+    lowest = lowest.assign(place=region + ", " + side.fillna("both sides"))
     classes = []
     for name, rows in lowest.groupby("class", sort=False):
         single = rows[(rows["trial"] != "all") & (rows["n"] > 0)]
