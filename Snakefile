@@ -32,6 +32,8 @@ onstart:
     # ended while others wait, to keep to a rate of submissions: with a few hundred
     # jobs on few cores that takes a third of a core. Nothing here needs the limit.
     workflow.scheduler.job_rate_limiter = None
+    gc.freeze()
+    gc.enable()
 
 
 onsuccess:

@@ -5,14 +5,17 @@ import sys
 from functools import partial
 from pathlib import Path
 
+# A third of the time of building the graph of a thousand sessions; on again when jobs start.
+gc.disable()
+
 # Jobs import the package from the clone that this Snakefile belongs to, so that
 # the code that runs is the code whose fingerprint is recorded. ITK's results
 # depend on the number of threads in the last digits.
-gc.disable()
 sys.path.insert(0, workflow.basedir)
 os.environ |= {
     "PYTHONPATH": workflow.basedir,
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+    "NIPYPE_NO_ET": "1",  # no look-up of newer versions on the network
 }
 
 from snakemake.exceptions import WorkflowError

@@ -165,7 +165,7 @@ def kill_tree(process: int) -> None:
         os.kill(process, 9)
 
 
-def wait_for(condition, seconds: float = 60, step: float = 0.2) -> None:
+def wait_for(condition, seconds: float = 240, step: float = 0.2) -> None:
     """Return when a condition holds; AssertionError if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -96,7 +96,7 @@ def start(cluster, config, folder, *targets, **changes):
     )
 
 
-def ended(process, seconds=300):
+def ended(process, seconds=600):
     """Exit code and all that was printed."""
     try:
         text, _ = process.communicate(timeout=seconds)
@@ -142,7 +142,7 @@ def went_on(config):
 
 
 def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
-    code, text = ended(start(cluster, config, tmp_path), seconds=540)
+    code, text = ended(start(cluster, config, tmp_path), seconds=1200)
     assert code == 0, text[-5000:]
     jobs = cluster.history("%P %T")
     assert {state for _, state in jobs} == {"COMPLETED"}
@@ -212,7 +212,7 @@ def test_training_on_a_lost_node_ends_right(cluster, training, tmp_path):
     cluster.crash_node("g1")
     time.sleep(2)
     cluster.start_node("g1")
-    code, text = ended(process, seconds=400)
+    code, text = ended(process)
     assert code == 0, text[-3000:]
     assert Path(training["output_dir"], f"{ENCODER}.safetensors").exists()
 

@@ -157,6 +157,17 @@ def test_a_subject_that_fails_costs_no_other_and_is_named(bids, tmp_path, brain)
     assert (states.drop("sub-2") == "DONE").all(axis=None)
 
 
+def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, tmp_path):
+    process = snakemake(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
+    assert process.returncode == 0, said(process)[-3000:]
+    results = tmp_path / "results"
+    assert [path.name for path in results.glob("sub-*")] == ["sub-2"]
+    assert (results / "sub-2/figures/sub-2_desc-qc_T1w.webp").exists()
+    assert not any((results / name).exists() for name in ("cohort", "studies", "report"))
+    process = snakemake(config=configuration(bids, participants=["sub-9"]), folder=tmp_path)
+    refused(process, "participants: sub-9 is not in participants.tsv; correct the id")
+
+
 def test_bad_gradient_tables_are_named_before_anything_runs(bids, tmp_path):
     """One diffusion series for each fault; the others' sessions keep their T1w."""
     bvals = "0 " + "1000 " * 6
