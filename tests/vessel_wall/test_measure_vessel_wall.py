@@ -2,6 +2,7 @@ import json
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.vessel_wall.tubes import (
@@ -16,7 +17,11 @@ from tests.vessel_wall.tubes import (
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.vessel_wall.measure_vessel_wall import measure, read_vessels
+from workflow_scripts.vessel_wall.measure_vessel_wall import (
+    measure,
+    read_vessels,
+    session_flags,
+)
 from workflow_scripts.vessel_wall.segments import session_measures
 
 LEFT = Tube(1.5, 2.5, 20, 30, 20, (0.1, 0.2, 0.3))
@@ -65,6 +70,16 @@ def test_masks_and_contours_of_both_sides(tmp_path):
         back = read_table(path)
         assert len(back) == len(table)
         assert back["hemi"].isna().sum() == (table["label"] == "BA").sum()
+
+
+def test_a_vessel_without_flags_gives_none(tmp_path):
+    paths = masks(LEFT, tmp_path, "hemi-L_label-ICA", partial_volumes, "probseg")
+    paths += masks(RIGHT, tmp_path, "hemi-R_label-ICA", partial_volumes, "probseg")
+    vessels = read_vessels(paths)
+    segments = pd.DataFrame({"flags": [None, "small_lumen"]})
+    assert session_flags(vessels, segments) == ["hemi-R_label-ICA: small_lumen"]
+    segments["flags"] = [np.nan, np.nan]
+    assert session_flags(vessels, segments) == []
 
 
 def test_same_input_same_tables_whatever_the_order(tmp_path):

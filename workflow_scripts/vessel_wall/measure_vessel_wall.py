@@ -98,6 +98,12 @@ def measure(vessels: list[Vessel]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     )
 
 
+def session_flags(vessels: list[Vessel], segments: pd.DataFrame) -> list[str]:
+    """What limits the numbers of each vessel; nothing of a vessel without flags."""
+    flags = segments["flags"].fillna("")
+    return [f"{v.name}: {text}" for v, text in zip(vessels, flags, strict=True) if text]
+
+
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         paths, out = list(snakemake.input), snakemake.output  # noqa: F821
@@ -117,9 +123,5 @@ if "snakemake" in globals():
             measures=session_measures(segments),
             Description="Lumen and vessel wall in sections perpendicular to the centre line",
             Vessels={vessel.name: vessel.source for vessel in vessels},
-            Flags=[
-                f"{vessel.name}: {flags}"
-                for vessel, flags in zip(vessels, segments["flags"], strict=True)
-                if flags
-            ],
+            Flags=session_flags(vessels, segments),
         )
