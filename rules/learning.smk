@@ -47,7 +47,7 @@ rule pretrain_encoder:
     threads: learning("threads")
     resources:
         mem_mb=need(16000),
-        runtime=need(1440),
+        runtime=1440,  # the retry goes on, and needs no more
         gpu=learning("gpus"),
     params:
         learning=learning(
@@ -92,7 +92,7 @@ rule train_classifier:
     threads: learning("threads")
     resources:
         mem_mb=need(16000),
-        runtime=need(240),
+        runtime=240,
         gpu=learning("gpus"),
     params:
         learning=learning(
