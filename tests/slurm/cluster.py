@@ -35,8 +35,6 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
 SlurmctldTimeout=30
 SlurmdTimeout=10
 MinJobAge=3600
@@ -54,7 +52,6 @@ NodeName=g1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17003 Gres=gpu:2
 PartitionName=DEFAULT MaxTime=24:00:00 DefaultTime=00:10:00 DefMemPerCPU=200 GraceTime=10
 PartitionName=cpu Nodes=c1,c2 Default=YES PriorityTier=10
 PartitionName=gpu Nodes=g1 PriorityTier=10
-PartitionName=urgent Nodes=g1 PriorityTier=100 PreemptMode=OFF
 """
 
 
@@ -114,16 +111,6 @@ class Cluster:
 
     def start_node(self, node: str) -> None:
         self.run("slurmd", "-N", node)
-
-    def crash_node(self, node: str) -> None:
-        """End a node's daemon and all that runs under it, as a power cut would."""
-        os.kill(int((self.folder / f"{node}.pid").read_text()), 9)
-        for job in self.run("squeue", "-h", "-w", node, "-o", "%A").split():
-            listed = subprocess.run(
-                ["pgrep", "-f", rf"^slurmstepd: \[{job}\."], capture_output=True, text=True
-            )
-            for process in listed.stdout.split():
-                kill_tree(int(process))
 
     def jobs(self, columns: str = "%A %T %P") -> list[list[str]]:
         """Fields of each job in the queue that has not ended, see squeue's --format."""

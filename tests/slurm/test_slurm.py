@@ -185,38 +185,6 @@ def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_pa
     assert went_on(training) > 2
 
 
-def test_training_over_its_time_goes_on_with_the_retry(cluster, training, tmp_path):
-    training["studies"]["study"]["learning"]["pretraining"]["epochs"] = 4 * EPOCHS
-    minute = {"pretrain_encoder": {"slurm_partition": "gpu", "gres": "gpu:1", "runtime": 1}}
-    process = start(
-        cluster, training, tmp_path, f"{ENCODER}.safetensors", retries=2, set_resources=minute
-    )
-    code, text = ended(process)
-    assert code == 0, text[-3000:]
-    assert went_on(training) > 2
-
-
-def test_preempted_training_goes_on(cluster, training, tmp_path):
-    process = start(cluster, training, tmp_path, f"{ENCODER}.safetensors", retries=1)
-    wait_for(lambda: epochs_done(training) > 3)
-    before = epochs_done(training)
-    cluster.run("sbatch", "-p", "urgent", "-c", "4", "--mem=20000", "--wrap", "sleep 5")
-    code, text = ended(process)
-    assert code == 0, text[-3000:]
-    assert went_on(training) >= before - 1
-
-
-def test_training_on_a_lost_node_ends_right(cluster, training, tmp_path):
-    process = start(cluster, training, tmp_path, f"{ENCODER}.safetensors", retries=1)
-    wait_for(lambda: epochs_done(training) > 3)
-    cluster.crash_node("g1")
-    time.sleep(2)
-    cluster.start_node("g1")
-    code, text = ended(process)
-    assert code == 0, text[-3000:]
-    assert Path(training["output_dir"], f"{ENCODER}.safetensors").exists()
-
-
 def test_partition_that_does_not_exist_is_named(cluster, config, tmp_path):
     nowhere = {"slurm_partition": "nowhere"}
     target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
