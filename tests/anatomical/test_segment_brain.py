@@ -46,6 +46,14 @@ def shells():
     return np.choose(truth, [0, 30, 70, 110]) + noise, truth
 
 
+def test_same_brain_same_probabilities(shells):
+    t1w, truth = shells
+    priors = [np.where(truth == t, 0.6, 0.2) for t in (1, 2, 3)]
+    mask = (truth > 0).astype(np.float32)
+    one, other = (atropos_probabilities(t1w, mask, priors, (1, 1, 1), 0.2) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("method", ["atropos", "hmrf"])
 def test_shells_are_recovered(shells, method):
     t1w, truth = shells

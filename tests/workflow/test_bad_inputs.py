@@ -138,23 +138,25 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     assert (tmp_path / "results/cohort/check.txt").exists()
 
 
-def test_a_subject_that_fails_costs_no_other_and_is_named(bids, tmp_path, brain):
-    noise = np.random.default_rng(0).integers(1, 100, brain.shape).astype(np.int16)
-    nib.save(nib.Nifti1Image(noise, brain.affine), t1w(bids, 2))
-    config = configuration(bids, studies={})
+def test_a_subject_that_fails_costs_no_other_and_is_named(bids, tmp_path):
+    """A diffusion series whose b = 0 volume is empty."""
+    data = np.random.default_rng(0).random((20, 20, 20, 7), "f4")
+    data[..., 0] = 0
+    path = bids / "sub-2/dwi/sub-2_dwi.nii.gz"
+    path.parent.mkdir()
+    nib.save(nib.Nifti1Image(data, np.eye(4) * 4), path)
+    path.with_name("sub-2_dwi.bval").write_text("0 " + "1000 " * 6)
+    bvecs = "0 1 0 0 .8 .8 0\n0 0 1 0 .6 0 .6\n0 0 0 1 0 .6 .8"
+    path.with_name("sub-2_dwi.bvec").write_text(bvecs)
+    config = configuration(bids, studies={}, diffusion={"denoise": "none", "gibbs": "none"})
     process = snakemake("preprocess", config=config, folder=tmp_path)
-    log = "logs/prepare_t1w/sub-2/sub-2.log"
-    refused(process, f"FAILED sub-2 prepare_t1w: ERROR in rule prepare_t1w: {t1w(bids, 2)}: ", log)
+    log = "logs/prepare_dwi/sub-2/sub-2.log"
+    refused(process, "FAILED sub-2 prepare_dwi: ERROR in rule prepare_dwi: ", "no brain found", log)
     status = read_table(tmp_path / "results/cohort/status.tsv")
-    states = status[status["suffix"] == "T1w"].pivot(
-        index="participant_id", columns="step", values="status"
-    )
-    assert states.loc["sub-2"].to_dict() == {
-        "prepare_t1w": "FAILED",
-        "register_to_mni": "PENDING",
-        "segment_brain": "PENDING",
-    }
-    assert (states.drop("sub-2") == "DONE").all(axis=None)
+    steps = status[status["suffix"] == "dwi"].groupby("step")["status"].agg(set)
+    assert steps["prepare_dwi"] == {"FAILED", "MISSING"}
+    assert steps["fit_tensor"] == steps["measure_alps"] == {"PENDING", "MISSING"}
+    assert (status.loc[status["suffix"] == "T1w", "status"] == "DONE").all()
 
 
 def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, tmp_path):

@@ -67,6 +67,7 @@ def atropos_probabilities(
         m="[0.1,1x1x1]",
         c="[5,0]",
         priorweight=prior_weight,
+        r=0,  # a constant seed in place of a random one
         verbose=1,
     )
     result = np.zeros((*mask.shape, len(priors)), np.float32)
