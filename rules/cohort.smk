@@ -121,12 +121,7 @@ rule collect_features:
         collected=lambda wildcards: (
             "cohort/sidecars.json" if wildcards.scope == "cohort" else []
         ),
-        sidecars=lambda wildcards: [
-            path
-            for row in scope_sessions(wildcards)
-            if wildcards.scope != "cohort"
-            for path in row["sidecars"]
-        ],
+        sidecars=study_sidecars,
     output:
         table="{scope}/features.tsv",
         dictionary="{scope}/features.json",

@@ -454,6 +454,13 @@ def scope_sessions(wildcards):
     return [feature_row(row, suffixes) for row in POPULATIONS[name]]
 
 
+def study_sidecars(wildcards):
+    """Sidecars of a study's population; none for the cohort, whose are collected in one file."""
+    if wildcards.scope == "cohort":
+        return []
+    return [path for row in scope_sessions(wildcards) for path in row["sidecars"]]
+
+
 def feature_row(row, *suffixes):
     prefix = session_prefix(row["participant_id"], row["session_id"])
     keys = {key: row[key] for key in ("participant_id", "session_id")}

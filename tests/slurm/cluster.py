@@ -10,6 +10,8 @@ from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
 NODES = ("c1", "c2", "g1")
+PATIENCE_S = 240
+UNFINISHED = "PENDING,RUNNING,SUSPENDED,COMPLETING"
 MUNGED = Path("/run/munge/munged.pid")
 SYSTEM = Path("/etc/slurm")  # jobs look there alone: the executor strips SLURM's variables
 CONFIG = """
@@ -49,9 +51,9 @@ NodeName=DEFAULT CPUs=4 CoresPerSocket=4 RealMemory=30000
 NodeName=c1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17001
 NodeName=c2 NodeHostname={host} NodeAddr=127.0.0.1 Port=17002
 NodeName=g1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17003 Gres=gpu:2
-PartitionName=DEFAULT MaxTime=24:00:00 DefaultTime=00:10:00 DefMemPerCPU=200 GraceTime=10
-PartitionName=cpu Nodes=c1,c2 Default=YES PriorityTier=10
-PartitionName=gpu Nodes=g1 PriorityTier=10
+PartitionName=DEFAULT MaxTime=24:00:00 DefaultTime=00:10:00 DefMemPerCPU=200
+PartitionName=cpu Nodes=c1,c2 Default=YES
+PartitionName=gpu Nodes=g1
 """
 
 
@@ -106,24 +108,13 @@ class Cluster:
             self.own_munged = True
         self.run("slurmctld")
         for node in NODES:
-            self.start_node(node)
+            self.run("slurmd", "-N", node)
         wait_for(lambda: self.run("sinfo", "-h", "-N", "-o", "%N %t").count("idle") >= len(NODES))
 
-    def start_node(self, node: str) -> None:
-        self.run("slurmd", "-N", node)
-
-    def jobs(self, columns: str = "%A %T %P") -> list[list[str]]:
-        """Fields of each job in the queue that has not ended, see squeue's --format."""
-        states = "PENDING,RUNNING,SUSPENDED,COMPLETING"
+    def jobs(self, columns: str, states: str = UNFINISHED) -> list[list[str]]:
+        """Fields of each job in these states, see squeue's --format and --states."""
         lines = self.run("squeue", "-h", "-t", states, "-o", columns).splitlines()
         return [line.split() for line in lines]
-
-    def history(self, columns: str) -> list[list[str]]:
-        """Fields of every job since the cluster began."""
-        return [
-            line.split()
-            for line in self.run("squeue", "-h", "-t", "all", "-o", columns).splitlines()
-        ]
 
     def stop(self) -> None:
         """End all jobs and daemons."""
@@ -152,9 +143,9 @@ def kill_tree(process: int) -> None:
         os.kill(process, 9)
 
 
-def wait_for(condition, seconds: float = 240, step: float = 0.2) -> None:
+def wait_for(condition) -> None:
     """Return when a condition holds; AssertionError if it does not in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(step)
+        time.sleep(0.2)

@@ -80,7 +80,7 @@ def profile(folder, **changes):
     return str(folder / "profile")
 
 
-def start(cluster, config, folder, *targets, **changes):
+def start(config, folder, *targets, **changes):
     """Start the workflow on the cluster."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", *targets]
@@ -119,7 +119,7 @@ def trainable(bids, tmp_path_factory):
 
 @pytest.fixture
 def training(trainable, config, tmp_path):
-    """Configuration of a training of about a minute."""
+    """Configuration of a training that is long enough to be stopped."""
     shutil.copytree(trainable, config["output_dir"])
     study = config["studies"]["study"]
     options = LEARNING["pretraining"] | {"epochs": EPOCHS}
@@ -127,24 +127,24 @@ def training(trainable, config, tmp_path):
     return config
 
 
-def log(config, rule):
-    path = Path(config["output_dir"], f"logs/{rule}.log")
+def training_log(config):
+    path = Path(config["output_dir"], f"logs/{TRAINING}.log")
     return path.read_text() if path.exists() else ""
 
 
 def epochs_done(config):
-    return log(config, TRAINING).count("INFO epoch")
+    return training_log(config).count("INFO epoch")
 
 
 def went_on(config):
     """The epoch after which a training that had been stopped went on."""
-    return int(re.search(r"goes on after epoch (\d+)", log(config, TRAINING)).group(1))
+    return int(re.search(r"goes on after epoch (\d+)", training_log(config)).group(1))
 
 
 def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
-    code, text = ended(start(cluster, config, tmp_path), seconds=1200)
+    code, text = ended(start(config, tmp_path), seconds=1200)
     assert code == 0, text[-5000:]
-    jobs = cluster.history("%P %T")
+    jobs = cluster.jobs("%P %T", "all")
     assert {state for _, state in jobs} == {"COMPLETED"}
     assert sum(partition == "gpu" for partition, _ in jobs) == 1
     assert text.count("has been submitted") == len(jobs)
@@ -161,7 +161,7 @@ def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
 def test_job_over_its_memory_gets_more(cluster, config, tmp_path):
     memory = {"make_templates": {"mem_mb": "200 * 30 ** (attempt - 1)"}}
     target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
-    process = start(cluster, config, tmp_path, target, retries=1, set_resources=memory)
+    process = start(config, tmp_path, target, retries=1, set_resources=memory)
     code, text = ended(process)
     assert code == 0, text[-3000:]
     assert text.count("has been submitted") == 2
@@ -171,16 +171,16 @@ def test_job_over_its_memory_gets_more(cluster, config, tmp_path):
 
 
 def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_path):
-    process = start(cluster, training, tmp_path, f"{ENCODER}.safetensors")
+    process = start(training, tmp_path, f"{ENCODER}.safetensors")
     wait_for(lambda: epochs_done(training) > 3)
-    ((job, *_),) = cluster.jobs()
+    ((job,),) = cluster.jobs("%A")
     cluster.run("scancel", job)
     code, text = ended(process)
     assert code == 1
     assert "Error in rule pretrain_encoder" in text
     assert f"logs/{TRAINING}.log" in text
     assert f"slurm_logs/rule_pretrain_encoder/study_1_crop_1/{job}.log" in text
-    code, text = ended(start(cluster, training, tmp_path, f"{ENCODER}.safetensors"))
+    code, text = ended(start(training, tmp_path, f"{ENCODER}.safetensors"))
     assert code == 0, text[-3000:]
     assert went_on(training) > 2
 
@@ -188,7 +188,7 @@ def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_pa
 def test_partition_that_does_not_exist_is_named(cluster, config, tmp_path):
     nowhere = {"slurm_partition": "nowhere"}
     target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
-    process = start(cluster, config, tmp_path, target, default_resources=nowhere)
+    process = start(config, tmp_path, target, default_resources=nowhere)
     code, text = ended(process)
     assert code == 1
     assert "make_templates" in text
@@ -200,7 +200,7 @@ def test_scratch_folder_of_the_job_is_used_and_left_empty(cluster, config, tmp_p
     scratch.mkdir()
     target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
     places = {"slurm_partition": "cpu", "tmpdir": str(scratch)}
-    process = start(cluster, config, tmp_path, target, default_resources=places)
+    process = start(config, tmp_path, target, default_resources=places)
     seen = []
     while process.poll() is None:
         seen += os.listdir(scratch)

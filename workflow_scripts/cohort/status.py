@@ -3,7 +3,6 @@
 Imported by the Snakefile, so nothing heavy is imported here.
 """
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,8 +148,9 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
     problems = {row["path"]: row["problem"] for row in checked}
     rows = cohort_status(cohort.index, cohort.exclusions, problems, steps_of, root)
     if kept:
+        from workflow_scripts.common.tables import read_descriptions, write_dictionary
+
         write_rows(rows, FIELDS, kept)
-        described = {row["column"]: row for row in read_rows(resource("columns/status.tsv"))}
-        dictionary = {name: {"Description": described[name]["description"]} for name in FIELDS}
-        kept.with_suffix(".json").write_text(json.dumps(dictionary, indent=2) + "\n")
+        described = read_descriptions(resource("columns/status.tsv"))
+        write_dictionary({name: described[name] for name in FIELDS}, kept)
     return summary(rows)
