@@ -24,6 +24,7 @@ if not CONFIG["participants"]:
     include: "rules/baselines.smk"
     include: "rules/statistics.smk"
     include: "rules/report.smk"
+    include: "rules/audit.smk"
 
 
 onstart:
@@ -37,11 +38,11 @@ onstart:
 
 
 onsuccess:
-    print(status(), file=sys.stderr)
+    print(closing(succeeded=True), file=sys.stderr)
 
 
 onerror:
-    print(status(), file=sys.stderr)
+    print(closing(succeeded=False), file=sys.stderr)
 
 
 localrules:

@@ -2,6 +2,7 @@ import gc
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,9 @@ os.environ |= {
 }
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import is_flagged
 
+from workflow_scripts.audit.record_run import record_run
 from workflow_scripts.cohort.cohort import (
     complete,
     frozen_population,
@@ -36,6 +39,7 @@ from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort, simulation
 
+STARTED = datetime.now(UTC)
 code = partial(shared_fingerprint, fresh=workflow.is_main_process)
 SPACE = "MNI152NLin2009aSym"
 INDEX = "cohort/index.tsv"
@@ -263,6 +267,27 @@ def status():
     return report_status(COHORT, steps, OUTPUT_DIR, kept)
 
 
+# Folders whose files are recorded as BIDS URIs.
+PLACES = {
+    "bids:raw:": CONFIG["bids_dir"] and str(BIDS_DIR),
+    "bids:vesselwall:": CONFIG["vessel_wall"]["derivatives"],
+}
+PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
+
+
+def closing(succeeded):
+    """Keep the records of a run that has ended; what is printed then."""
+    if {"audit", "freeze"} & set(workflow.dag_settings.targets):
+        log = OUTPUT_DIR / "logs" / f"{min(workflow.dag_settings.targets)}.log"
+        return log.read_text() if succeeded else ""
+    temporary = {
+        made.name: [is_flagged(path, "temp") for path in made.output]
+        for made in workflow.rules
+    }
+    recorded = record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, STARTED, succeeded)
+    return "\n".join(filter(None, [status(), recorded]))
+
+
 def qc_pictures(wildcards=None):
     """Pictures for quality control, of each session those of its scans."""
     pictures = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
@@ -374,11 +399,12 @@ def learning(*keys):
 
 
 def pretrained_encoder(wildcards):
-    """The encoder that a classifier stands on; none for the supervised baseline."""
+    """The encoder that a classifier stands on, weights first; none for the supervised baseline."""
     if wildcards.strategy == "supervised":
         return []
     path = "studies/{study}/models/trial-{trial}_strategy-{strategy}_repeat-{repeat}"
-    return [f"{path}_encoder.safetensors".format(**wildcards)]
+    endings = ("encoder.safetensors", "encoder.json")
+    return [f"{path}_{ending}".format(**wildcards) for ending in endings]
 
 
 def trainings(name):
@@ -434,6 +460,10 @@ def frozen_models():
     )
     found = sorted(str(path) for path in folder.glob("*_model.safetensors"))
     return found or [f"{folder}/no *_model.safetensors there"]
+
+
+def model_descriptions():
+    return [path.removesuffix(".safetensors") + ".json" for path in frozen_models()]
 
 
 def normalized_brains(wildcards):
@@ -495,3 +525,18 @@ def study_tables(wildcards=None):
             rules.compare_published.output.strategies,
         ]
     return tables + gradcam_files("regions.tsv")
+
+
+def report_dictionaries(wildcards):
+    """Data dictionaries of the tables that the report shows."""
+    tables = ["cohort/scans.tsv", "cohort/features.tsv", "cohort/outliers.tsv"]
+    if not CONFIG["bids_dir"]:
+        truth = rules.compare_with_truth.output
+        tables += [truth.recovered, truth.summary]
+        if gradcam_files(""):
+            tables.append(rules.compare_gradcam_with_truth.output.table)
+    return [
+        path.removesuffix(".tsv") + ".json"
+        for path in tables + study_tables()
+        if path.endswith(".tsv")
+    ]

@@ -138,6 +138,7 @@ rule collect_predictions:
 rule predict_sessions:
     input:
         models=frozen_models(),
+        descriptions=model_descriptions(),
         brains=lambda wildcards: sessions(
             bids_anat("T1w.nii.gz", space=SPACE, desc="brain"), T1W
         ),

@@ -55,6 +55,7 @@ rule write_report:
         features="cohort/features.tsv",
         outliers=rules.flag_outliers.output.table,
         studies=study_tables,
+        dictionaries=report_dictionaries,
         pictures=qc_pictures,
         sidecars="cohort/sidecars.json",
         gradcam=gradcam_files("gradcam.webp"),

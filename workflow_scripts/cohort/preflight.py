@@ -33,7 +33,7 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> p
 
 
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
+    with job(snakemake, inputs_read=False):  # noqa: F821
         table = Path(snakemake.output.table)  # noqa: F821
         known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
         params = snakemake.params  # noqa: F821

@@ -36,9 +36,14 @@ def fingerprint(script: str) -> str:
         If ``resource()`` is called with anything but one string literal.
     """
     digest = hashlib.sha256()
-    for path in sorted(_closure(PACKAGE / script)):
-        digest.update(f"{_name(path)} {_content(path)}\n".encode())
+    for name, content in contents(script).items():
+        digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def contents(script: str) -> dict[str, str]:
+    """SHA-256 of what counts in each file that ``script`` uses, itself included, by name."""
+    return {_name(path): _content(path) for path in sorted(_closure(PACKAGE / script))}
 
 
 def shared_fingerprint(script: str, fresh: bool) -> str:

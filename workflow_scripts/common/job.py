@@ -5,8 +5,11 @@ import logging
 import os
 import sys
 import tempfile
+import time
 import traceback
 import warnings
+
+from workflow_scripts.common.record import write_record
 
 
 class InputError(Exception):
@@ -14,15 +17,17 @@ class InputError(Exception):
 
 
 @contextlib.contextmanager
-def job(snakemake):
+def job(snakemake, inputs_read: bool = True):
     """Send all output of a rule's script to its log file and end failures plainly.
 
-    What libraries leave in the folder for temporary files goes when the job ends.
+    What libraries leave in the folder for temporary files goes when the job ends. A job that
+    has done its work leaves a record of it, see `write_record`.
 
     Output of compiled libraries is caught too, since the file descriptors
     themselves are redirected. An ``InputError`` leaves one line in the log, any
     other exception its traceback; both end the process with status 1.
     """
+    started = time.time()
     with open(snakemake.log[0], "w", buffering=1) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -33,6 +38,8 @@ def job(snakemake):
         try:
             with tempfile.TemporaryDirectory() as tempfile.tempdir:
                 yield
+            if snakemake.output:
+                write_record(snakemake, started, inputs_read)
         except InputError as error:
             print(f"ERROR in rule {snakemake.rule}: {error}", file=log)
             sys.exit(1)

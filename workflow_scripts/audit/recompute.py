@@ -1,0 +1,206 @@
+"""Do jobs again from their records, beside the results, and compare what they make."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from workflow_scripts.audit.compare import differences
+from workflow_scripts.audit.records import files_of, producers, with_paths
+from workflow_scripts.audit.verify import Finding
+from workflow_scripts.common.fingerprint import PACKAGE
+from workflow_scripts.common.record import SPOOL
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table
+
+# As Snakemake sets them for each job, to its threads.
+THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB", "NUMEXPR")
+ANY = "*"
+
+
+def draw_jobs(jobs: dict[str, dict], count: int, longest_minutes: float, seed: int) -> list[str]:
+    """Jobs drawn at random, one of each rule before a second one of any.
+
+    Parameters
+    ----------
+    jobs : records by job
+    count : how many
+    longest_minutes : jobs that took longer are not drawn
+    """
+    rng = random.Random(seed)
+    rules: dict[str, list[str]] = {}
+    for job, record in sorted(jobs.items()):
+        if record["seconds"] <= 60 * longest_minutes:
+            rules.setdefault(record["rule"], []).append(job)
+    for drawn in rules.values():
+        rng.shuffle(drawn)
+    drawn = []
+    while any(rules.values()) and len(drawn) < count:
+        left = [rule for rule in sorted(rules) if rules[rule]]
+        rng.shuffle(left)
+        drawn += [rules[rule].pop() for rule in left]
+    return drawn[:count]
+
+
+def waves(jobs: dict[str, dict], chosen: Iterable[str]) -> list[list[str]]:
+    """Chosen jobs and those that make temporary inputs for them, in the order of doing.
+
+    Returns
+    -------
+    lists of jobs that can be done at once, each after those of the lists before it
+    """
+    made = producers(jobs)
+
+    @cache
+    def before(job: str) -> tuple[str, ...]:
+        needed = (made.get(file["path"]) for file in files_of(jobs[job]["inputs"]))
+        inputs = {file["path"] for file in files_of(jobs[job]["inputs"])}
+        return tuple(
+            {record["job"] for record in needed if record and temporary_outputs(record) & inputs}
+        )
+
+    @cache
+    def depth(job: str) -> int:
+        return 1 + max(map(depth, before(job)), default=-1)
+
+    wanted, queue = set(), list(chosen)
+    while queue:
+        job = queue.pop()
+        if job not in wanted:
+            wanted.add(job)
+            queue += before(job)
+    ordered: dict[int, list[str]] = {}
+    for job in sorted(wanted):
+        ordered.setdefault(depth(job), []).append(job)
+    return [ordered[level] for level in sorted(ordered)]
+
+
+def temporary_outputs(record: dict) -> set[str]:
+    entries = (entry for entry in record["outputs"] if entry["temporary"])
+    return {file["path"] for file in files_of(entries)}
+
+
+@dataclass
+class Recomputation:
+    """Jobs done again in a scratch folder.
+
+    root : output folder
+    places : as in `workflow_scripts.audit.records.with_uris`
+    scratch : empty folder
+    jobs, environments : records
+    bad : files that are not as recorded, from which nothing is made
+    """
+
+    root: Path
+    places: dict
+    scratch: Path
+    jobs: dict[str, dict]
+    environments: dict[str, dict]
+    bad: set[str]
+    identical: int = 0
+    close: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    remade: dict[str, Path] = field(default_factory=dict)
+
+    def do(self, chosen: Iterable[str], threads: int) -> None:
+        """Do jobs again; ``findings``, ``identical`` and ``close`` say how the files compare."""
+        for wave in waves(self.jobs, chosen):
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(self.do_job, wave))
+
+    def do_job(self, job: str) -> None:
+        """Do one job again and compare its files."""
+        record = with_paths(self.jobs[job], self.places)
+        inputs = [file["path"] for file in files_of(self.jobs[job]["inputs"])]
+        if unusable := [path for path in inputs if path in self.bad]:
+            self.failed(record, f"its input {unusable[0]} is not as recorded")
+            return
+        folder = self.scratch / str(list(self.jobs).index(job))
+        folder.mkdir()
+        for entry in record["inputs"]:
+            link = folder / entry["path"]
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.isabs(entry["path"]):
+                link.symlink_to(self.remade.get(entry["path"], self.root / entry["path"]))
+        (folder / "record.json").write_text(json.dumps(record))
+        count = {f"{name}_NUM_THREADS": str(record["threads"]) for name in THREADS}
+        process = subprocess.run(
+            [sys.executable, "-m", "workflow_scripts.audit.rerun_job", "record.json"],
+            cwd=folder,
+            env=os.environ | count | {"PYTHONPATH": str(PACKAGE.parent)},
+            capture_output=True,
+            text=True,
+        )
+        found = list((folder / SPOOL).glob("*.json"))
+        if process.returncode or not found:
+            log = folder / record["job"]
+            said = (log.read_text() if log.is_file() else process.stderr).strip().splitlines()
+            self.failed(record, said[-1] if said else f"ended with status {process.returncode}")
+        else:
+            self.compare(record, json.loads(found[0].read_text()), folder)
+        if not any(path.is_relative_to(folder) for path in self.remade.values()):
+            shutil.rmtree(folder)
+
+    def failed(self, record: dict, reason: str) -> None:
+        told = record["rule"], record["job"]
+        self.findings.append(Finding(record["outputs"][0]["path"], "FAILED", reason, *told))
+
+    def compare(self, record: dict, again: dict, folder: Path) -> None:
+        """Compare the files of a job with those that it has made now."""
+        same = self.environments[record["environment"]] == again["environment"]
+        for then, now in zip(record["outputs"], again["outputs"], strict=True):
+            path = then["path"]
+            if "files" in then:
+                continue
+            if then["sha256"] == now["sha256"]:
+                self.identical += 1
+                if then["temporary"]:
+                    self.remade[path] = folder / path
+            elif wrong := self.too_far(record["rule"], path, folder, same):
+                told = record["rule"], record["job"]
+                self.findings.append(Finding(path, "DIFFERS", wrong, *told))
+            else:
+                self.close += 1
+
+    def too_far(self, rule: str, path: str, folder: Path, same_environment: bool) -> str:
+        """What is farther apart than allowed in a file and the one made now; empty if nothing."""
+        if not (self.root / path).is_file():
+            return "the bytes differ, and the first file is no more"
+        apart = differences(self.root / path, folder / path)
+        allowed = {name: tolerance_of(rule, name, same_environment) for name in apart}
+        wrong = [
+            f"{name} differs by {apart[name]:.2g} of its largest value, allowed are {limit:g}"
+            for name, limit in allowed.items()
+            if apart[name] > limit
+        ]
+        if not apart and same_environment:
+            wrong = ["the values are the same, the bytes differ"]
+        return "; ".join(wrong[:3])
+
+
+@cache
+def tolerances() -> dict[tuple[str, str], float]:
+    """Allowed differences by rule and name of the value, from resources/tolerances.tsv."""
+    table = read_table(resource("tolerances.tsv"))
+    return {
+        (row["rule"], row["value"]): float(row["tolerance"]) for row in table.to_dict("records")
+    }
+
+
+def tolerance_of(rule: str, value: str, same_environment: bool) -> float:
+    """Difference between two runs that is allowed, relative to the largest value.
+
+    None where the processor and all software are the same, but for what the table names.
+    """
+    known = tolerances()
+    limits = [known.get((rule, value), 0.0)]
+    if not same_environment:
+        limits.append(known[ANY, ANY])
+    return max(limits)

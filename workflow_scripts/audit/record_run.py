@@ -1,0 +1,153 @@
+"""What a run leaves in ``audit/`` when it ends.
+
+Imported by the Snakefile, so nothing heavy is imported at the top.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+
+from workflow_scripts import __version__
+from workflow_scripts.audit.records import (
+    ENVIRONMENTS,
+    JOBS,
+    MANIFEST,
+    RUNS,
+    gather,
+    manifest,
+    read_jobs,
+    with_uris,
+    write_manifest,
+    write_whole,
+)
+from workflow_scripts.common.fingerprint import PACKAGE, contents
+from workflow_scripts.common.record import SPOOL, checksum, processor
+
+CRATE = Path("ro-crate-metadata.json")
+SNAKEFILE = Path("audit/Snakefile")
+CODE = Path("audit/workflow.zip")
+KEPT_CODE = ["Snakefile", "Makefile", "README.md", "config.yaml", "envs", "profiles"]
+KEPT_CODE += ["resources", "rules", "workflow_scripts"]
+SINCE_1980 = (1980, 1, 1, 0, 0, 0)
+
+
+def git(*arguments: str) -> str | None:
+    """What git says of the clone; None where it is none."""
+    command = ["git", "-C", str(PACKAGE.parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def software() -> dict:
+    """Version of this workflow, its commit, and every Python package beside it."""
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "neuroimmune-mri": __version__,
+        "commit": git("rev-parse", "HEAD"),
+        "changed_since_commit": changed.splitlines() if changed else [],
+        "lock_sha256": checksum(PACKAGE.parent / "envs/lock.txt")["sha256"],
+        "python": platform.python_version(),
+        "packages": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name)},
+    }
+
+
+def hardware() -> dict:
+    """The machine that Snakemake runs on; those of the jobs stand in their records."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "processor": processor(),
+        "processors": os.cpu_count(),
+        "memory_gb": round(memory / 1e9, 1),
+    }
+
+
+def record_run(
+    root: Path, config: dict, places: dict, temporary: dict, started: datetime, succeeded: bool
+) -> str:
+    """Write the records of a run that has ended, the manifest and the crate.
+
+    Parameters
+    ----------
+    root : output folder
+    config : resolved configuration
+    places, temporary : as in `workflow_scripts.audit.records.gather`
+    started : of the run, UTC
+
+    Returns
+    -------
+    A line for the user; empty if no job has left a record
+    """
+    name = started.strftime("%Y%m%dT%H%M%SZ")
+    left = sorted((root / SPOOL).glob("*.json"))
+    if not left:
+        return ""
+    from workflow_scripts.audit.crate import describe_crate
+
+    new = gather(root, left, places, temporary, name)
+    jobs = read_jobs(root)
+    rows = manifest(jobs)
+    write_manifest(rows, root / MANIFEST)
+    run = {
+        "run": name,
+        "started": started.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "succeeded": succeeded,
+        "command": with_uris(sys.argv, places),
+        "config": with_uris(config, places),
+        "software": software(),
+        "hardware": hardware(),
+        "code": code_of({record["rule"] for record in jobs.values()}),
+        "jobs": new,
+    }
+    keep_code(root)
+    crate = describe_crate(config["report"]["title"], jobs, rows, run, str(SNAKEFILE))
+    write_whole(root / CRATE, json.dumps(crate, indent=1) + "\n")
+    written = (JOBS, ENVIRONMENTS, MANIFEST, CRATE, SNAKEFILE, CODE)
+    run["files"] = {str(path): checksum(root / path) for path in written}
+    write_whole(root / RUNS / f"{name}.json", json.dumps(run, indent=1) + "\n")
+    for path in left:
+        path.unlink()
+    digest = checksum(root / RUNS / f"{name}.json")["sha256"]
+    return (
+        f"audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "
+        f"{RUNS}/{name}.json: {digest}"
+    )
+
+
+def keep_code(root: Path) -> None:
+    """Keep the Snakefile, and all that the workflow runs with in an archive that bears no time."""
+    clone = PACKAGE.parent
+    shutil.copyfile(clone / "Snakefile", root / SNAKEFILE)
+    partial = root / f"{CODE}.partial"
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in KEPT_CODE:
+            below = sorted((clone / name).rglob("*")) if (clone / name).is_dir() else [clone / name]
+            for path in below:
+                if path.is_file() and path.suffix != ".pyc":
+                    entry = zipfile.ZipInfo(path.relative_to(clone).as_posix(), SINCE_1980)
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    archive.writestr(entry, path.read_bytes())
+    partial.replace(root / CODE)
+
+
+def script_of(rule: str) -> str | None:
+    """Path of a rule's script, relative to ``workflow_scripts/``; None if there is none now."""
+    found = [path.relative_to(PACKAGE) for path in PACKAGE.glob(f"*/{rule}.py")]
+    return found[0].as_posix() if found else None
+
+
+def code_of(rules) -> dict[str, str]:
+    """Digest of every file of code or resources that some rules use, by name."""
+    scripts = filter(None, map(script_of, sorted(rules)))
+    return {name: digest for script in scripts for name, digest in contents(script).items()}
