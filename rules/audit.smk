@@ -14,3 +14,21 @@ rule audit:
         code=code("audit/audit.py"),
     script:
         "../workflow_scripts/audit/audit.py"
+
+
+rule freeze:
+    # No input: what lies there is released if it is as recorded.
+    log:
+        "logs/freeze.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: 4
+    resources:
+        mem_mb=need(2000, sessions=1),
+        runtime=need(30, sessions=0.1),
+    params:
+        places=PLACES,
+        title=CONFIG["report"]["title"],
+        code=code("audit/freeze.py"),
+    script:
+        "../workflow_scripts/audit/freeze.py"

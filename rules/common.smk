@@ -34,7 +34,7 @@ from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.index import natural_order, write_index
 from workflow_scripts.cohort.status import Step, report_status
-from workflow_scripts.common.bids import bids, session_prefix
+from workflow_scripts.common.bids import RAW, VESSEL_WALL, bids, session_prefix
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort, simulation
@@ -269,8 +269,8 @@ def status():
 
 # Folders whose files are recorded as BIDS URIs.
 PLACES = {
-    "bids:raw:": CONFIG["bids_dir"] and str(BIDS_DIR),
-    "bids:vesselwall:": CONFIG["vessel_wall"]["derivatives"],
+    RAW: CONFIG["bids_dir"] and str(BIDS_DIR),
+    VESSEL_WALL: CONFIG["vessel_wall"]["derivatives"],
 }
 PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
 

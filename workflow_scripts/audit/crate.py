@@ -28,8 +28,10 @@ FORMATS = {
 
 
 def file_id(path: str, kind: str) -> str:
-    """Identifier of a file: its path in the crate, or a BIDS URI if it is not there."""
-    return f"bids::{path}" if kind == "temporary" else path
+    """Identifier of a file: its path in the crate, or a URI if it is not there."""
+    if path.startswith("/"):
+        return f"file://{path}"
+    return f"bids::{path}" if kind == "temporary" and not path.startswith("bids:") else path
 
 
 def describe_crate(title: str, jobs: dict, rows: list[dict], run: dict, workflow: str) -> dict:

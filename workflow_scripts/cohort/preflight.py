@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.scans import SCAN_FIELDS, check_scan
@@ -13,7 +14,7 @@ COLUMNS = [*SCAN_FIELDS, "code"]
 
 
 def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> pd.DataFrame:
-    """Check scans, reusing rows of ``known`` that hold still.
+    """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
     A row holds while the file has its size and time stamp, and the checks have
     the fingerprint ``code``. ``slabs`` are those that may show a piece of the head.
@@ -21,15 +22,17 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> p
     rows = {row["path"]: row for row in known.to_dict("records")}
 
     def unchanged(path: str) -> bool:
-        row = rows.get(path)
+        row = rows.get(bids_uri(path))
         if row is None or row["code"] != code or not Path(path).is_file():
             return False
         stat = Path(path).stat()
         return (row["size_bytes"], row["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
 
     new = [path for path in paths if not unchanged(path)]
-    rows |= {path: check_scan(path, path in slabs) | {"code": code} for path in new}
-    return pd.DataFrame([rows[path] for path in sorted(paths)], columns=COLUMNS)
+    for path in new:
+        uri = bids_uri(path)
+        rows[uri] = check_scan(path, path in slabs) | {"path": uri, "code": code}
+    return pd.DataFrame([rows[uri] for uri in sorted(map(bids_uri, paths))], columns=COLUMNS)
 
 
 if "snakemake" in globals():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.index import read_rows, write_rows
 from workflow_scripts.cohort.participants import exclusion_reason
-from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.bids import bids_uri, session_prefix
 from workflow_scripts.common.resources import resource
 
 STATES = ("DONE", "FAILED", "PENDING", "EXCLUDED", "MISSING", "INVALID")
@@ -85,7 +85,7 @@ def cohort_status(
     Parameters
     ----------
     index, exclusions : of the cohort
-    problems : path -> what the preflight found wrong, None for a good scan
+    problems : BIDS URI -> what the preflight found wrong, None for a good scan
     steps_of : function of a session's prefix to its list of `Step`
     root : output folder
 
@@ -96,7 +96,7 @@ def cohort_status(
     sessions: dict[tuple, dict[str, list]] = {}
     for scan in index:
         session = scan["participant_id"], scan["session_id"]
-        state = state_of_scan(scan, problems.get(scan["path"]), exclusions)
+        state = state_of_scan(scan, problems.get(bids_uri(scan["path"])), exclusions)
         sessions.setdefault(session, {}).setdefault(scan["suffix"], []).append(state)
     rows = []
     for session, scans in sessions.items():

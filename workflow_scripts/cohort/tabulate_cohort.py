@@ -7,6 +7,7 @@ import pandas as pd
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.participants import read_participants
 from workflow_scripts.cohort.status import state_of_scan
+from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
@@ -22,19 +23,19 @@ def scan_status(
     Parameters
     ----------
     index : rows with participant_id, session_id, suffix, path
-    problems : path -> what the preflight found wrong, None for a good scan
+    problems : BIDS URI -> what the preflight found wrong, None for a good scan
     exclusions : rows with participant_id, session_id, suffix, reason
 
     Returns
     -------
-    The index with ``status`` (MISSING, EXCLUDED, INVALID or AVAILABLE) and
+    The index, with BIDS URIs, ``status`` (MISSING, EXCLUDED, INVALID or AVAILABLE) and
     ``reason``.
     """
     rows = []
     for scan in index:
-        problem = problems.get(scan["path"], NOT_SEEN)
-        status, reason = state_of_scan(scan, problem, exclusions)
-        rows.append(scan | {"status": status, "reason": reason})
+        uri = bids_uri(scan["path"])
+        status, reason = state_of_scan(scan, problems.get(uri, NOT_SEEN), exclusions)
+        rows.append(scan | {"path": uri, "status": status, "reason": reason})
     columns = ["participant_id", "session_id", "suffix", "status", "reason", "path"]
     return pd.DataFrame(rows, columns=columns)
 

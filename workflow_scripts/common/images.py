@@ -7,6 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.common.bids import bids_uri
+
 
 def save_image(data: np.ndarray, like: nib.Nifti1Image, path) -> None:
     """Save intensities as 32-bit floats in the frame of ``like``."""
@@ -53,7 +55,7 @@ def write_sidecar(path, sources: list[str], software: list[str], measures: dict,
     """
     content = {
         **fields,
-        "Sources": [str(source) for source in sources],
+        "Sources": [bids_uri(source) for source in sources],
         "SoftwareVersions": {name: version(name) for name in software},
         "Measures": {name: round(float(value), 6) for name, value in measures.items()},
     }

@@ -1,0 +1,163 @@
+"""Release of the studies: tables, splits, models and records; no image, no path, no host.
+
+The release is a folder of its own, which another site verifies with ``sha256sum -c
+SHA256SUMS`` and whose models score new sessions (configuration: ``frozen_models``).
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import yaml
+
+from workflow_scripts.audit.crate import describe_crate
+from workflow_scripts.audit.record_run import CODE, CRATE, SNAKEFILE
+from workflow_scripts.audit.records import (
+    ENVIRONMENTS,
+    JOBS,
+    MANIFEST,
+    last_run,
+    manifest,
+    read_environments,
+    read_jobs,
+    write_manifest,
+)
+from workflow_scripts.audit.verify import verify
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.record import checksum
+from workflow_scripts.common.resources import resource
+
+RELEASED = ["studies/*/*.tsv", "studies/*/*.json", "studies/*/models/*_model.*"]
+RELEASED += ["studies/*/models/*_encoder.*", "studies/*/models/*.tsv", "studies/*/gradcam/*.tsv"]
+RELEASED += ["studies/*/gradcam/*.json", "cohort/features.*", "cohort/outliers.*", "published/*"]
+TEXTS = {".tsv", ".json", ".jsonl", ".yaml", ".md"}
+SUMS = "SHA256SUMS"
+ABSOLUTE = re.compile(r'(?<![\w:/.])/[^\s",:*?]+/[^\s",:*?]+')
+
+
+def without_paths(value):
+    """A copy of a record in which of absolute paths only the name is left."""
+    if isinstance(value, str):
+        return f"(path)/{value.rsplit('/', 1)[1]}" if value.startswith("/") else value
+    if isinstance(value, dict):
+        return {key: without_paths(part) for key, part in value.items()}
+    return [without_paths(part) for part in value] if isinstance(value, list) else value
+
+
+def released_jobs(jobs: dict[str, dict]) -> dict[str, dict]:
+    """Records without the machine's name and without absolute paths."""
+    return {
+        name: without_paths({key: part for key, part in record.items() if key != "host"})
+        for name, record in jobs.items()
+    }
+
+
+def released_run(run: dict) -> dict:
+    """Record of a run without the machine's name and without absolute paths."""
+    hardware = {key: part for key, part in run["hardware"].items() if key != "host"}
+    command = ["snakemake", *run["command"][1:]]
+    return without_paths(run | {"hardware": hardware, "command": command})
+
+
+def released_files(root: Path) -> list[str]:
+    """Files of the output folder that go into a release, relative to it."""
+    found = {path for pattern in RELEASED for path in root.glob(pattern) if path.is_file()}
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def identifying(folder: Path, names: list[str]) -> list[str]:
+    """Files of a release in which a name of this place or an absolute path stands.
+
+    Parameters
+    ----------
+    names : that must not stand in any file, such as that of the machine
+    """
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in TEXTS:
+            continue
+        text = path.read_text()
+        hits = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
+        if hits or ABSOLUTE.search(text):
+            what = hits[0] if hits else ABSOLUTE.search(text).group()
+            found.append(f"{path.relative_to(folder)}: {what}")
+    return found
+
+
+def write_release(root: Path, folder: Path, title: str) -> list[str]:
+    """Fill an empty folder with the release of an output folder.
+
+    Returns
+    -------
+    Names of its files
+    """
+    jobs, run = read_jobs(root), last_run(root)
+    kept = {name: folder / name for name in [*released_files(root), str(SNAKEFILE), str(CODE)]}
+    for name, target in kept.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, target)
+    records, told = released_jobs(jobs), released_run(run)
+    lines = [json.dumps(records[name]) for name in sorted(records)]
+    (folder / JOBS).write_text("\n".join(lines) + "\n")
+    (folder / ENVIRONMENTS).write_text(json.dumps(read_environments(root), indent=1) + "\n")
+    rows = [without_paths(row) for row in manifest(records)]
+    write_manifest(rows, folder / MANIFEST)
+    (folder / "audit/run.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "config.yaml").write_text(yaml.safe_dump(told["config"], sort_keys=False))
+    shutil.copyfile(resource("release.md"), folder / "README.md")
+    here = [row | {"kind": row["kind"] if row["path"] in kept else "temporary"} for row in rows]
+    crate = describe_crate(title, records, here, told, str(SNAKEFILE))
+    (folder / CRATE).write_text(json.dumps(crate, indent=1) + "\n")
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    sums = [f"{checksum(folder / name)['sha256']}  {name}" for name in names]
+    (folder / SUMS).write_text("\n".join(sums) + "\n")
+    return names
+
+
+def freeze(root: Path, places: dict, title: str, threads: int) -> str:
+    """Verify an output folder and make a release of it in ``releases/<last run>``.
+
+    Returns
+    -------
+    A line for the user
+
+    Raises
+    ------
+    InputError
+        If a file is not as recorded, the release is there, or something in it identifies
+        the place.
+    """
+    findings, jobs = verify(root, places, threads)
+    if findings:
+        raise InputError(
+            f"{len(findings)} files or records are not as the run left them, the first is "
+            f"{findings[0].path} ({findings[0].problem}: {findings[0].detail}); see "
+            "'snakemake audit' and run the workflow again before you release it"
+        )
+    run = last_run(root)
+    folder = root / "releases" / run["run"]
+    if folder.exists():
+        raise InputError(f"{folder}: is there; nothing was made since")
+    partial = folder.with_name(f".{run['run']}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    names = write_release(root, partial, title)
+    hosts = {record["host"] for record in jobs.values()} | {run["hardware"]["host"]}
+    if found := identifying(partial, sorted(hosts)):
+        raise InputError(
+            "the release would tell of this place:\n  "
+            + "\n  ".join(found[:20])
+            + f"\nlook at {partial}; rename what says it, run the workflow and freeze again"
+        )
+    partial.replace(folder)
+    digest = checksum(folder / SUMS)["sha256"]
+    return f"{len(names)} files in {folder}; SHA-256 of {SUMS}: {digest}"
+
+
+if "snakemake" in globals():
+    with job(snakemake):  # noqa: F821
+        params = snakemake.params  # noqa: F821
+        print(freeze(Path.cwd(), params.places, params.title, snakemake.threads))  # noqa: F821
