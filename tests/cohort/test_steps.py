@@ -54,7 +54,7 @@ def test_a_job_that_died_without_a_word_has_failed(states, tmp_path):
 def test_scans_that_are_not_used_give_their_reason_to_each_step(states):
     exclusion = {"participant_id": "sub-2", "session_id": None, "suffix": None, "reason": "motion"}
     index = [scan(1, path=None), scan(2), scan(3), scan(3, "FLAIR")]
-    found = states(index, [exclusion], {"sub-3_T1w_there": "empty"})
+    found = states(index, [exclusion], {"bids::sub-3_T1w_there": "empty"})
     for step in ("prepare", "register"):
         assert found["sub-1", step]["status"] == "MISSING"
         assert found["sub-2", step]["status"] == "EXCLUDED"
@@ -67,7 +67,7 @@ def test_scans_that_are_not_used_give_their_reason_to_each_step(states):
 
 def test_one_good_series_of_several_is_enough(states):
     index = [scan(1), scan(1, path="second")]
-    assert states(index, problems={"sub-1_T1w_second": "empty"})["sub-1", "prepare"]["status"] == (
+    assert states(index, problems={"bids::sub-1_T1w_second": "empty"})["sub-1", "prepare"]["status"] == (
         "PENDING"
     )
 

@@ -1,7 +1,7 @@
 """What a job did: inputs and outputs with checksums, parameters, resources, software.
 
 Each job leaves one file in ``audit/spool``; at the end of a run Snakemake's main process puts
-them together (`workflow_scripts.audit.records`).
+them together.
 """
 
 import hashlib

@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from workflow_scripts.common.job import job
+from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import qc_section
@@ -44,6 +45,13 @@ def scan_section(path) -> dict:
         "others": tabulate(others, dictionary),
         "bad": {name: int((status["status"] == name).sum()) for name in names[1:]},
     }
+
+
+def shown_tables(source) -> list[str]:
+    """Tables that the numbers of the report come from."""
+    lists = (source.studies, source.recovered, source.gradcam_truth)
+    paths = {source.scans, source.features, source.outliers, *(p for paths in lists for p in paths)}
+    return sorted(path for path in map(str, paths) if path.endswith(".tsv"))
 
 
 def render(source, config: dict) -> str:
@@ -89,6 +97,7 @@ def render(source, config: dict) -> str:
             methods=methods.images(),
             study_methods={name: methods.study(study) for name, study in config["studies"].items()},
             software=methods.software(),
+            origin=[(path, checksum(path)["sha256"]) for path in shown_tables(source)],
             configuration=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         )
     )
