@@ -47,7 +47,13 @@ def test_the_four_states():
 def test_check_names_every_invalid_scan_and_the_way_out():
     index = [scan("sub-1"), scan("sub-2"), scan("sub-3")]
     status = scan_status(
-        index, {"bids::sub-1-None-x": "empty", "bids::sub-2-None-x": "damaged", "bids::sub-3-None-x": None}, []
+        index,
+        {
+            "bids::sub-1-None-x": "empty",
+            "bids::sub-2-None-x": "damaged",
+            "bids::sub-3-None-x": None,
+        },
+        [],
     )
     with pytest.raises(InputError) as error:
         check_status(status)
@@ -58,7 +64,9 @@ def test_check_names_every_invalid_scan_and_the_way_out():
 
 
 def test_check_counts_a_good_cohort():
-    status = scan_status([scan("sub-1"), scan("sub-2", path=None)], {"bids::sub-1-None-x": None}, [])
+    status = scan_status(
+        [scan("sub-1"), scan("sub-2", path=None)], {"bids::sub-1-None-x": None}, []
+    )
     assert check_status(status) == "T1w\tAVAILABLE\t1\nT1w\tMISSING\t1\n"
 
 

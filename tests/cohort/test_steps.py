@@ -67,9 +67,9 @@ def test_scans_that_are_not_used_give_their_reason_to_each_step(states):
 
 def test_one_good_series_of_several_is_enough(states):
     index = [scan(1), scan(1, path="second")]
-    assert states(index, problems={"bids::sub-1_T1w_second": "empty"})["sub-1", "prepare"]["status"] == (
-        "PENDING"
-    )
+    assert states(index, problems={"bids::sub-1_T1w_second": "empty"})["sub-1", "prepare"][
+        "status"
+    ] == ("PENDING")
 
 
 def test_table_dictionary_and_summary(tmp_path):
