@@ -60,6 +60,9 @@ def read_cohort():
         make_absolute(checked, "exclusions")
         make_absolute(checked["vessel_wall"], "derivatives")
         kept = None if only else output_dir / INDEX
+        # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
+        if workflow.is_main_process and locked(output_dir):
+            kept = None
         cohort = load_cohort(checked, bids_dir, kept, workflow.is_main_process)
         return checked, cohort, bids_dir, output_dir
     bids_dir = Path("demo/bids")
@@ -67,10 +70,15 @@ def read_cohort():
     participants, scans, exclusions = plan_cohort(checked["demo"])
     index = [scan | {"path": str(bids_dir / scan["path"])} for scan in scans]
     index = complete(index, participants, checked["scans"])
-    if not only:
+    if not only and not locked(output_dir):
         write_index(index, output_dir / INDEX)
     cohort = make_cohort(checked, participants, index, exclusions)
     return checked, cohort, bids_dir, output_dir
+
+
+def locked(output_dir):
+    """Is a run working in the output folder?"""
+    return any((output_dir / ".snakemake/locks").glob("*.lock"))
 
 
 def make_absolute(section, key):

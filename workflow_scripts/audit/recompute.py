@@ -124,11 +124,10 @@ class Recomputation:
             return
         folder = self.scratch / str(list(self.jobs).index(job))
         folder.mkdir()
-        for entry in record["inputs"]:
-            link = folder / entry["path"]
-            link.parent.mkdir(parents=True, exist_ok=True)
-            if not os.path.isabs(entry["path"]):
-                link.symlink_to(self.remade.get(entry["path"], self.root / entry["path"]))
+        for path in {entry["path"] for entry in record["inputs"]}:
+            if not os.path.isabs(path):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).symlink_to(self.remade.get(path, self.root / path))
         (folder / "record.json").write_text(json.dumps(record))
         count = {f"{name}_NUM_THREADS": str(record["threads"]) for name in THREADS}
         process = subprocess.run(

@@ -23,6 +23,7 @@ from workflow_scripts.audit.records import (
     gather,
     manifest,
     read_jobs,
+    read_otherwise,
     with_uris,
     write_manifest,
     write_whole,
@@ -86,7 +87,7 @@ def record_run(
 
     Returns
     -------
-    A line for the user; empty if no job has left a record
+    What to tell the user; nothing if no job has left a record
     """
     name = started.strftime("%Y%m%dT%H%M%SZ")
     left = sorted((root / SPOOL).glob("*.json"))
@@ -119,8 +120,13 @@ def record_run(
     for path in left:
         path.unlink()
     digest = checksum(root / RUNS / f"{name}.json")["sha256"]
+    edited = "".join(
+        f"{path}: was not as the job that made it has written it when {rule} read it; unless you "
+        f"edited it, make it again (snakemake --force {path} ...), then run again\n"
+        for path, rule in read_otherwise(jobs, new).items()
+    )
     return (
-        f"audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "
+        f"{edited}audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "
         f"{RUNS}/{name}.json: {digest}"
     )
 

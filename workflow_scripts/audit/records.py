@@ -111,12 +111,15 @@ def gather(
     new = []
     for path in left:
         record = json.loads(path.read_text())
-        found = json.dumps(record["environment"], sort_keys=True)
-        key = hashlib.sha256(found.encode()).hexdigest()[:12]
-        environments[key] = record["environment"]
         flags = temporary.get(record["rule"], [False] * len(record["outputs"]))
         for entry, flag in zip(record["outputs"], flags, strict=True):
             entry["temporary"] = flag
+        if not all((root / e["path"]).exists() for e in record["outputs"] if not e["temporary"]):
+            jobs.pop(record["job"], None)  # Snakemake has failed the job and removed its outputs
+            continue
+        found = json.dumps(record["environment"], sort_keys=True)
+        key = hashlib.sha256(found.encode()).hexdigest()[:12]
+        environments[key] = record["environment"]
         record |= {"environment": key, "run": run}
         jobs[record["job"]] = with_uris(record, places)
         new.append(record["job"])
@@ -124,6 +127,31 @@ def gather(
     write_whole(root / ENVIRONMENTS, json.dumps(environments, indent=1) + "\n")
     write_whole(root / JOBS, "\n".join(lines) + "\n")
     return new
+
+
+def read_otherwise(jobs: dict[str, dict], of: list[str]) -> dict[str, str]:
+    """Inputs that jobs have found with another content than the jobs that made them wrote.
+
+    Parameters
+    ----------
+    jobs : records by job
+    of : jobs whose inputs are looked at
+
+    Returns
+    -------
+    rule that read it, by path
+    """
+    written = {
+        file["path"]: file["sha256"]
+        for record in jobs.values()
+        for file in files_of(record["outputs"])
+    }
+    return {
+        file["path"]: jobs[job]["rule"]
+        for job in of
+        for file in files_of(jobs[job]["inputs"])
+        if "sha256" in file and file["sha256"] != written.get(file["path"], file["sha256"])
+    }
 
 
 def manifest(jobs: dict[str, dict]) -> list[dict]:

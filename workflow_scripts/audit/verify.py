@@ -34,7 +34,8 @@ PROBLEMS = {
 # Not made by jobs: what Snakemake, the records and a training on its way keep.
 OUTSIDE = {".snakemake", "audit", "benchmarks", "logs", "releases", str(CRATE)}
 REWRITTEN = {"cohort/index.tsv", "cohort/status.tsv", "cohort/status.json"}
-UNFINISHED = ".checkpoint"
+# Of a training on its way, and of Snakemake in the folders that it has made.
+IGNORED = (".checkpoint", ".snakemake_timestamp")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def check_extra(root: Path, rows: list[dict]):
             files = [name for name in files if name not in OUTSIDE]
         for name in files:
             path = (inside / name).as_posix()
-            if path not in known and not name.endswith(UNFINISHED):
+            if path not in known and not name.endswith(IGNORED):
                 yield Finding(path, "EXTRA", PROBLEMS["EXTRA"])
 
 

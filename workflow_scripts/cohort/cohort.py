@@ -1,5 +1,7 @@
 """What the Snakefile knows of the cohort before any job runs."""
 
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from workflow_scripts.cohort.participants import (
 )
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError
+
+CLOCKS_APART_S = 60  # of the machines that write scans and results
 
 
 @dataclass(frozen=True)
@@ -95,24 +99,31 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     index = complete(index, participants, config["scans"])
     cohort = make_cohort(config, participants, index, exclusions)
     check_exclusions(cohort.exclusions, cohort.index)
-    _check_links(cohort)
+    _check_files(cohort)
     if index_file:
         write_index(index, index_file)
     return cohort
 
 
-def _check_links(cohort: Cohort) -> None:
-    broken = [
-        row["path"]
-        for suffix in sorted({row["suffix"] for row in cohort.index})
-        for rows in cohort.scans(suffix).values()
-        for row in rows
-        if not Path(row["path"]).exists()
-    ]
+def _check_files(cohort: Cohort) -> None:
+    """Links must lead to files, and no file come from the future: its results would be older."""
+    broken, future = [], []
+    for suffix in sorted({row["suffix"] for row in cohort.index}):
+        for rows in cohort.scans(suffix).values():
+            for path in (row["path"] for row in rows):
+                if not os.path.exists(path):
+                    broken.append(path)
+                elif os.path.getmtime(path) > time.time() + CLOCKS_APART_S:
+                    future.append(path)
     if broken:
         raise InputError(
             "links to files that are not there; fetch the files or exclude the scans:\n  "
             + "\n  ".join(broken)
+        )
+    if future:
+        raise InputError(
+            "files with a time stamp in the future; set the clock right or 'touch' them:\n  "
+            + "\n  ".join(future)
         )
 
 
