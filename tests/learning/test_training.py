@@ -8,10 +8,12 @@ import pytest
 import torch
 from pytorch_metric_learning.losses import NTXentLoss
 from pytorch_optimizer import LARS
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn.functional import cosine_similarity
 
 from workflow_scripts.learning import training
 from workflow_scripts.learning.checkpoint import Checkpoint
+from workflow_scripts.learning.history import History
 from workflow_scripts.learning.pretrain_encoder import pretrain
 from workflow_scripts.learning.sides import Side, training_seed
 from workflow_scripts.learning.training import Stopped, draw_batches
@@ -149,6 +151,7 @@ KILLED = """
     sys.path.insert(0, "tests/learning")
     from workflow_scripts.learning import training
     from workflow_scripts.learning.checkpoint import Checkpoint
+from workflow_scripts.learning.history import History
     from workflow_scripts.learning.pretrain_encoder import pretrain
     from workflow_scripts.learning.sides import Side
     from test_training import SETTINGS
@@ -233,3 +236,14 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
         found.append(torch.load(path, weights_only=True))
     for one, two in zip(*found, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_events_for_tensorboard_do_not_name_the_machine(tmp_path):
+    for epoch in (1, 2):  # the second training goes on where the first was stopped
+        history = History(tmp_path / "events", 2, [{"epoch": 1, "loss": 1.0, "learning_rate": 0.1}])
+        if epoch == 2:
+            history.add({"epoch": 2, "loss": 0.5, "learning_rate": 0.1})
+            history.close()
+    assert [path.name for path in (tmp_path / "events").iterdir()] == ["events.out.tfevents"]
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 1.0), (2, 0.5)]

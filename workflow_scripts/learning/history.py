@@ -1,6 +1,7 @@
 """What is shown and kept of a training while it runs."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+EVENTS = "events.out.tfevents"  # TensorBoard adds the name of the machine
 COLUMNS = ["epoch", "loss", "learning_rate"]
 LOG = logging.getLogger(__name__)
 
@@ -56,4 +58,9 @@ class History:
         self.bar.close()
         if self.events:
             self.events.close()
+            folder = Path(self.events.log_dir)
+            *stopped, last = sorted(folder.glob(f"{EVENTS}.*"), key=os.path.getmtime)
+            for path in stopped:
+                path.unlink()
+            last.replace(folder / EVENTS)
         return pd.DataFrame(self.rows, columns=COLUMNS)
