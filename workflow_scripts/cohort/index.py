@@ -4,12 +4,14 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
 import csv
+import os
 import re
 from pathlib import Path
 
 from workflow_scripts.cohort.list_images import list_images
 from workflow_scripts.common.job import InputError
 
+PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
@@ -47,8 +49,8 @@ def index_scans(
     Raises
     ------
     InputError
-        If there is no dataset, or a filter does not leave one scan, naming all that
-        are left.
+        If there is no dataset, a name that cannot be used, or a filter does not leave one
+        scan, naming all that are left.
     """
     vwi_filter = filters.get(VESSEL_WALL_IMAGE)
     found: dict[tuple, list[dict]] = {}
@@ -136,9 +138,30 @@ def _images(root: Path, key: str, only, extensions=IMAGE_EXTENSIONS):
             f"{key} {root}: no dataset_description.json there; "
             f"{key} must be the root of a BIDS dataset"
         )
+    _check_names(root)
     for row in list_images(root, only):
         if row["ext"] in extensions:
+            _check_braces(root / row["path"])
             yield row
+
+
+def _check_names(root: Path) -> None:
+    """Folders that look like a participant's and are none would be passed over in silence."""
+    wrong = sorted(
+        entry.name
+        for entry in os.scandir(root)
+        if entry.name.startswith("sub-") and not PARTICIPANT.fullmatch(entry.name)
+    )
+    if wrong:
+        raise InputError(
+            f"{root}: {', '.join(map(repr, wrong))}: a participant's folder is sub- and then "
+            "letters and digits alone; rename it, and its files and rows with it"
+        )
+
+
+def _check_braces(path: Path) -> None:
+    if "{" in str(path) or "}" in str(path):
+        raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
 
 
 def natural_order(session: tuple) -> list:

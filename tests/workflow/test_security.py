@@ -1,0 +1,177 @@
+"""Hostile names in the dataset and the configuration neither run a command nor leave the output
+folder, and no file is read in a way that runs code."""
+
+import os
+import pickle
+import re
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.workflow.small_cohort import STUDY, configuration, make_dataset, small_brain, t1w
+from tests.workflow.snake import said, snakemake
+from workflow_scripts.audit.compare import read_values
+from workflow_scripts.cohort.config import check_config
+from workflow_scripts.common.job import InputError
+from workflow_scripts.learning.checkpoint import Checkpoint
+from workflow_scripts.learning.encoders import build_encoder, with_classifier
+from workflow_scripts.learning.models import load_weights
+from workflow_scripts.learning.volumes import read_volumes
+
+TARGET = "sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
+HOSTILE = ["a b", "$(touch pwned)", "`touch pwned`", "a'; touch pwned; '", 'a"b', "a&b"]
+
+
+@pytest.fixture
+def bids(tmp_path):
+    make_dataset(tmp_path / "bids", small_brain())
+    return tmp_path / "bids"
+
+
+def anatomical():
+    return {"template_resolution": 2, "brain_extraction": "template"}
+
+
+def nothing_ran(*folders):
+    assert not [path for folder in folders for path in Path(folder).rglob("pwned*")]
+
+
+def test_hostile_names_of_folders_and_files(bids, tmp_path):
+    """Dataset, output folder and scan bear all of them, and the result is that of plain names."""
+    plain = configuration(bids, studies={}, anatomical=anatomical())
+    process = snakemake(TARGET, config=plain, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-3000:]
+    where = tmp_path / "".join(HOSTILE)
+    where.mkdir()
+    shutil.copytree(bids, where / "bids")
+    scan = t1w(where / "bids", 1)
+    scan.rename(scan.with_name("sub-1_acq-$(touch pwned)`touch pwned`'\"_T1w.nii.gz"))
+    config = configuration(where / "bids", studies={}, anatomical=anatomical())
+    process = snakemake(TARGET, config=config, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-3000:]
+    nothing_ran(tmp_path, ROOT)
+    assert (where / "results" / TARGET).read_bytes() == (tmp_path / "results" / TARGET).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["sub-1_acq-{prefix}_T1w.nii.gz", "sub-1_acq-{folder_T1w.nii.gz"])
+def test_braces_in_names_are_refused(bids, tmp_path, name):
+    t1w(bids, 1).rename(t1w(bids, 1).with_name(name))
+    process = snakemake("--dry-run", config=configuration(bids), folder=tmp_path)
+    assert process.returncode == 1
+    assert "braces in a path" in said(process) and name in said(process)
+
+
+@pytest.mark.parametrize("name", ["sub-1;touch pwned", "sub-$(id)", "sub-../../x", "sub-1\n"])
+def test_hostile_participants_are_refused(bids, tmp_path, name):
+    config = configuration(bids, participants=[name])
+    process = snakemake("--dry-run", config=config, folder=tmp_path)
+    assert process.returncode == 1
+    assert "participants.0" in said(process)
+    nothing_ran(tmp_path, ROOT)
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "a/b", "a;touch pwned", "{scope}", "x\n", ""])
+def test_hostile_names_of_studies_are_refused(bids, name):
+    with pytest.raises(InputError, match="studies"):
+        check_config(configuration(bids, studies={name: STUDY}))
+
+
+@pytest.mark.parametrize("name", ["sub-7;touch pwned", "sub-{prefix}", "sub-8 9", "sub-8_9"])
+def test_hostile_folders_of_participants_are_named(bids, tmp_path, name):
+    folder = bids / name / "anat"
+    folder.mkdir(parents=True)
+    shutil.copyfile(t1w(bids, 1), folder / f"{name}_T1w.nii.gz")
+    process = snakemake("preprocess", "--dry-run", config=configuration(bids), folder=tmp_path)
+    assert process.returncode == 1
+    assert name in said(process) and "letters and digits alone" in said(process)
+    nothing_ran(tmp_path, ROOT)
+
+
+def test_labels_are_text_to_the_shell_and_the_report(bids, tmp_path):
+    """A class with markup and commands in its name, through a table to a page."""
+    label = "<script>alert(1)</script>$(touch pwned){study}"
+    table = (bids / "participants.tsv").read_text().replace("patient", label)
+    (bids / "participants.tsv").write_text(table)
+    study = {"label": "diagnosis", "classes": ["control", label], "table1": ["age"]}
+    config = configuration(bids, studies={"study": study}, anatomical=anatomical())
+    config["report"] = {"title": "<img src=x onerror=alert(2)>"}
+    config["anatomical"]["registration"] = "affine"
+    process = snakemake(config=config, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-3000:]
+    nothing_ran(tmp_path, ROOT)
+    page = (tmp_path / "results/report/index.html").read_text()
+    assert "<script>" not in page and "<img src=x" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "Content-Security-Policy" in page
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+@pytest.fixture
+def bomb(tmp_path, monkeypatch):
+    """Function that writes a pickle that runs a command."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name):
+        (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
+        return tmp_path / name
+
+    return write
+
+
+def test_weights_that_are_a_pickle_are_refused(bomb, tmp_path):
+    network = with_classifier(build_encoder("paper", [2, 2, 2]))
+    with pytest.raises(InputError, match="not the weights of this network"):
+        load_weights(network, bomb("model.safetensors"))
+    nothing_ran(tmp_path)
+
+
+def test_checkpoint_that_is_a_pickle_is_not_run(bomb, tmp_path):
+    torch.save({"bomb": Bomb()}, tmp_path / "saved.checkpoint")
+    for path in (bomb("raw.checkpoint"), tmp_path / "saved.checkpoint"):
+        with pytest.raises(pickle.UnpicklingError):
+            Checkpoint(path, "key").load(None, None, "cpu")
+    nothing_ran(tmp_path)
+
+
+def test_arrays_that_are_pickles_are_refused(bomb, tmp_path):
+    np.save(tmp_path / "object.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    (tmp_path / "volumes.tsv").write_text("participant_id\tsession_id\n")
+    shutil.copyfile(tmp_path / "object.npy", tmp_path / "volumes.npy")
+    for path in (tmp_path / "object.npy", bomb("raw.npy")):
+        with pytest.raises(ValueError, match="allow_pickle|mmap|Python objects"):
+            read_values(path)
+    with pytest.raises(ValueError, match="Python objects|Array can't be memory-mapped"):
+        read_volumes(tmp_path / "volumes.npy")
+    nothing_ran(tmp_path)
+
+
+def test_code_reads_no_pickle_and_gives_no_text_to_a_shell():
+    unsafe = r"\bpickle\b|\byaml\.load\(|joblib\.load|allow_pickle=True|weights_only=False"
+    unsafe += r"|shell=True|os\.system|\beval\((?!\))|\bexec\("
+    for path in [*ROOT.glob("workflow_scripts/**/*.py"), *ROOT.glob("rules/*.smk")]:
+        found = re.findall(unsafe, path.read_text())
+        assert not [text for text in found if text != "eval("], path
+        assert not re.search(r"^\s+shell:", path.read_text(), re.M), path
+
+
+def test_links_in_the_dataset_are_read_and_never_written(bids, tmp_path):
+    """A scan that is a link to a file elsewhere."""
+    elsewhere = tmp_path / "archive/scan.nii.gz"
+    elsewhere.parent.mkdir()
+    shutil.move(t1w(bids, 1), elsewhere)
+    t1w(bids, 1).symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    config = configuration(bids, studies={}, anatomical=anatomical())
+    process = snakemake(TARGET, config=config, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-3000:]
+    assert elsewhere.read_bytes() == before
+    nib.load(tmp_path / "results" / TARGET)
