@@ -3,12 +3,15 @@ VENV ?= .venv
 CORES ?= $(shell nproc)
 BIN = $(abspath $(VENV))/bin
 RUN = PATH="$(BIN):$$PATH"
+PIP = python -m pip --disable-pip-version-check
+# Packages that "make offline" has fetched are installed without the network.
+FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 
-.PHONY: demo test lint lock
+.PHONY: demo test offline lint lock
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock.txt
+	$(BIN)/$(PIP) install --quiet $(FROM) -r envs/lock.txt
 	touch $@
 
 # The whole workflow on the simulated cohort.
@@ -18,6 +21,12 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(RUN) python -m pytest tests
+
+# For machines without internet: run it where there is some, with the same system and Python,
+# and take the whole folder along. The workflow itself fetches nothing.
+offline:
+	$(PYTHON) -m pip --disable-pip-version-check download --quiet --dest wheels -r envs/lock.txt
+	touch wheels/complete
 
 lint: $(VENV)/installed
 	$(RUN) ruff check . && $(RUN) ruff format --check .

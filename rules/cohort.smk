@@ -1,6 +1,7 @@
 rule preflight:
     input:
-        lambda wildcards: ALL_SCANS,
+        scans=lambda wildcards: ALL_SCANS,
+        gradients=all_gradients,
     output:
         table=update("cohort/preflight.tsv"),
         dictionary="cohort/preflight.json",

@@ -324,6 +324,17 @@ def gradient_files(wildcards):
     ]
 
 
+def all_gradients(wildcards):
+    """Gradient tables that are there; where one lacks, preflight says so."""
+    tables = [
+        beside(row["path"], extension)
+        for rows in DWI.values()
+        for row in rows
+        for extension in (".bval", ".bvec")
+    ]
+    return [path for path in tables if not CONFIG["bids_dir"] or os.path.exists(path)]
+
+
 def metadata_files(wildcards):
     """JSON files beside the diffusion images of a session, where there are any."""
     images = paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix)

@@ -1,4 +1,6 @@
 import gzip
+import os
+import time
 
 import nibabel as nib
 import numpy as np
@@ -119,6 +121,16 @@ def test_known_scans_are_read_again_only_when_they_changed(tmp_path):
     assert check_scans([str(path)], known, "code")["problem"].tolist() == ["from last time"]
     saved(head(data=np.zeros(SHAPE, np.int16)), path)
     assert "empty" in check_scans([str(path)], known, "code")["problem"].item()
+
+
+def test_known_series_are_read_again_when_their_gradient_table_changed(tmp_path):
+    path = saved(head(data=np.ones((*SHAPE, 2), np.int16)), tmp_path / "a_dwi.nii.gz")
+    table = tmp_path / "a_dwi.bval"
+    table.write_text("0 1000")
+    known = check_scans([str(path)], NOTHING, "code").assign(problem="from last time")
+    assert check_scans([str(path)], known, "code")["problem"].tolist() == ["from last time"]
+    os.utime(table, (time.time() + 5, time.time() + 5))
+    assert check_scans([str(path)], known, "code")["problem"].tolist() != ["from last time"]
 
 
 def test_known_scans_are_read_again_when_the_checks_changed(tmp_path):

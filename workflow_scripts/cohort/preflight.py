@@ -7,7 +7,7 @@ import pandas as pd
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.scans import SCAN_FIELDS, check_scan
+from workflow_scripts.common.scans import SCAN_FIELDS, check_scan, stamp
 from workflow_scripts.common.tables import read_table, write_table
 
 COLUMNS = [*SCAN_FIELDS, "code"]
@@ -16,8 +16,8 @@ COLUMNS = [*SCAN_FIELDS, "code"]
 def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
-    A row holds while the file has its size and time stamp, and the checks have
-    the fingerprint ``code``. ``slabs`` are those that may show a piece of the head.
+    A row holds while the file and its gradient table have their size and time stamp, and the
+    checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
 
@@ -25,8 +25,7 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> p
         row = rows.get(bids_uri(path))
         if row is None or row["code"] != code or not Path(path).is_file():
             return False
-        stat = Path(path).stat()
-        return (row["size_bytes"], row["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+        return stamp(Path(path)).items() <= row.items()
 
     new = [path for path in paths if not unchanged(path)]
     for path in new:
@@ -40,5 +39,5 @@ if "snakemake" in globals():
         table = Path(snakemake.output.table)  # noqa: F821
         known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
         params = snakemake.params  # noqa: F821
-        checked = check_scans(list(snakemake.input), known, params.code, params.slabs)  # noqa: F821
+        checked = check_scans(list(snakemake.input.scans), known, params.code, params.slabs)  # noqa: F821
         write_table(checked, table, columns=resource("columns/cohort.tsv"))

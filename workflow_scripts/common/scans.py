@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.gradients import read_gradients
+from workflow_scripts.common.gradients import gradient_files, read_gradients
 from workflow_scripts.common.job import InputError
 
 VOXEL_SIZE_MM = (0.2, 8.0)
@@ -45,8 +45,7 @@ def check_scan(path: Path, slab: bool = False) -> dict:
     row = dict.fromkeys(SCAN_FIELDS)
     row["path"] = str(path)
     try:
-        stat = path.stat()
-        row |= {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        row |= stamp(path)
         if path.suffix == ".tsv":
             row["problem"] = _table_problem(path)
             return row
@@ -67,6 +66,13 @@ def check_scan(path: Path, slab: bool = False) -> dict:
     except (EOFError, OSError, zlib.error, ValueError) as error:
         row["problem"] = f"damaged or cut off ({_short(error)}); copy the scan again"
     return row
+
+
+def stamp(path: Path) -> dict:
+    """``size_bytes`` of a scan, and ``mtime_ns``, the latest of it and its gradient table."""
+    stat = path.stat()
+    tables = [file.stat().st_mtime_ns for file in gradient_files(path) if file.is_file()]
+    return {"size_bytes": stat.st_size, "mtime_ns": max(stat.st_mtime_ns, *tables, 0)}
 
 
 def _open(path: Path):
