@@ -64,3 +64,11 @@ def test_wings_import_only_themselves_and_common():
         wing = file.parent.name
         for other in re.findall(r"workflow_scripts\.(\w+)", file.read_text()):
             assert other in (wing, "common"), f"{file} imports from {other}"
+
+
+def test_tests_that_the_fault_table_names_exist():
+    table = (ROOT / "docs/faults.md").read_text()
+    written = "".join(file.read_text() for file in ROOT.glob("tests/*/test_*.py"))
+    named = re.findall(r"`(test_\w+)`", table)
+    assert len(named) >= 20
+    assert not [name for name in named if f"def {name}(" not in written]

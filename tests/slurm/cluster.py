@@ -21,6 +21,7 @@ SlurmctldPort=16817
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=10
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -32,6 +33,8 @@ TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2
 SelectType=select/cons_tres
@@ -53,7 +56,8 @@ NodeName=c2 NodeHostname={host} NodeAddr=127.0.0.1 Port=17002
 NodeName=g1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17003 Gres=gpu:2
 PartitionName=DEFAULT MaxTime=24:00:00 DefaultTime=00:10:00 DefMemPerCPU=200
 PartitionName=cpu Nodes=c1,c2 Default=YES
-PartitionName=gpu Nodes=g1
+PartitionName=gpu Nodes=g1 PriorityTier=1
+PartitionName=urgent Nodes=g1 PriorityTier=10 PreemptMode=OFF
 """
 
 
@@ -115,6 +119,13 @@ class Cluster:
         """Fields of each job in these states, see squeue's --format and --states."""
         lines = self.run("squeue", "-h", "-t", states, "-o", columns).splitlines()
         return [line.split() for line in lines]
+
+    def crash(self, node: str) -> None:
+        """End a node's daemon and all that runs on it, as a power cut does."""
+        listed = subprocess.run(["pgrep", "-f", "slurmstepd"], capture_output=True, text=True)
+        for step in listed.stdout.split():
+            kill_tree(int(step))
+        end(self.folder / f"{node}.pid")
 
     def stop(self) -> None:
         """End all jobs and daemons."""

@@ -185,6 +185,45 @@ def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_pa
     assert went_on(training) > 2
 
 
+def test_preempted_training_goes_on_when_the_cluster_has_room(cluster, training, tmp_path):
+    process = start(training, tmp_path, f"{ENCODER}.safetensors")
+    wait_for(lambda: epochs_done(training) > 3)
+    urgent = ["sbatch", "--parsable", "-p", "urgent", "-n", "4", "-o", "/dev/null"]
+    cluster.run(*urgent, "--wrap", "sleep 5")
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert len(re.findall("has been submitted.*rule_pretrain_encoder", text)) == 1
+    assert went_on(training) > 2
+
+
+def test_training_over_its_time_limit_goes_on_in_the_retry(cluster, training, tmp_path):
+    options = training["studies"]["study"]["learning"]["pretraining"]
+    options["epochs"] = 8 * EPOCHS
+    limit = {"slurm_partition": "gpu", "gres": "gpu:1", "runtime": 1, "mem_mb": 2000}
+    limits = {"pretrain_encoder": limit}
+    process = start(training, tmp_path, f"{ENCODER}.safetensors", retries=9, set_resources=limits)
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert len(re.findall("has been submitted.*rule_pretrain_encoder", text)) > 1
+    assert "TIMEOUT" in text
+    assert went_on(training) > 100
+
+
+def test_training_on_a_node_that_is_lost_is_done_when_the_node_is_back(cluster, training, tmp_path):
+    """No signal warns it, so it goes on from its last checkpoint, of which there is none yet."""
+    process = start(training, tmp_path, f"{ENCODER}.safetensors")
+    wait_for(lambda: epochs_done(training) > 3)
+    cluster.crash("g1")
+    wait_for(lambda: "down" in cluster.run("sinfo", "-h", "-n", "g1", "-o", "%t"))
+    before = training_log(training)
+    cluster.run("slurmd", "-N", "g1")
+    code, text = ended(process)
+    assert code == 0, text[-3000:]
+    assert len(re.findall("has been submitted.*rule_pretrain_encoder", text)) == 1
+    assert f"epoch {EPOCHS} of {EPOCHS}" not in before
+    assert f"epoch {EPOCHS} of {EPOCHS}" in training_log(training)
+
+
 def test_partition_that_does_not_exist_is_named(cluster, config, tmp_path):
     nowhere = {"slurm_partition": "nowhere"}
     target = "templates/tpl-MNI152NLin2009aSym_T1w.nii.gz"
