@@ -15,6 +15,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.report.browser import CHROMIUM, check_page
 from tests.workflow.snake import jobs, said, snakemake
+from workflow_scripts.audit.records import read_jobs
 from workflow_scripts.common.tables import read_table
 
 PLANNED = 20
@@ -151,8 +152,12 @@ def test_networks_are_tested_on_the_test_side_alone(demo):
     assert tests.loc[tests["metric"] == "auc", "null_mean"].between(0.35, 0.65).all()
 
 
-def test_kept_models_score_other_sessions(copy, demo, tmp_path):
-    frozen = copy | {"frozen_models": f"{demo}/studies/npsle_contrastive/models"}
+def test_models_of_a_release_score_other_sessions(copy, demo, tmp_path):
+    process = snakemake("freeze", config=copy, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-5000:]
+    [release] = Path(copy["output_dir"], "releases").iterdir()
+    assert not list(release.rglob("*.nii.gz"))
+    frozen = copy | {"frozen_models": f"{release}/studies/npsle_contrastive/models"}
     process = snakemake("predict", config=frozen, folder=tmp_path)
     assert process.returncode == 0, said(process)[-5000:]
     assert jobs(process) == Counter(["predict_sessions", "predict"])
@@ -166,6 +171,14 @@ def test_kept_models_score_other_sessions(copy, demo, tmp_path):
     told = study_table(demo, "model-cnn_predictions").query("trial == 1")
     told = told[told["model"] == "contrastive_crop"].set_index("participant_id")["score"]
     np.testing.assert_allclose(own.loc[told.index, "score"], told, atol=0.02)
+
+
+def test_audit_does_a_job_of_every_rule_again(demo, config, tmp_path):
+    rules = {record["rule"] for record in read_jobs(Path(demo)).values()}
+    audited = config | {"audit": {"recompute": len(rules)}}
+    process = snakemake("audit", config=audited, folder=tmp_path)
+    assert process.returncode == 0, said(process)[-5000:]
+    assert f"{len(rules)} of " in said(process)
 
 
 def test_every_scan_is_accounted_for(demo):
