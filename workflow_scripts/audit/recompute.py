@@ -153,7 +153,7 @@ class Recomputation:
 
     def compare(self, record: dict, again: dict, folder: Path) -> None:
         """Compare the files of a job with those that it has made now."""
-        same = self.environments[record["environment"]] == again["environment"]
+        same = same_environment(self.environments[record["environment"]], again["environment"])
         for then, now in zip(record["outputs"], again["outputs"], strict=True):
             path = then["path"]
             if "files" in then:
@@ -168,20 +168,29 @@ class Recomputation:
             else:
                 self.close += 1
 
-    def too_far(self, rule: str, path: str, folder: Path, same_environment: bool) -> str:
+    def too_far(self, rule: str, path: str, folder: Path, same: bool) -> str:
         """What is farther apart than allowed in a file and the one made now; empty if nothing."""
         if not (self.root / path).is_file():
             return "the bytes differ, and the first file is no more"
         apart = differences(self.root / path, folder / path)
-        allowed = {name: tolerance_of(rule, name, same_environment) for name in apart}
+        allowed = {name: tolerance_of(rule, name, same) for name in apart}
         wrong = [
             f"{name} differs by {apart[name]:.2g} of its largest value, allowed are {limit:g}"
             for name, limit in allowed.items()
             if apart[name] > limit
         ]
-        if not apart and same_environment:
+        if not apart and same:
             wrong = ["the values are the same, the bytes differ"]
         return "; ".join(wrong[:3])
+
+
+def same_environment(then: dict, now: dict) -> bool:
+    """Are processor, GPU, Python, programs and the libraries that both have loaded the same?"""
+    named = ("python", "processor", "gpu", "container", "programs")
+    shared = then["modules"].keys() & now["modules"].keys()
+    return all(then[key] == now[key] for key in named) and all(
+        then["modules"][name] == now["modules"][name] for name in shared
+    )
 
 
 @cache
@@ -193,13 +202,15 @@ def tolerances() -> dict[tuple[str, str], float]:
     }
 
 
-def tolerance_of(rule: str, value: str, same_environment: bool) -> float:
+def tolerance_of(rule: str, value: str, same: bool) -> float:
     """Difference between two runs that is allowed, relative to the largest value.
 
-    None where the processor and all software are the same, but for what the table names.
+    Parameters
+    ----------
+    same : None is allowed then but for what the table names; see `same_environment`
     """
     known = tolerances()
     limits = [known.get((rule, value), 0.0)]
-    if not same_environment:
+    if not same:
         limits.append(known[ANY, ANY])
     return max(limits)

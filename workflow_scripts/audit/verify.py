@@ -3,7 +3,7 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.audit.record_run import CRATE, script_of
@@ -172,8 +172,3 @@ def changed_code(script: str, run: str, root: Path) -> str:
         return f"{path} is missing, which says more"
     then, now = json.loads(path.read_text())["code"], contents(script)
     return ", ".join(name for name in now if then.get(name) != now[name]) or "a file less"
-
-
-def as_rows(findings: list[Finding]) -> list[dict]:
-    """Findings as rows of a table."""
-    return [asdict(finding) for finding in findings]

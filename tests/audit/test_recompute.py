@@ -1,0 +1,107 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.audit.compare import differences
+from workflow_scripts.audit.recompute import draw_jobs, same_environment, tolerance_of, waves
+
+ENVIRONMENT = {
+    "python": "3.11",
+    "processor": "x",
+    "gpu": None,
+    "container": None,
+    "programs": {},
+    "modules": {"numpy": "2", "scipy": "1"},
+}
+
+
+def record(job, rule, inputs=(), outputs=(), temporary=(), seconds=1):
+    return {
+        "job": job,
+        "rule": rule,
+        "seconds": seconds,
+        "started": job,
+        "inputs": [{"path": path} for path in inputs],
+        "outputs": [{"path": path, "temporary": path in temporary} for path in outputs],
+    }
+
+
+def as_jobs(*records):
+    return {record["job"]: record for record in records}
+
+
+def test_each_rule_is_drawn_before_any_a_second_time():
+    rules = [("a", 50), ("b", 3), ("c", 1)]
+    jobs = as_jobs(*(record(f"{rule}{n}", rule) for rule, count in rules for n in range(count)))
+    for seed in range(20):
+        drawn = draw_jobs(jobs, 5, 30, seed)
+        assert sorted(job[0] for job in drawn[:3]) == ["a", "b", "c"]
+        assert len(set(drawn)) == 5
+    assert sorted(draw_jobs(jobs, 1000, 30, 0)) == sorted(jobs)
+    assert draw_jobs(jobs, 5, 30, 1) == draw_jobs(jobs, 5, 30, 1) != draw_jobs(jobs, 5, 30, 2)
+
+
+def test_long_jobs_are_not_drawn():
+    jobs = as_jobs(record("short", "a", seconds=59), record("long", "b", seconds=61))
+    assert draw_jobs(jobs, 2, 1, 0) == ["short"]
+
+
+def test_what_makes_a_removed_input_is_done_first():
+    jobs = as_jobs(
+        record("raw", "r", outputs=["kept"]),
+        record("clean", "c", ["kept"], ["cleaned", "log"], temporary=["cleaned"]),
+        record("fit", "f", ["cleaned"], ["fitted"], temporary=["fitted"]),
+        record("measure", "m", ["fitted", "kept"], ["number"]),
+    )
+    assert waves(jobs, ["measure"]) == [["clean"], ["fit"], ["measure"]]
+    assert waves(jobs, ["fit", "raw"]) == [["clean", "raw"], ["fit"]]
+
+
+def test_no_difference_is_allowed_where_nothing_has_changed():
+    assert same_environment(ENVIRONMENT, ENVIRONMENT | {"modules": {"numpy": "2", "other": "3"}})
+    for change in ({"processor": "y"}, {"modules": {"numpy": "3"}}, {"gpu": "H100"}):
+        assert not same_environment(ENVIRONMENT, ENVIRONMENT | change)
+    assert tolerance_of("segment_brain", "values", same=True) == 0
+    assert 0 < tolerance_of("segment_brain", "values", same=False) < 0.01
+
+
+def image(values, path):
+    nib.save(nib.Nifti1Image(np.asarray(values, np.float32), np.eye(4)), path)
+
+
+def table(values, path):
+    pd.DataFrame({"name": ["a", "b"], "x": values}).to_csv(
+        path, sep="\t", index=False, na_rep="n/a"
+    )
+
+
+def sidecar(values, path):
+    path.write_text(json.dumps({"Measures": {"x": values[1]}, "Text": "a"}))
+
+
+@pytest.mark.parametrize(
+    ("write", "ending", "name"),
+    [(table, ".tsv", "x"), (sidecar, ".json", "Measures.x"), (image, ".nii.gz", "values")],
+)
+def test_difference_is_relative_to_the_largest_value(tmp_path, write, ending, name):
+    first, second, same = (tmp_path / f"{number}{ending}" for number in range(3))
+    shape = (2, 1, 1) if write is image else (2,)
+    write(np.array([1.0, 200.0]).reshape(shape), first)
+    write(np.array([1.0, 199.0]).reshape(shape), second)
+    write(np.array([1.0, 200.0]).reshape(shape), same)
+    assert differences(first, second) == {name: pytest.approx(1 / 200)}
+    assert differences(first, same) == {}
+
+
+def test_text_gaps_and_shapes_differ_without_bounds(tmp_path):
+    table([1, 2], tmp_path / "a.tsv")
+    table([1, np.nan], tmp_path / "b.tsv")
+    (tmp_path / "c.tsv").write_text("name\tx\na\t1\n")
+    (tmp_path / "d.tsv").write_text("name\ty\na\t1\nc\t2\n")
+    infinite = float("inf")
+    assert differences(tmp_path / "a.tsv", tmp_path / "b.tsv") == {"x": infinite}
+    assert differences(tmp_path / "a.tsv", tmp_path / "c.tsv") == {"name": infinite, "x": infinite}
+    assert differences(tmp_path / "a.tsv", tmp_path / "d.tsv").keys() == {"name", "x", "y"}
