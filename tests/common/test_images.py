@@ -6,6 +6,8 @@ import pytest
 
 from workflow_scripts.common.bids import bids, session_prefix
 from workflow_scripts.common.images import (
+    round_intensities,
+    round_warp,
     save_image,
     save_labels,
     save_probability,
@@ -70,3 +72,29 @@ def test_bids_names():
     assert bids("f", "sub-1", "xfm.mat", from_="T1w", to="MNI") == "f/sub-1_from-T1w_to-MNI_xfm.mat"
     assert session_prefix("sub-1", None) == "sub-1"
     assert session_prefix("sub-1", "ses-2") == "sub-1_ses-2"
+
+
+def test_rounded_images_stay_within_half_a_step_in_the_same_frame(tmp_path):
+    rng = np.random.default_rng(0)
+    affine = np.array([[-1.0, 0, 0, 90], [0, 1, 0, -126], [0, 0, 1, -72], [0, 0, 0, 1]])
+    head = (1000 * rng.random((20, 20, 20))).astype(np.float32)
+    field = rng.normal(0, 3, (8, 8, 8, 1, 3)).astype(np.float32)
+    steps = {"head.nii.gz": head.max() / 4096, "warp.nii.gz": 1 / 32}
+    for (name, step), data, rounded in zip(
+        steps.items(), (head, field), (round_intensities, round_warp), strict=True
+    ):
+        path = tmp_path / name
+        image = nib.Nifti1Image(data, affine)
+        image.header.set_intent("vector" if data.ndim == 5 else "none")
+        nib.save(image, path)
+        before = path.stat().st_size
+        rounded(path)
+        found = nib.load(path)
+        assert np.abs(found.get_fdata() - data).max() <= step / 2
+        np.testing.assert_array_equal(found.affine, affine)
+        assert found.header.get_intent() == image.header.get_intent()
+        assert found.get_data_dtype() == np.float32
+        assert path.stat().st_size < 0.7 * before
+        again = path.read_bytes()
+        rounded(path)
+        assert path.read_bytes() == again

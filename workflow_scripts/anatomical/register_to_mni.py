@@ -5,11 +5,10 @@ import tempfile
 from pathlib import Path
 
 import ants
-import nibabel as nib
 import numpy as np
 
 from workflow_scripts.anatomical.fsl import register_with_fsl
-from workflow_scripts.common.images import write_sidecar
+from workflow_scripts.common.images import round_intensities, round_warp, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import register_images
 
@@ -46,13 +45,6 @@ def register(
     return [affine, warp, inverse_warp]
 
 
-def round_warp(path: str) -> None:
-    """Round a displacement field to 1/128 mm, which makes its file several times smaller."""
-    image = nib.load(path)
-    data = np.round(np.asanyarray(image.dataobj) * 128) / 128
-    nib.save(nib.Nifti1Image(data.astype(np.float32), None, image.header), path)
-
-
 def template_correlation(template: np.ndarray, normalized: np.ndarray, mask: np.ndarray) -> float:
     """Pearson correlation of a normalized brain with the template inside its mask.
 
@@ -85,6 +77,8 @@ if "snakemake" in globals():
         ants.image_write(normalized, out.t1w)
         ants.image_write(normalized_brain, out.brain)
         mask = ants.image_read(source.template_mask).numpy()
+        for path in (out.t1w, out.brain):
+            round_intensities(path)
         correlation = template_correlation(template.numpy(), normalized_brain.numpy(), mask)
         write_sidecar(
             out.sidecar,

@@ -6,7 +6,7 @@ import pandas as pd
 from dipy.reconst.dti import fractional_anisotropy, from_lower_triangular, mode
 
 from workflow_scripts.common.gradients import axes
-from workflow_scripts.common.images import save_image, write_sidecar
+from workflow_scripts.common.images import save_probability, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
@@ -195,7 +195,7 @@ if "snakemake" in globals():
             resource("columns/diffusion.tsv"),
             dictionary=False,
         )
-        save_image(
+        save_probability(
             colour_fa(tensor, image.affine, brain, transform, template), template, out.colour
         )
         flagged = table[table["flags"] != ""]

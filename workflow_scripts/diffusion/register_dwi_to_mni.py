@@ -5,7 +5,7 @@ import tempfile
 
 import ants
 
-from workflow_scripts.common.images import write_sidecar
+from workflow_scripts.common.images import round_warp, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import register_images
 from workflow_scripts.diffusion.motion import even_brain
@@ -33,6 +33,8 @@ if "snakemake" in globals():
         b0 = even_brain(source.b0, source.mask)
         made = register(template, b0, snakemake.params.nonlinear, f"{folder}/")  # noqa: F821
         for transform, kept in zip(made, out.transforms, strict=True):
+            if transform.endswith(".nii.gz"):
+                round_warp(transform)
             shutil.move(transform, kept)
         write_sidecar(
             out.sidecar,
