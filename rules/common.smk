@@ -285,15 +285,19 @@ PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
 
 def closing(succeeded):
     """Keep the records of a run that has ended; what is printed then."""
-    if {"audit", "freeze"} & set(workflow.dag_settings.targets):
-        log = OUTPUT_DIR / "logs" / f"{min(workflow.dag_settings.targets)}.log"
-        return log.read_text() if succeeded else ""
-    temporary = {
-        made.name: [is_flagged(path, "temp") for path in made.output]
-        for made in workflow.rules
-    }
-    recorded = record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, STARTED, succeeded)
-    return "\n".join(filter(None, [status(), recorded]))
+    asked = set(workflow.dag_settings.targets)
+    verifying = sorted(asked & {"audit", "freeze"}) if succeeded else []
+    lines = [(OUTPUT_DIR / f"logs/{name}.log").read_text() for name in verifying]
+    if not asked or asked - {"audit", "freeze"}:
+        temporary = {
+            made.name: [is_flagged(path, "temp") for path in made.output]
+            for made in workflow.rules
+        }
+        lines.append(status())
+        lines.append(
+            record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, STARTED, succeeded)
+        )
+    return "\n".join(filter(None, lines))
 
 
 def qc_pictures(wildcards=None):

@@ -9,7 +9,7 @@ import pytest
 from tests.audit.crates import crate_problems
 from tests.workflow.small_cohort import configuration, make_dataset, small_brain, t1w
 from tests.workflow.snake import said, snakemake
-from workflow_scripts.audit.freeze import freeze
+from workflow_scripts.audit.freeze import freeze, without_paths
 from workflow_scripts.audit.records import (
     JOBS,
     MANIFEST,
@@ -250,6 +250,14 @@ def test_no_release_of_results_that_are_not_as_recorded(copy):
     with pytest.raises(InputError, match=TABLE):
         freeze(copy / "results", places(copy), "title", threads=1)
     assert not (copy / "results/releases").exists()
+
+
+def test_paths_in_records_lose_all_but_the_name():
+    record = {"command": ["--config", "bids_dir=/data/lab/bids", "/home/x/mine.yaml"], "n": 1}
+    kept = {"source": "https://a.org/b/c", "units": "mm2/s", "uri": "bids:raw:sub-1/anat/a.nii"}
+    found = without_paths(record | kept)
+    assert found["command"] == ["--config", "bids_dir=(path)/bids", "(path)/mine.yaml"]
+    assert found | record == record | kept | {"command": record["command"]}
 
 
 def test_no_release_that_names_this_place(copy):

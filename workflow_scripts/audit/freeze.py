@@ -39,7 +39,7 @@ ABSOLUTE = re.compile(r'(?<![\w:/.])/[^\s",:*?]+/[^\s",:*?]+')
 def without_paths(value):
     """A copy of a record in which of absolute paths only the name is left."""
     if isinstance(value, str):
-        return f"(path)/{value.rsplit('/', 1)[1]}" if value.startswith("/") else value
+        return ABSOLUTE.sub(lambda found: f"(path)/{found.group().rsplit('/', 1)[1]}", value)
     if isinstance(value, dict):
         return {key: without_paths(part) for key, part in value.items()}
     return [without_paths(part) for part in value] if isinstance(value, list) else value
