@@ -189,7 +189,8 @@ def test_job_that_is_killed_is_named(config, tmp_path):
     """As the kernel does when memory runs out."""
     process = start(config, tmp_path)
     wait_for(tmp_path / "results" / LOG)
-    listed = subprocess.run(["pgrep", "-f", "prepare_t1w.py"], capture_output=True, text=True)
+    script = f"{tmp_path}/results/.snakemake/scripts/.*prepare_t1w.py"
+    listed = subprocess.run(["pgrep", "-f", script], capture_output=True, text=True)
     kill_tree(int(listed.stdout.split()[-1]))
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 1

@@ -158,20 +158,21 @@ class Recomputation:
             path = then["path"]
             if "files" in then:
                 continue
+            wrong = ""
             if then["sha256"] == now["sha256"]:
                 self.identical += 1
-                if then["temporary"]:
-                    self.remade[path] = folder / path
             elif wrong := self.too_far(record["rule"], path, folder, same):
                 told = record["rule"], record["job"]
                 self.findings.append(Finding(path, "DIFFERS", wrong, *told))
             else:
                 self.close += 1
+            if then["temporary"] and not wrong:
+                self.remade[path] = folder / path
 
     def too_far(self, rule: str, path: str, folder: Path, same: bool) -> str:
         """What is farther apart than allowed in a file and the one made now; empty if nothing."""
         if not (self.root / path).is_file():
-            return "the bytes differ, and the first file is no more"
+            return "the bytes differ, and the first file is no more" if same else ""
         apart = differences(self.root / path, folder / path)
         allowed = {name: tolerance_of(rule, name, same) for name in apart}
         wrong = [
