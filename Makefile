@@ -25,7 +25,7 @@ test: $(VENV)/installed
 # For machines without internet: run it where there is some, with the same system and Python,
 # and take the whole folder along. The workflow itself fetches nothing.
 offline:
-	$(PYTHON) -m pip --disable-pip-version-check download --quiet --dest wheels -r envs/lock.txt
+	$(PYTHON) -m pip --disable-pip-version-check wheel --quiet --wheel-dir wheels -r envs/lock.txt
 	touch wheels/complete
 
 lint: $(VENV)/installed
