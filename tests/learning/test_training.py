@@ -151,7 +151,6 @@ KILLED = """
     sys.path.insert(0, "tests/learning")
     from workflow_scripts.learning import training
     from workflow_scripts.learning.checkpoint import Checkpoint
-from workflow_scripts.learning.history import History
     from workflow_scripts.learning.pretrain_encoder import pretrain
     from workflow_scripts.learning.sides import Side
     from test_training import SETTINGS

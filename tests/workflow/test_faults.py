@@ -55,6 +55,11 @@ def enlarge(folder: Path) -> None:
     subprocess.run(["mount", "-o", options, str(folder)], check=True)
 
 
+def heed_interrupts() -> None:
+    """Also where the tests themselves run in the background, where SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(config, folder, target=TARGET):
     """Start the workflow and do not wait for it."""
     file = folder / "started.yaml"
@@ -67,6 +72,7 @@ def start(config, folder, target=TARGET):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
 
