@@ -3,7 +3,7 @@ VENV ?= .venv
 CORES ?= $(shell nproc)
 BIN = $(abspath $(VENV))/bin
 RUN = PATH="$(BIN):$$PATH"
-PIP = python -m pip --disable-pip-version-check
+PIP = -m pip --disable-pip-version-check
 # Packages that "make offline" has fetched are installed without the network.
 FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 
@@ -11,7 +11,7 @@ FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/$(PIP) install --quiet $(FROM) -r envs/lock.txt
+	$(BIN)/python $(PIP) install --quiet $(FROM) -r envs/lock.txt
 	touch $@
 
 # The whole workflow on the simulated cohort.
@@ -25,7 +25,7 @@ test: $(VENV)/installed
 # For machines without internet: run it where there is some, with the same system and Python,
 # and take the whole folder along. The workflow itself fetches nothing.
 offline:
-	$(PYTHON) -m pip --disable-pip-version-check wheel --quiet --wheel-dir wheels -r envs/lock.txt
+	$(PYTHON) $(PIP) wheel --quiet --wheel-dir wheels -r envs/lock.txt
 	touch wheels/complete
 
 lint: $(VENV)/installed

@@ -54,15 +54,14 @@ def read_cohort():
     only = checked["participants"]
     if only:
         checked["studies"] = {}
+    # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
+    busy = workflow.is_main_process and locked(output_dir)
+    kept = None if only or busy else output_dir / INDEX
     if checked["bids_dir"]:
         bids_dir = Path(checked["bids_dir"]).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
         make_absolute(checked, "exclusions")
         make_absolute(checked["vessel_wall"], "derivatives")
-        kept = None if only else output_dir / INDEX
-        # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
-        if workflow.is_main_process and locked(output_dir):
-            kept = None
         cohort = load_cohort(checked, bids_dir, kept, workflow.is_main_process)
         return checked, cohort, bids_dir, output_dir
     bids_dir = Path("demo/bids")
@@ -70,8 +69,8 @@ def read_cohort():
     participants, scans, exclusions = plan_cohort(checked["demo"])
     index = [scan | {"path": str(bids_dir / scan["path"])} for scan in scans]
     index = complete(index, participants, checked["scans"])
-    if not only and not locked(output_dir):
-        write_index(index, output_dir / INDEX)
+    if kept:
+        write_index(index, kept)
     cohort = make_cohort(checked, participants, index, exclusions)
     return checked, cohort, bids_dir, output_dir
 
@@ -171,11 +170,11 @@ def raw_bytes(path):
     return os.path.getsize(path) if CONFIG["bids_dir"] else None
 
 
-def need(least, sessions=0, **per_mb):
+def need(least, sessions=0, doublings=None, **per_mb):
     """Resource function: an amount that grows with the data and doubles with each retry.
 
     ``sessions`` is added for each session of the cohort, and so much per MB of a session's raw
-    scans as stands under their suffix.
+    scans as stands under their suffix. After ``doublings`` retries it stays, if given.
     """
 
     def amount(wildcards, attempt):
@@ -184,7 +183,8 @@ def need(least, sessions=0, **per_mb):
             for path in paths(SCANS[suffix], wildcards.prefix):
                 if os.path.exists(path):
                     size += each * os.path.getsize(path) / 1e6
-        return round(size * 2 ** (attempt - 1))
+        retries = attempt - 1 if doublings is None else min(attempt - 1, doublings)
+        return round(size * 2**retries)
 
     return amount
 
@@ -283,12 +283,15 @@ PLACES = {
 PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
 
 
+VERIFYING = {"audit", "freeze"}
+
+
 def closing(succeeded):
     """Keep the records of a run that has ended; what is printed then."""
     asked = set(workflow.dag_settings.targets)
-    verifying = sorted(asked & {"audit", "freeze"}) if succeeded else []
-    lines = [(OUTPUT_DIR / f"logs/{name}.log").read_text() for name in verifying]
-    if not asked or asked - {"audit", "freeze"}:
+    told = sorted(asked & VERIFYING) if succeeded else []
+    lines = [(OUTPUT_DIR / f"logs/{name}.log").read_text() for name in told]
+    if not asked or asked - VERIFYING:
         temporary = {
             made.name: [is_flagged(path, "temp") for path in made.output]
             for made in workflow.rules
@@ -317,33 +320,33 @@ def paths(scans, prefix):
 
 def beside(path, extension):
     """The file of the same name with another extension."""
-    return path.removesuffix(".gz").removesuffix(".nii") + extension
+    return os.path.splitext(path.removesuffix(".gz"))[0] + extension
+
+
+def those_there(files):
+    """Files of the dataset that are there; of the simulated one all, which rules make."""
+    return [path for path in files if not CONFIG["bids_dir"] or os.path.exists(path)]
+
+
+def gradient_tables(images):
+    return [beside(path, end) for path in images for end in (".bval", ".bvec")]
 
 
 def gradient_files(wildcards):
-    return [
-        beside(path, extension)
-        for path in paths(DWI, wildcards.prefix)
-        for extension in (".bval", ".bvec")
-    ]
+    return gradient_tables(paths(DWI, wildcards.prefix))
 
 
 def all_gradients(wildcards):
     """Gradient tables that are there; where one lacks, preflight says so."""
-    tables = [
-        beside(row["path"], extension)
-        for rows in DWI.values()
-        for row in rows
-        for extension in (".bval", ".bvec")
-    ]
-    return [path for path in tables if not CONFIG["bids_dir"] or os.path.exists(path)]
+    return those_there(
+        gradient_tables(path for prefix in DWI for path in paths(DWI, prefix))
+    )
 
 
 def metadata_files(wildcards):
     """JSON files beside the diffusion images of a session, where there are any."""
     images = paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix)
-    files = [beside(path, ".json") for path in images]
-    return [path for path in files if not CONFIG["bids_dir"] or os.path.exists(path)]
+    return those_there([beside(path, ".json") for path in images])
 
 
 def dwi_t1w(wildcards):
@@ -486,7 +489,7 @@ def frozen_models():
 
 
 def model_descriptions():
-    return [path.removesuffix(".safetensors") + ".json" for path in frozen_models()]
+    return [beside(path, ".json") for path in frozen_models()]
 
 
 def normalized_brains(wildcards):
@@ -550,16 +553,20 @@ def study_tables(wildcards=None):
     return tables + gradcam_files("regions.tsv")
 
 
+def truth_tables():
+    """What was recovered of the simulated cohort's truth; none for a real one."""
+    truth = rules.compare_with_truth.output
+    return [] if CONFIG["bids_dir"] else [truth.recovered, truth.summary]
+
+
+def gradcam_truth_tables():
+    """Grad-CAM of the simulated cohort against the truth, where a study has it."""
+    simulated = not CONFIG["bids_dir"] and gradcam_files("")
+    return [rules.compare_gradcam_with_truth.output.table] if simulated else []
+
+
 def report_dictionaries(wildcards):
     """Data dictionaries of the tables that the report shows."""
     tables = ["cohort/scans.tsv", "cohort/features.tsv", "cohort/outliers.tsv"]
-    if not CONFIG["bids_dir"]:
-        truth = rules.compare_with_truth.output
-        tables += [truth.recovered, truth.summary]
-        if gradcam_files(""):
-            tables.append(rules.compare_gradcam_with_truth.output.table)
-    return [
-        path.removesuffix(".tsv") + ".json"
-        for path in tables + study_tables()
-        if path.endswith(".tsv")
-    ]
+    tables += truth_tables() + gradcam_truth_tables() + study_tables()
+    return [beside(path, ".json") for path in tables]

@@ -46,7 +46,7 @@ rule pretrain_encoder:
         "../envs/environment.yaml"
     threads: learning("threads")
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * min(attempt, 2),
+        mem_mb=need(16000, doublings=1),
         runtime=1440,  # the retry goes on, and needs no more
         gpu=learning("gpus"),
     params:
@@ -91,7 +91,7 @@ rule train_classifier:
         "../envs/environment.yaml"
     threads: learning("threads")
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * min(attempt, 2),
+        mem_mb=need(16000, doublings=1),
         runtime=240,
         gpu=learning("gpus"),
     params:

@@ -59,19 +59,8 @@ rule write_report:
         pictures=qc_pictures,
         sidecars="cohort/sidecars.json",
         gradcam=gradcam_files("gradcam.webp"),
-        gradcam_truth=(
-            []
-            if CONFIG["bids_dir"] or not gradcam_files("")
-            else [rules.compare_gradcam_with_truth.output.table]
-        ),
-        recovered=(
-            []
-            if CONFIG["bids_dir"]
-            else [
-                rules.compare_with_truth.output.recovered,
-                rules.compare_with_truth.output.summary,
-            ]
-        ),
+        gradcam_truth=gradcam_truth_tables(),
+        recovered=truth_tables(),
     output:
         report="report/index.html",
     log:

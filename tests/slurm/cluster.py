@@ -154,9 +154,9 @@ def kill_tree(process: int) -> None:
         os.kill(process, 9)
 
 
-def wait_for(condition) -> None:
+def wait_for(condition, patience_s: float = PATIENCE_S) -> None:
     """Return when a condition holds; AssertionError if it does not in time."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.2)

@@ -17,6 +17,8 @@ STUDY = {
     },
     "features": ["gm_fraction"],
 }
+# Of section anatomical: quick, and good enough for these brains.
+QUICK = {"template_resolution": 2, "brain_extraction": "template"}
 LABELS = ["control", "patient"] * 3
 
 

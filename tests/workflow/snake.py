@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,17 +15,46 @@ from tests.conftest import ROOT
 
 def snakemake(*arguments: str, config: dict, folder: Path, clone: Path = ROOT, **options):
     """Run snakemake in ``clone`` with a configuration file kept in ``folder``."""
-    file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     return subprocess.run(
-        [*command, "--configfile", str(file)],
+        _command(arguments, config, folder / "config.yaml"),
         cwd=clone,
         capture_output=True,
         text=True,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        env=_environment(),
         **options,
     )
+
+
+def start(*arguments: str, config: dict, folder: Path):
+    """Start snakemake in a process group of its own and do not wait for it.
+
+    Its configuration file is not that of `snakemake`, since its jobs read it again.
+    """
+    return subprocess.Popen(
+        _command(arguments, config, folder / "started.yaml"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+        preexec_fn=_heed_interrupts,
+    )
+
+
+def _command(arguments, config: dict, file: Path) -> list[str]:
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    return [*command, "--configfile", str(file)]
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
+def _heed_interrupts() -> None:
+    """Also where the tests themselves run in the background, where SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def said(process) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.audit.crates import crate_problems
-from tests.workflow.small_cohort import configuration, make_dataset, small_brain, t1w
+from tests.workflow.small_cohort import QUICK, configuration, make_dataset, small_brain, t1w
 from tests.workflow.snake import said, snakemake
 from workflow_scripts.audit.freeze import freeze, without_paths
 from workflow_scripts.audit.records import (
@@ -46,12 +46,7 @@ def copy(study, tmp_path):
 
 
 def config_of(folder):
-    anatomical = {
-        "registration": "affine",
-        "template_resolution": 2,
-        "brain_extraction": "template",
-    }
-    return configuration(folder / "bids", anatomical=anatomical)
+    return configuration(folder / "bids", anatomical=QUICK | {"registration": "affine"})
 
 
 def places(folder):

@@ -4,36 +4,15 @@ import gzip
 import os
 import signal
 import subprocess
-import sys
-import time
 
 import nibabel as nib
 import numpy as np
 import pytest
-import yaml
 
-from tests.conftest import ROOT
-from tests.workflow.small_cohort import (
-    LABELS,
-    configuration,
-    make_dataset,
-    participants,
-    small_brain,
-    t1w,
-)
-from tests.workflow.snake import said, snakemake
+from tests.slurm.cluster import wait_for
+from tests.workflow.small_cohort import LABELS, configuration, participants, t1w
+from tests.workflow.snake import said, snakemake, start
 from workflow_scripts.common.tables import read_table
-
-
-@pytest.fixture(scope="module")
-def brain():
-    return small_brain()
-
-
-@pytest.fixture
-def bids(tmp_path, brain):
-    make_dataset(tmp_path / "bids", brain)
-    return tmp_path / "bids"
 
 
 def refused(process, *messages):
@@ -236,23 +215,10 @@ def test_killed_half_way_and_resumed(bids, tmp_path):
     """SIGKILL to everything while a brain is registered: the next run ends right, no file of the
     killed job is taken for whole, and what was finished is not done again."""
     config = configuration(bids, studies={})
-    file = tmp_path / "killed.yaml"
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", str(file)]
     target = "sub-1/anat/sub-1_dseg.json"
-    process = subprocess.Popen(
-        [*command[:3], target, *command[3:]],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start(target, "--cores", "1", config=config, folder=tmp_path)
     output = tmp_path / "results"
-    log = output / "logs/register_to_mni/sub-1/sub-1.log"
-    deadline = time.monotonic() + 120
-    while not log.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert log.exists()
+    wait_for((output / "logs/register_to_mni/sub-1/sub-1.log").exists, 120)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (output / target).exists()

@@ -6,18 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import nibabel as nib
 import pytest
-import yaml
 
-from tests.conftest import ROOT
-from tests.slurm.cluster import kill_tree
-from tests.workflow.small_cohort import configuration, make_dataset, small_brain, t1w
-from tests.workflow.snake import jobs, said, snakemake
+from tests.slurm.cluster import kill_tree, wait_for
+from tests.workflow.small_cohort import QUICK, configuration, t1w
+from tests.workflow.snake import jobs, said, snakemake, start
 from workflow_scripts.audit.records import read_jobs
 
 TARGET = "sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
@@ -26,15 +23,8 @@ PATIENCE_S = 180
 
 
 @pytest.fixture
-def bids(tmp_path):
-    make_dataset(tmp_path / "bids", small_brain())
-    return tmp_path / "bids"
-
-
-@pytest.fixture
 def config(bids):
-    anatomical = {"template_resolution": 2, "brain_extraction": "template"}
-    return configuration(bids, studies={}, anatomical=anatomical)
+    return configuration(bids, studies={}, anatomical=QUICK)
 
 
 @contextlib.contextmanager
@@ -55,33 +45,8 @@ def enlarge(folder: Path) -> None:
     subprocess.run(["mount", "-o", options, str(folder)], check=True)
 
 
-def heed_interrupts() -> None:
-    """Also where the tests themselves run in the background, where SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def start(config, folder, target=TARGET):
-    """Start the workflow and do not wait for it."""
-    file = folder / "started.yaml"
-    file.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", target, "--cores", "2"]
-    return subprocess.Popen(
-        [*command, "--configfile", str(file)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=heed_interrupts,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-    )
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not path.exists():
-        assert time.monotonic() < deadline, f"no {path}"
-        time.sleep(0.02)
+def wait_for_file(path: Path) -> None:
+    wait_for(path.exists, PATIENCE_S)
 
 
 def fails(process, *messages):
@@ -127,9 +92,9 @@ def test_scan_that_vanishes_during_the_run_is_named_and_costs_its_subject_alone(
     config, bids, tmp_path
 ):
     """Snakemake 9.27 stops there; the next run does the others, and keeps the records of both."""
-    process = start(config, tmp_path, "preprocess")
+    process = start("preprocess", config=config, folder=tmp_path)
     results = tmp_path / "results"
-    wait_for(results / "logs/make_templates.log")
+    wait_for_file(results / "logs/make_templates.log")
     t1w(bids, 6).unlink()
     text, _ = process.communicate(timeout=600)
     assert process.returncode == 1
@@ -182,8 +147,8 @@ def test_removed_records_of_snakemake_rerun_nothing(config, tmp_path):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_a_signal(config, tmp_path, sent):
     """Ctrl-C, and the end of an allocation: no zero exit code, no lock, no half result."""
-    process = start(config, tmp_path)
-    wait_for(tmp_path / "results" / LOG)
+    process = start(TARGET, config=config, folder=tmp_path)
+    wait_for_file(tmp_path / "results" / LOG)
     os.killpg(process.pid, sent)
     process.communicate(timeout=120)
     assert process.returncode != 0
@@ -193,8 +158,8 @@ def test_stopped_by_a_signal(config, tmp_path, sent):
 
 def test_job_that_is_killed_is_named(config, tmp_path):
     """As the kernel does when memory runs out."""
-    process = start(config, tmp_path)
-    wait_for(tmp_path / "results" / LOG)
+    process = start(TARGET, config=config, folder=tmp_path)
+    wait_for_file(tmp_path / "results" / LOG)
     script = f"{tmp_path}/results/.snakemake/scripts/.*prepare_t1w.py"
     listed = subprocess.run(["pgrep", "-f", script], capture_output=True, text=True)
     kill_tree(int(listed.stdout.split()[-1]))
@@ -207,9 +172,9 @@ def test_job_that_is_killed_is_named(config, tmp_path):
 
 def test_second_run_on_the_same_folder_is_refused_and_changes_nothing(config, bids, tmp_path):
     """Also when the dataset has grown since the first one began."""
-    process = start(config, tmp_path, "preprocess")
+    process = start("preprocess", config=config, folder=tmp_path)
     output = tmp_path / "results"
-    wait_for(output / "logs/make_templates.log")
+    wait_for_file(output / "logs/make_templates.log")
     index = (output / "cohort/index.tsv").read_bytes()
     shutil.copytree(bids / "sub-1", bids / "sub-7")
     t1w_of_7 = bids / "sub-7/anat/sub-1_T1w.nii.gz"
@@ -228,7 +193,7 @@ def test_second_run_on_the_same_folder_is_refused_and_changes_nothing(config, bi
 def test_two_runs_in_two_folders_of_one_clone(config, tmp_path):
     other = config | {"output_dir": str(tmp_path / "other")}
     (tmp_path / "second").mkdir()
-    first = start(config, tmp_path)
+    first = start(TARGET, config=config, folder=tmp_path)
     ends_right(other, tmp_path / "second")
     text, _ = first.communicate(timeout=300)
     assert first.returncode == 0, text[-3000:]

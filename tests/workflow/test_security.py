@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.workflow.small_cohort import STUDY, configuration, make_dataset, small_brain, t1w
+from tests.workflow.small_cohort import QUICK, STUDY, configuration, t1w
 from tests.workflow.snake import said, snakemake
 from workflow_scripts.audit.compare import read_values
 from workflow_scripts.cohort.config import check_config
@@ -27,23 +27,13 @@ TARGET = "sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
 HOSTILE = ["a b", "$(touch pwned)", "`touch pwned`", "a'; touch pwned; '", 'a"b', "a&b"]
 
 
-@pytest.fixture
-def bids(tmp_path):
-    make_dataset(tmp_path / "bids", small_brain())
-    return tmp_path / "bids"
-
-
-def anatomical():
-    return {"template_resolution": 2, "brain_extraction": "template"}
-
-
 def nothing_ran(*folders):
     assert not [path for folder in folders for path in Path(folder).rglob("pwned*")]
 
 
 def test_hostile_names_of_folders_and_files(bids, tmp_path):
     """Dataset, output folder and scan bear all of them, and the result is that of plain names."""
-    plain = configuration(bids, studies={}, anatomical=anatomical())
+    plain = configuration(bids, studies={}, anatomical=QUICK)
     process = snakemake(TARGET, config=plain, folder=tmp_path)
     assert process.returncode == 0, said(process)[-3000:]
     where = tmp_path / "".join(HOSTILE)
@@ -51,7 +41,7 @@ def test_hostile_names_of_folders_and_files(bids, tmp_path):
     shutil.copytree(bids, where / "bids")
     scan = t1w(where / "bids", 1)
     scan.rename(scan.with_name("sub-1_acq-$(touch pwned)`touch pwned`'\"_T1w.nii.gz"))
-    config = configuration(where / "bids", studies={}, anatomical=anatomical())
+    config = configuration(where / "bids", studies={}, anatomical=QUICK)
     process = snakemake(TARGET, config=config, folder=tmp_path)
     assert process.returncode == 0, said(process)[-3000:]
     nothing_ran(tmp_path, ROOT)
@@ -98,9 +88,10 @@ def test_labels_are_text_to_the_shell_and_the_report(bids, tmp_path):
     table = (bids / "participants.tsv").read_text().replace("patient", label)
     (bids / "participants.tsv").write_text(table)
     study = {"label": "diagnosis", "classes": ["control", label], "table1": ["age"]}
-    config = configuration(bids, studies={"study": study}, anatomical=anatomical())
+    config = configuration(
+        bids, studies={"study": study}, anatomical=QUICK | {"registration": "affine"}
+    )
     config["report"] = {"title": "<img src=x onerror=alert(2)>"}
-    config["anatomical"]["registration"] = "affine"
     process = snakemake(config=config, folder=tmp_path)
     assert process.returncode == 0, said(process)[-3000:]
     nothing_ran(tmp_path, ROOT)
@@ -170,7 +161,7 @@ def test_links_in_the_dataset_are_read_and_never_written(bids, tmp_path):
     shutil.move(t1w(bids, 1), elsewhere)
     t1w(bids, 1).symlink_to(elsewhere)
     before = elsewhere.read_bytes()
-    config = configuration(bids, studies={}, anatomical=anatomical())
+    config = configuration(bids, studies={}, anatomical=QUICK)
     process = snakemake(TARGET, config=config, folder=tmp_path)
     assert process.returncode == 0, said(process)[-3000:]
     assert elsewhere.read_bytes() == before

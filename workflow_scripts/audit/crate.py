@@ -52,11 +52,11 @@ def describe_crate(title: str, jobs: dict, rows: list[dict], run: dict, workflow
     crate.description = f"{len(rows)} files made by {len(jobs)} jobs of neuroimmune-mri"
     root["datePublished"] = run["ended"]
     root["license"] = "not stated; the terms of the cohort's data apply"
-    versions = dict.fromkeys(PROFILES)
+    profiles = []
     for url, name in PROFILES.items():
-        version = {"@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]}
-        versions[url] = crate.add(ContextEntity(crate, url, version))
-    root["conformsTo"] = list(versions.values())
+        told = {"@type": "CreativeWork", "name": name, "version": url.rsplit("/", 1)[1]}
+        profiles.append(crate.add(ContextEntity(crate, url, told)))
+    root["conformsTo"] = profiles
 
     kinds = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
     main = crate.add(DataEntity(crate, workflow, {"@type": kinds, "name": "neuroimmune-mri"}))

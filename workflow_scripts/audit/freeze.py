@@ -4,7 +4,6 @@ The release is a folder of its own, which another site verifies with ``sha256sum
 SHA256SUMS`` and whose models score new sessions (configuration: ``frozen_models``).
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -19,8 +18,9 @@ from workflow_scripts.audit.records import (
     MANIFEST,
     last_run,
     manifest,
-    read_environments,
-    read_jobs,
+    with_texts,
+    write_jobs,
+    write_json,
     write_manifest,
 )
 from workflow_scripts.audit.verify import verify
@@ -38,26 +38,22 @@ ABSOLUTE = re.compile(r'(?<![\w:/.])/[^\s",:*?]+/[^\s",:*?]+')
 
 def without_paths(value):
     """A copy of a record in which of absolute paths only the name is left."""
-    if isinstance(value, str):
-        return ABSOLUTE.sub(lambda found: f"(path)/{found.group().rsplit('/', 1)[1]}", value)
-    if isinstance(value, dict):
-        return {key: without_paths(part) for key, part in value.items()}
-    return [without_paths(part) for part in value] if isinstance(value, list) else value
+
+    def named(found: re.Match) -> str:
+        return f"(path)/{found.group().rsplit('/', 1)[1]}"
+
+    return with_texts(value, lambda text: ABSOLUTE.sub(named, text))
 
 
-def released_jobs(jobs: dict[str, dict]) -> dict[str, dict]:
-    """Records without the machine's name and without absolute paths."""
-    return {
-        name: without_paths({key: part for key, part in record.items() if key != "host"})
-        for name, record in jobs.items()
-    }
+def without_place(record: dict) -> dict:
+    """A copy of a record without the machine's name and without absolute paths."""
+    return without_paths({key: part for key, part in record.items() if key != "host"})
 
 
 def released_run(run: dict) -> dict:
     """Record of a run without the machine's name and without absolute paths."""
-    hardware = {key: part for key, part in run["hardware"].items() if key != "host"}
     command = ["snakemake", *run["command"][1:]]
-    return without_paths(run | {"hardware": hardware, "command": command})
+    return without_place(run | {"hardware": without_place(run["hardware"]), "command": command})
 
 
 def released_files(root: Path) -> list[str]:
@@ -79,36 +75,39 @@ def identifying(folder: Path, names: list[str]) -> list[str]:
             continue
         text = path.read_text()
         hits = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
-        if hits or ABSOLUTE.search(text):
-            what = hits[0] if hits else ABSOLUTE.search(text).group()
-            found.append(f"{path.relative_to(folder)}: {what}")
+        hits += [absolute.group() for absolute in [ABSOLUTE.search(text)] if absolute]
+        if hits:
+            found.append(f"{path.relative_to(folder)}: {hits[0]}")
     return found
 
 
-def write_release(root: Path, folder: Path, title: str) -> list[str]:
+def write_release(root: Path, folder: Path, title: str, jobs: dict, run: dict) -> list[str]:
     """Fill an empty folder with the release of an output folder.
+
+    Parameters
+    ----------
+    jobs, run : records by job, and that of the last run
 
     Returns
     -------
     Names of its files
     """
-    jobs, run = read_jobs(root), last_run(root)
     kept = {name: folder / name for name in [*released_files(root), str(SNAKEFILE), str(CODE)]}
     for name, target in kept.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target)
-    records, told = released_jobs(jobs), released_run(run)
-    lines = [json.dumps(records[name]) for name in sorted(records)]
-    (folder / JOBS).write_text("\n".join(lines) + "\n")
-    (folder / ENVIRONMENTS).write_text(json.dumps(read_environments(root), indent=1) + "\n")
-    rows = [without_paths(row) for row in manifest(records)]
+    told = released_run(run)
+    records = {name: without_place(record) for name, record in jobs.items()}
+    rows = manifest(records)
+    write_jobs(records, folder / JOBS)
+    shutil.copyfile(root / ENVIRONMENTS, folder / ENVIRONMENTS)
     write_manifest(rows, folder / MANIFEST)
-    (folder / "audit/run.json").write_text(json.dumps(told, indent=1) + "\n")
+    write_json(told, folder / "audit/run.json")
     (folder / "config.yaml").write_text(yaml.safe_dump(told["config"], sort_keys=False))
     shutil.copyfile(resource("release.md"), folder / "README.md")
     here = [row | {"kind": row["kind"] if row["path"] in kept else "temporary"} for row in rows]
     crate = describe_crate(title, records, here, told, str(SNAKEFILE))
-    (folder / CRATE).write_text(json.dumps(crate, indent=1) + "\n")
+    write_json(crate, folder / CRATE)
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
@@ -144,7 +143,7 @@ def freeze(root: Path, places: dict, title: str, threads: int) -> str:
     partial = folder.with_name(f".{run['run']}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    names = write_release(root, partial, title)
+    names = write_release(root, partial, title, jobs, run)
     hosts = {record["host"] for record in jobs.values()} | {run["hardware"]["host"]}
     if found := identifying(partial, sorted(hosts)):
         raise InputError(

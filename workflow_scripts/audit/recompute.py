@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.audit.compare import differences
-from workflow_scripts.audit.records import files_of, producers, with_paths
+from workflow_scripts.audit.records import files_of, with_paths
 from workflow_scripts.audit.verify import Finding
 from workflow_scripts.common.fingerprint import PACKAGE
 from workflow_scripts.common.record import SPOOL
@@ -56,15 +57,16 @@ def waves(jobs: dict[str, dict], chosen: Iterable[str]) -> list[list[str]]:
     -------
     lists of jobs that can be done at once, each after those of the lists before it
     """
-    made = producers(jobs)
+    removed = {
+        file["path"]: record["job"]
+        for record in jobs.values()
+        for file in files_of([entry for entry in record["outputs"] if entry["temporary"]])
+    }
 
     @cache
-    def before(job: str) -> tuple[str, ...]:
-        needed = (made.get(file["path"]) for file in files_of(jobs[job]["inputs"]))
-        inputs = {file["path"] for file in files_of(jobs[job]["inputs"])}
-        return tuple(
-            {record["job"] for record in needed if record and temporary_outputs(record) & inputs}
-        )
+    def before(job: str) -> set[str]:
+        inputs = (file["path"] for file in files_of(jobs[job]["inputs"]))
+        return {removed[path] for path in inputs if path in removed}
 
     @cache
     def depth(job: str) -> int:
@@ -80,11 +82,6 @@ def waves(jobs: dict[str, dict], chosen: Iterable[str]) -> list[list[str]]:
     for job in sorted(wanted):
         ordered.setdefault(depth(job), []).append(job)
     return [ordered[level] for level in sorted(ordered)]
-
-
-def temporary_outputs(record: dict) -> set[str]:
-    entries = (entry for entry in record["outputs"] if entry["temporary"])
-    return {file["path"] for file in files_of(entries)}
 
 
 @dataclass
@@ -122,8 +119,7 @@ class Recomputation:
         if unusable := [path for path in inputs if path in self.bad]:
             self.failed(record, f"its input {unusable[0]} is not as recorded")
             return
-        folder = self.scratch / str(list(self.jobs).index(job))
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
         for path in {entry["path"] for entry in record["inputs"]}:
             if not os.path.isabs(path):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -148,8 +144,10 @@ class Recomputation:
             shutil.rmtree(folder)
 
     def failed(self, record: dict, reason: str) -> None:
-        told = record["rule"], record["job"]
-        self.findings.append(Finding(record["outputs"][0]["path"], "FAILED", reason, *told))
+        self.find(record, record["outputs"][0]["path"], "FAILED", reason)
+
+    def find(self, record: dict, path: str, problem: str, detail: str) -> None:
+        self.findings.append(Finding(path, problem, detail, record["rule"], record["job"]))
 
     def compare(self, record: dict, again: dict, folder: Path) -> None:
         """Compare the files of a job with those that it has made now."""
@@ -162,8 +160,7 @@ class Recomputation:
             if then["sha256"] == now["sha256"]:
                 self.identical += 1
             elif wrong := self.too_far(record["rule"], path, folder, same):
-                told = record["rule"], record["job"]
-                self.findings.append(Finding(path, "DIFFERS", wrong, *told))
+                self.find(record, path, "DIFFERS", wrong)
             else:
                 self.close += 1
             if then["temporary"] and not wrong:

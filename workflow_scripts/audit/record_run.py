@@ -3,7 +3,7 @@
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
-import json
+import io
 import os
 import platform
 import shutil
@@ -22,14 +22,13 @@ from workflow_scripts.audit.records import (
     RUNS,
     gather,
     manifest,
-    read_jobs,
     read_otherwise,
     with_uris,
+    write_json,
     write_manifest,
-    write_whole,
 )
 from workflow_scripts.common.fingerprint import PACKAGE, contents
-from workflow_scripts.common.record import SPOOL, checksum, processor
+from workflow_scripts.common.record import SPOOL, checksum, processor, write_whole
 
 CRATE = Path("ro-crate-metadata.json")
 SNAKEFILE = Path("audit/Snakefile")
@@ -95,8 +94,7 @@ def record_run(
         return ""
     from workflow_scripts.audit.crate import describe_crate
 
-    new = gather(root, left, places, temporary, name)
-    jobs = read_jobs(root)
+    jobs, new = gather(root, left, places, temporary, name)
     rows = manifest(jobs)
     write_manifest(rows, root / MANIFEST)
     run = {
@@ -113,17 +111,19 @@ def record_run(
     }
     keep_code(root)
     crate = describe_crate(config["report"]["title"], jobs, rows, run, str(SNAKEFILE))
-    write_whole(root / CRATE, json.dumps(crate, indent=1) + "\n")
+    write_json(crate, root / CRATE)
     written = (JOBS, ENVIRONMENTS, MANIFEST, CRATE, SNAKEFILE, CODE)
     run["files"] = {str(path): checksum(root / path) for path in written}
-    write_whole(root / RUNS / f"{name}.json", json.dumps(run, indent=1) + "\n")
+    write_json(run, root / RUNS / f"{name}.json")
     for path in left:
         path.unlink()
     digest = checksum(root / RUNS / f"{name}.json")["sha256"]
+    written = {row["path"]: row["sha256"] for row in rows if row["kind"] != "input"}
+    found = read_otherwise({job: jobs[job] for job in new}, written)
     edited = "".join(
         f"{path}: was not as the job that made it has written it when {rule} read it; unless you "
         f"edited it, make it again (snakemake --force {path} ...), then run again\n"
-        for path, rule in read_otherwise(jobs, new).items()
+        for path, rule in {path: record["rule"] for record, path in found}.items()
     )
     return (
         f"{edited}audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "
@@ -135,8 +135,8 @@ def keep_code(root: Path) -> None:
     """Keep the Snakefile, and all that the workflow runs with in an archive that bears no time."""
     clone = PACKAGE.parent
     shutil.copyfile(clone / "Snakefile", root / SNAKEFILE)
-    partial = root / f"{CODE}.partial"
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in KEPT_CODE:
             below = sorted((clone / name).rglob("*")) if (clone / name).is_dir() else [clone / name]
             for path in below:
@@ -144,7 +144,7 @@ def keep_code(root: Path) -> None:
                     entry = zipfile.ZipInfo(path.relative_to(clone).as_posix(), SINCE_1980)
                     entry.compress_type = zipfile.ZIP_DEFLATED
                     archive.writestr(entry, path.read_bytes())
-    partial.replace(root / CODE)
+    write_whole(root / CODE, packed.getvalue())
 
 
 def script_of(rule: str) -> str | None:

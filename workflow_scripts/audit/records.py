@@ -5,9 +5,11 @@ Imported by the Snakefile, so nothing heavy is imported here.
 
 import csv
 import hashlib
+import io
 import json
-import re
 from pathlib import Path
+
+from workflow_scripts.common.record import write_whole
 
 JOBS = Path("audit/jobs.jsonl")
 ENVIRONMENTS = Path("audit/environments.json")
@@ -26,29 +28,36 @@ def with_uris(value, places: dict[str, str]):
     value : str, list, dict, or anything else, which stays as it is
     places : folder by URI, such as ``{"bids:raw:": "/data/study"}``
     """
-    if isinstance(value, str):
+
+    def shortened(text: str) -> str:
         for uri, folder in places.items():
-            if value.startswith(f"{folder}/"):
-                return uri + value[len(folder) + 1 :]
-        return value
-    return _mapped(value, with_uris, places)
+            if text.startswith(f"{folder}/"):
+                return uri + text[len(folder) + 1 :]
+        return text
+
+    return with_texts(value, shortened)
 
 
 def with_paths(value, places: dict[str, str]):
     """The reverse of `with_uris`."""
-    if isinstance(value, str):
+
+    def located(text: str) -> str:
         for uri, folder in places.items():
-            if value.startswith(uri):
-                return f"{folder}/{value[len(uri) :]}"
-        return value
-    return _mapped(value, with_paths, places)
+            if text.startswith(uri):
+                return f"{folder}/{text[len(uri) :]}"
+        return text
+
+    return with_texts(value, located)
 
 
-def _mapped(value, function, places):
+def with_texts(value, change):
+    """A copy of a record, or a part of one, in which every text is replaced by ``change`` of it."""
+    if isinstance(value, str):
+        return change(value)
     if isinstance(value, dict):
-        return {key: function(item, places) for key, item in value.items()}
+        return {key: with_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [function(item, places) for item in value]
+        return [with_texts(item, change) for item in value]
     return value
 
 
@@ -82,17 +91,26 @@ def producers(jobs: dict[str, dict]) -> dict[str, dict]:
     return {file["path"]: record for record in made for file in files_of(record["outputs"])}
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file at once, so that it is never seen half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
+def parameter(record: dict, name: str):
+    """A parameter of a job; None if it has none of that name."""
+    if name not in record["names"]["params"]:
+        return None
+    first, end = record["names"]["params"][name]
+    return record["params"][first] if end is None else record["params"][first:end]
+
+
+def write_json(value, path: Path) -> None:
+    write_whole(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_jobs(jobs: dict[str, dict], path: Path) -> None:
+    """Write records, a line each, in the order of the jobs' names."""
+    write_whole(path, "".join(json.dumps(jobs[job]) + "\n" for job in sorted(jobs)))
 
 
 def gather(
     root: Path, left: list[Path], places: dict, temporary: dict[str, list], run: str
-) -> list[str]:
+) -> tuple[dict[str, dict], list[str]]:
     """Put records that jobs have left in the spool among those of the output folder.
 
     Parameters
@@ -105,7 +123,7 @@ def gather(
 
     Returns
     -------
-    Jobs whose records are new
+    all records by job, and the jobs whose records are new
     """
     jobs, environments = read_jobs(root), read_environments(root)
     new = []
@@ -123,35 +141,28 @@ def gather(
         record |= {"environment": key, "run": run}
         jobs[record["job"]] = with_uris(record, places)
         new.append(record["job"])
-    lines = [json.dumps(jobs[job]) for job in sorted(jobs)]
-    write_whole(root / ENVIRONMENTS, json.dumps(environments, indent=1) + "\n")
-    write_whole(root / JOBS, "\n".join(lines) + "\n")
-    return new
+    write_json(environments, root / ENVIRONMENTS)
+    write_jobs(jobs, root / JOBS)
+    return jobs, new
 
 
-def read_otherwise(jobs: dict[str, dict], of: list[str]) -> dict[str, str]:
-    """Inputs that jobs have found with another content than the jobs that made them wrote.
+def read_otherwise(jobs: dict[str, dict], recorded: dict[str, str]):
+    """Inputs that jobs have found with another content than is on record.
 
     Parameters
     ----------
     jobs : records by job
-    of : jobs whose inputs are looked at
+    recorded : SHA-256 by path; files that are not in it are passed over
 
-    Returns
-    -------
-    rule that read it, by path
+    Yields
+    ------
+    record of the job, path
     """
-    written = {
-        file["path"]: file["sha256"]
-        for record in jobs.values()
-        for file in files_of(record["outputs"])
-    }
-    return {
-        file["path"]: jobs[job]["rule"]
-        for job in of
-        for file in files_of(jobs[job]["inputs"])
-        if "sha256" in file and file["sha256"] != written.get(file["path"], file["sha256"])
-    }
+    for record in jobs.values():
+        for file in files_of(record["inputs"]):
+            path = file["path"]
+            if "sha256" in file and file["sha256"] != recorded.get(path, file["sha256"]):
+                yield record, path
 
 
 def manifest(jobs: dict[str, dict]) -> list[dict]:
@@ -180,13 +191,11 @@ def _sums(file: dict) -> dict:
 
 def write_manifest(rows: list[dict], path: Path) -> None:
     """Write a manifest as TSV, n/a where there is nothing to say."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, "n/a", delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, "n/a", delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 def read_manifest(path: Path) -> list[dict]:
@@ -199,9 +208,3 @@ def last_run(root: Path) -> dict:
     """Record of the last run; empty where there is none."""
     runs = sorted((root / RUNS).glob("*.json"))
     return json.loads(runs[-1].read_text()) if runs else {}
-
-
-def participant_of(path: str) -> str | None:
-    """``sub-...`` of a file in a participant's folder, or named after one."""
-    found = re.search(r"(?:^|[/:])(sub-[A-Za-z0-9]+)(?:/|_)", path)
-    return found.group(1) if found else None

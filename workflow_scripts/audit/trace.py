@@ -7,6 +7,7 @@ python -m workflow_scripts.audit.trace results/cohort/features.tsv sub-014 alps
 import argparse
 import csv
 import json
+import re
 import sys
 from collections import Counter, deque
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from workflow_scripts.audit.records import (
     JOBS,
     files_of,
-    participant_of,
+    parameter,
     producers,
     read_jobs,
 )
@@ -54,10 +55,9 @@ def find_cell(path: Path, row: str, column: str) -> tuple[dict, str]:
     """
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    if not rows or column not in rows[0]:
-        raise InputError(
-            f"{path}: no column {column}; columns: {', '.join(rows[0] if rows else [])}"
-        )
+    known = rows[0] if rows else {}
+    if column not in known:
+        raise InputError(f"{path}: no column {column}; columns: {', '.join(known)}")
     if row.isdigit():
         found = rows[int(row) - 2 : int(row) - 1] if int(row) > 1 else []
     else:
@@ -65,6 +65,12 @@ def find_cell(path: Path, row: str, column: str) -> tuple[dict, str]:
     if len(found) != 1:
         raise InputError(f"{path}: {len(found)} rows are {row}; give the number of a line")
     return found[0], found[0][column]
+
+
+def participant_of(path: str) -> str | None:
+    """``sub-...`` of a file in a participant's folder, or named after one."""
+    found = re.search(r"(?:^|[/:])(sub-[A-Za-z0-9]+)(?:/|_)", path)
+    return found.group(1) if found else None
 
 
 def upstream(jobs: dict, path: str, participant: str | None = None) -> tuple[list, dict]:
@@ -133,29 +139,21 @@ def tell_rules(records: list[dict], raw: dict, every: bool) -> list[str]:
             for file in files_of(record["inputs"])
             if file["path"] in made_by or file["path"] in raw
         )
-        code = value_of(last, "code") if "code" in last["names"]["params"] else "n/a"
+        code = parameter(last, "code") or "n/a"
         lines.append(f"{rule}: {len(of_rule)} job{'s' * (len(of_rule) > 1)}, code {code}")
         lines.append(f"  run {last['run']}, {last['started'][:19]} UTC on {last['host']}")
         lines.append("  logs  " + some([record["job"] for record in of_rule]))
         if inputs:
             lines.append("  from  " + ", ".join(f"{name} ({n})" for name, n in inputs.items()))
         if len(of_rule) == 1:
-            told = {
-                name: value_of(last, name) for name in last["names"]["params"] if name != "code"
-            }
-            lines += [f"  {name} = {shorten(value)}" for name, value in told.items()]
+            told = [name for name in last["names"]["params"] if name != "code"]
+            lines += [f"  {name} = {shorten(parameter(last, name))}" for name in told]
     lines.append(f"files of the dataset and the configuration: {len(raw)}")
     shown = sorted(raw) if every else sorted(raw)[: 4 * SHOWN]
     lines += [f"  {path}  {raw[path] or '(not read whole)'}" for path in shown]
     if len(shown) < len(raw):
         lines.append(f"  ... and {len(raw) - len(shown)} more (--all)")
     return lines
-
-
-def value_of(record: dict, name: str):
-    """A parameter of a job."""
-    first, end = record["names"]["params"][name]
-    return record["params"][first] if end is None else record["params"][first:end]
 
 
 def shorten(value, longest: int = 100) -> str:

@@ -13,8 +13,10 @@ from workflow_scripts.audit.records import (
     files_of,
     last_run,
     manifest,
+    parameter,
     read_jobs,
     read_manifest,
+    read_otherwise,
     with_paths,
 )
 from workflow_scripts.common.fingerprint import contents, fingerprint
@@ -101,16 +103,16 @@ def check_files(root: Path, rows: list[dict], places: dict, threads: int):
 
     def look(row: dict) -> Finding | None:
         path = root / with_paths(row["path"], places)
-        told = row["path"], row.get("rule"), row.get("job")
-        if not path.is_file():
-            if row["kind"] == "temporary":
-                return None
-            return Finding(told[0], "MISSING", PROBLEMS["MISSING"], *told[1:])
-        found = checksum(path)
-        if found == {key: row[key] for key in found}:
+        found = checksum(path) if path.is_file() else None
+        if found == {key: row[key] for key in ("bytes", "sha256")}:
             return None
-        detail = f"SHA-256 {found['sha256'][:12]}, on record {row['sha256'][:12]}"
-        return Finding(told[0], "CHANGED", detail, *told[1:])
+        if not found and row["kind"] == "temporary":
+            return None
+        problem, detail = "MISSING", PROBLEMS["MISSING"]
+        if found:
+            problem = "CHANGED"
+            detail = f"SHA-256 {found['sha256'][:12]}, on record {row['sha256'][:12]}"
+        return Finding(row["path"], problem, detail, row.get("rule"), row.get("job"))
 
     looked = [row for row in rows if row["path"] not in REWRITTEN]
     with ThreadPoolExecutor(threads) as pool:
@@ -133,22 +135,18 @@ def check_extra(root: Path, rows: list[dict]):
 
 def check_inputs(jobs: dict[str, dict], rows: list[dict]):
     """Was everything made from the versions of its inputs that are on record?"""
-    recorded = {row["path"]: row["sha256"] for row in rows}
-    for record in jobs.values():
-        for file in files_of(record["inputs"]):
-            path = file["path"]
-            if "sha256" not in file or path in REWRITTEN or file["sha256"] == recorded.get(path):
-                continue
-            detail = f"was made from another version of {path}"
-            for made in files_of(record["outputs"]):
-                yield Finding(made["path"], "STALE", detail, record["rule"], record["job"])
+    recorded = {row["path"]: row["sha256"] for row in rows if row["path"] not in REWRITTEN}
+    for record, path in read_otherwise(jobs, recorded):
+        detail = f"was made from another version of {path}"
+        for made in files_of(record["outputs"]):
+            yield Finding(made["path"], "STALE", detail, record["rule"], record["job"])
 
 
 def check_code(jobs: dict[str, dict], root: Path):
     """Is the code of every rule still that which its jobs ran?"""
     rules: dict[tuple, list[dict]] = {}
     for record in jobs.values():
-        rules.setdefault((record["rule"], code_param(record)), []).append(record)
+        rules.setdefault((record["rule"], parameter(record, "code")), []).append(record)
     for (rule, code), records in sorted(rules.items(), key=str):
         script = script_of(rule)
         if script and code in (None, fingerprint(script)):
@@ -157,12 +155,6 @@ def check_code(jobs: dict[str, dict], root: Path):
         changed = changed_code(script, records[0]["run"], root) if script else "is no more"
         detail = f"{len(records)} jobs ran other code: {changed}"
         yield Finding(path, "CODE", detail, rule, records[0]["job"])
-
-
-def code_param(record: dict) -> str | None:
-    """Fingerprint of the code that a job ran; None for a rule that has none."""
-    found = record["names"]["params"].get("code")
-    return record["params"][found[0]] if found else None
 
 
 def changed_code(script: str, run: str, root: Path) -> str:

@@ -107,14 +107,19 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
 
 def _check_files(cohort: Cohort) -> None:
     """Links must lead to files, and no file come from the future: its results would be older."""
-    broken, future = [], []
-    for suffix in sorted({row["suffix"] for row in cohort.index}):
-        for rows in cohort.scans(suffix).values():
-            for path in (row["path"] for row in rows):
-                if not os.path.exists(path):
-                    broken.append(path)
-                elif os.path.getmtime(path) > time.time() + CLOCKS_APART_S:
-                    future.append(path)
+    paths = [
+        row["path"]
+        for suffix in sorted({row["suffix"] for row in cohort.index})
+        for rows in cohort.scans(suffix).values()
+        for row in rows
+    ]
+    broken, future, latest = [], [], time.time() + CLOCKS_APART_S
+    for path in paths:
+        try:
+            if os.stat(path).st_mtime > latest:
+                future.append(path)
+        except OSError:
+            broken.append(path)
     if broken:
         raise InputError(
             "links to files that are not there; fetch the files or exclude the scans:\n  "

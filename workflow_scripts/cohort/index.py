@@ -141,7 +141,7 @@ def _images(root: Path, key: str, only, extensions=IMAGE_EXTENSIONS):
     _check_names(root)
     for row in list_images(root, only):
         if row["ext"] in extensions:
-            _check_braces(root / row["path"])
+            _check_braces(f"{root}/{row['path']}")
             yield row
 
 
@@ -159,8 +159,8 @@ def _check_names(root: Path) -> None:
         )
 
 
-def _check_braces(path: Path) -> None:
-    if "{" in str(path) or "}" in str(path):
+def _check_braces(path: str) -> None:
+    if "{" in path or "}" in path:
         raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
 
 

@@ -20,18 +20,18 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> p
     checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
+    uris = {bids_uri(path): path for path in paths}
 
-    def unchanged(path: str) -> bool:
-        row = rows.get(bids_uri(path))
+    def unchanged(uri: str, path: str) -> bool:
+        row = rows.get(uri)
         if row is None or row["code"] != code or not Path(path).is_file():
             return False
         return stamp(Path(path)).items() <= row.items()
 
-    new = [path for path in paths if not unchanged(path)]
-    for path in new:
-        uri = bids_uri(path)
-        rows[uri] = check_scan(path, path in slabs) | {"path": uri, "code": code}
-    return pd.DataFrame([rows[uri] for uri in sorted(map(bids_uri, paths))], columns=COLUMNS)
+    for uri, path in uris.items():
+        if not unchanged(uri, path):
+            rows[uri] = check_scan(path, path in slabs) | {"path": uri, "code": code}
+    return pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=COLUMNS)
 
 
 if "snakemake" in globals():

@@ -41,17 +41,18 @@ def round_intensities(path) -> None:
     data = np.asanyarray(image.dataobj)
     if not data.max() > 0:
         raise ValueError(f"{path}: no voxel is above 0")
-    _rewrite(image, 2.0 ** np.floor(np.log2(data.max() / INTENSITIES)), path)
+    _rewrite(data, 2.0 ** np.floor(np.log2(data.max() / INTENSITIES)), image, path)
 
 
 def round_warp(path) -> None:
     """Round a displacement field to 1/128 mm, which makes its file several times smaller."""
-    _rewrite(nib.load(path), 1 / 128, path)
+    image = nib.load(path)
+    _rewrite(np.asanyarray(image.dataobj), 1 / 128, image, path)
 
 
-def _rewrite(image: nib.Nifti1Image, step: float, path) -> None:
-    data = np.round(np.asanyarray(image.dataobj) / step) * step
-    image = nib.Nifti1Image(data.astype(np.float32), None, image.header)
+def _rewrite(data: np.ndarray, step: float, like: nib.Nifti1Image, path) -> None:
+    rounded = (np.round(data / step) * step).astype(np.float32)
+    image = nib.Nifti1Image(rounded, None, like.header)
     Path(path).write_bytes(gzip.compress(image.to_bytes(), COMPRESSION, mtime=0))
 
 

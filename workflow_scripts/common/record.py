@@ -84,6 +84,14 @@ def used_resources(started: float) -> dict:
     }
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replace a file at once, so that it is never seen half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    partial.replace(path)
+
+
 def write_record(snakemake, started: float, inputs_read: bool) -> None:
     """Leave the record of a job that has done its work.
 
@@ -122,8 +130,5 @@ def write_record(snakemake, started: float, inputs_read: bool) -> None:
     }
     if json.loads(json.dumps(record["params"])) != record["params"]:
         raise TypeError(f"rule {snakemake.rule}: parameters that are no JSON: {record['params']}")
-    SPOOL.mkdir(parents=True, exist_ok=True)
-    target = SPOOL / f"{hashlib.sha256(record['job'].encode()).hexdigest()[:32]}.json"
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(record))
-    partial.replace(target)
+    name = hashlib.sha256(record["job"].encode()).hexdigest()[:32]
+    write_whole(SPOOL / f"{name}.json", json.dumps(record))
