@@ -2,10 +2,11 @@
 
 python benchmarks/startup.py 1000
 
-Every participant has a T1w, a FLAIR and a diffusion series. Printed are seconds, CPU seconds and
-peak memory of the first dry run, of a run on the finished cohort that finds nothing to do, and
-of bringing one participant up to date there. The plain workflow has as many rules per
-participant, with as many files each, listed from a TSV, and as many steps of the whole cohort.
+Every participant has a T1w, a FLAIR and a diffusion series, or what ``--scans`` says. Printed
+are seconds, CPU seconds and peak memory of the first dry run, of a run on the finished cohort
+that finds nothing to do, and of bringing one participant up to date there. The plain workflow
+has as many rules per participant, with as many files each, listed from a TSV, and as many steps
+of the whole cohort.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+SCANS = ["T1w", "FLAIR", "dwi"]
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN = """
 SUBJECTS = open("subjects.tsv").read().split()
@@ -45,7 +47,7 @@ rule group:
 """
 
 
-def make_dataset(root: Path, subjects: int) -> None:
+def make_dataset(root: Path, subjects: int, scans: list[str]) -> None:
     root.mkdir()
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
     rows = ["participant_id\tage\tsex\tdiagnosis"]
@@ -54,11 +56,12 @@ def make_dataset(root: Path, subjects: int) -> None:
         rows.append(f"{name}\t40\tF\t{'NPSLE' if number % 3 == 0 else 'non-NPSLE'}")
         folder = root / name / "anat"
         folder.mkdir(parents=True)
-        for suffix in ("T1w", "FLAIR"):
+        for suffix in set(scans) - {"dwi"}:
             (folder / f"{name}_{suffix}.nii.gz").touch()
-        (root / name / "dwi").mkdir()
-        for extension in ("nii.gz", "bval", "bvec", "json"):
-            (root / name / "dwi" / f"{name}_dwi.{extension}").write_text("{}")
+        if "dwi" in scans:
+            (root / name / "dwi").mkdir()
+            for extension in ("nii.gz", "bval", "bvec", "json"):
+                (root / name / "dwi" / f"{name}_dwi.{extension}").write_text("{}")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")
 
 
@@ -106,10 +109,10 @@ def measure_plain(folder: Path, subjects: int, steps: dict, groups: int) -> None
     run("plain workflow, nothing to do", folder=folder)
 
 
-def main(subjects: int, plain: bool) -> None:
+def main(subjects: int, scans: list[str], plain: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_dataset(folder / "bids", subjects)
+        make_dataset(folder / "bids", subjects, scans)
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
         del config["studies"]["npsle_multimodal"], config["demo"]
         config["studies"]["npsle_contrastive"]["table1"] = ["age", "sex"]
@@ -130,5 +133,6 @@ def main(subjects: int, plain: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("subjects", type=int, nargs="?", default=1000)
+    parser.add_argument("--scans", nargs="+", choices=SCANS, default=SCANS)
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
     main(**vars(parser.parse_args()))

@@ -455,13 +455,18 @@ def trained(ending, folder="models"):
     ]
 
 
+def learning_studies():
+    """Settings of the networks of the studies that have any."""
+    studies = CONFIG["studies"].items()
+    return {name: study["learning"] for name, study in studies if "learning" in study}
+
+
 def gradcam_files(ending):
     """A file of the mean Grad-CAM of every strategy of every study."""
     return [
         f"studies/{name}/gradcam/strategy-{strategy}_{ending}"
-        for name, settings in CONFIG["studies"].items()
-        if "learning" in settings
-        for strategy in [*settings["learning"]["strategies"], "supervised"]
+        for name, settings in learning_studies().items()
+        for strategy in [*settings["strategies"], "supervised"]
     ]
 
 

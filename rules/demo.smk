@@ -292,10 +292,8 @@ rule compare_gradcam_with_truth:
     input:
         maps=gradcam_files("desc-mean_gradcam.nii.gz"),
         index=gradcam_files("desc-mean_gradcam.tsv"),
-        masks=[
-            f"{Path(path).parents[1]}/volumes_mask.nii.gz"
-            for path in gradcam_files("desc-mean_gradcam.nii.gz")
-        ],
+        permuted=gradcam_files("desc-permuted_gradcam.safetensors"),
+        masks=[f"studies/{name}/volumes_mask.nii.gz" for name in learning_studies()],
         participants=rules.simulate_participants.output.participants,
         phantom=rules.build_phantom.output.phantom,
         lesions=lambda wildcards: simulated("simulate_t1w", "lesion", T1W),
@@ -312,12 +310,9 @@ rule compare_gradcam_with_truth:
         runtime=need(20),
     params:
         thresholds={
-            name: settings["learning"]["gradcam"]["thresholds"]
-            for name, settings in CONFIG["studies"].items()
-            if "learning" in settings
+            name: settings["gradcam"]["thresholds"]
+            for name, settings in learning_studies().items()
         },
-        permutations=1000,
-        seed=CONFIG["demo"]["seed"],
         code=code("demo/compare_gradcam_with_truth.py"),
     script:
         "../workflow_scripts/demo/compare_gradcam_with_truth.py"

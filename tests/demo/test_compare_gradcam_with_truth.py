@@ -9,13 +9,12 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_gradcam_with_truth import (
     COLUMNS,
-    LEVELS,
     area_under_curve,
+    areas_of_permuted,
     compare,
-    compare_map,
+    compare_study,
     lesion_frequency,
     planted_region,
-    shifted_areas,
 )
 from workflow_scripts.demo.images import save_fractions
 
@@ -41,23 +40,33 @@ def test_area_is_that_of_scikit_learn_ties_included(rng):
     assert area_under_curve(levels, region) == pytest.approx(roc_auc_score(region, levels))
 
 
-def test_shifts_of_a_map_without_relation_are_at_one_half(brain, rng):
-    region = np.zeros(SHAPE, bool)
-    region[12:15, 13:16, 10:13] = True
-    levels = rng.integers(0, LEVELS, SHAPE)
-    areas = shifted_areas(levels, region, brain, 100, 1)
-    assert areas.mean() == pytest.approx(0.5, abs=0.02)
-    np.testing.assert_array_equal(areas, shifted_areas(levels, region, brain, 100, 1))
+def noise(seed, brain):
+    """A smooth map without relation to anything."""
+    smooth = gaussian_filter(np.random.default_rng(seed).random(SHAPE), 3, mode="wrap")
+    return (smooth - smooth.min()) * brain
+
+
+def strategy(maps, permuted):
+    """What there is of a strategy whose mean maps over all trials are those of classes a and b."""
+    image = nib.Nifti1Image(np.stack(maps, axis=-1), np.eye(4))
+    index = pd.DataFrame({"volume": [0, 1], "trial": "all", "class": ["a", "b"], "n": [0, 3]})
+    index = pd.concat([index.assign(trial="1"), index])
+    return image, index, {"means": permuted, "affine": np.eye(4)}
 
 
 def test_map_on_the_region_is_above_chance_and_one_elsewhere_is_not(brain):
     region = brain & (bump((7, 16, 14)) > 0.3 * bump((7, 16, 14)).max())
+    mask = nib.Nifti1Image(brain.astype(np.uint8), np.eye(4))
+    permuted = np.stack([noise(seed, brain) for seed in range(99)])
+    chance = areas_of_permuted(permuted, np.eye(4), mask, region)
+    expected = [roc_auc_score(region[brain], cam[brain]) for cam in permuted]
+    np.testing.assert_allclose(chance, expected, atol=2e-3)  # levels are whole numbers
     on, off = (
-        compare_map(bump(place) * brain, region, brain, 0.75, 300, 1)
+        compare([bump(place) * brain], region, brain, [chance], 0.75)
         for place in ((7, 16, 14), (17, 8, 8))
     )
     assert on["auc_in_region"] > 0.95
-    assert on["p"] < 0.05
+    assert on["p"] == 0.01
     assert on["auc_in_region"] > on["chance_high"]
     assert on["share_in_region"] == 1
     assert on["region_share"] == pytest.approx(region.sum() / brain.sum())
@@ -66,29 +75,30 @@ def test_map_on_the_region_is_above_chance_and_one_elsewhere_is_not(brain):
     assert off["share_in_region"] == 0
 
 
-def test_p_is_uniform_enough_for_smooth_noise(brain):
-    """Of 60 smooth maps without relation to the region about 3 have p below 0.05."""
-    region = np.zeros(SHAPE, bool)
-    region[6:12, 13:18, 10:15] = True
-    ps = []
-    for seed in range(60):
-        noise = gaussian_filter(np.random.default_rng(seed).random(SHAPE), 3, mode="wrap")
-        noise = (noise - noise.min()) * brain
-        ps.append(compare_map(noise, region & brain, brain, 0.75, 99, 1)["p"])
-    assert np.mean(np.array(ps) < 0.05) < 0.15
-    assert np.mean(ps) == pytest.approx(0.5, abs=0.12)
+def test_strategies_together_are_their_mean_against_that_of_each_permutation(brain):
+    region = brain & (bump((7, 16, 14)) > 0.3 * bump((7, 16, 14)).max())
+    rng = np.random.default_rng(0)
+    areas = rng.random((2, 50))
+    maps = [noise(1, brain), noise(2, brain)]
+    single = [compare([mean], region, brain, [areas[0]], 0.75) for mean in maps]
+    both = compare(maps, region, brain, areas, 0.75)
+    area = np.mean([row["auc_in_region"] for row in single])
+    assert both["auc_in_region"] == pytest.approx(area)
+    assert both["p"] == pytest.approx((1 + (areas.mean(axis=0) >= area).sum()) / 51)
 
 
-def test_map_of_zeros_and_class_without_scans_have_empty_cells(brain, tmp_path):
-    maps = nib.Nifti1Image(np.stack([np.zeros(SHAPE), bump((12, 14, 12))], -1), np.eye(4))
-    index = pd.DataFrame({"volume": [0, 1], "trial": "all", "class": ["a", "b"], "n": [0, 3]})
-    index = pd.concat([index, index.assign(trial="1")])
+def test_classes_without_a_map_and_networks_without_permutations_have_empty_cells(brain, tmp_path):
+    mask = nib.Nifti1Image(brain.astype(np.uint8), np.eye(4))
     region = brain & (bump((12, 14, 12)) > 0)
-    table = pd.DataFrame(compare(maps, index, region, brain, 0.75, 10, 1))
-    table = table.assign(study="s", strategy="crop")[COLUMNS]
-    assert len(table) == 2
-    assert table.loc[0, "auc_in_region":"p"].isna().all()
-    assert table.loc[0, "n"] == 0
+    maps = [np.zeros(SHAPE), bump((12, 14, 12))]
+    permuted = np.stack([[noise(seed, brain)] * 2 for seed in range(9)])
+    strategies = {"crop": strategy(maps, permuted), "supervised": strategy(maps, permuted[:0])}
+    table = pd.DataFrame(compare_study(strategies, region, mask, 0.75)).assign(study="s")[COLUMNS]
+    assert list(table["strategy"]) == ["crop", "crop", "supervised", "supervised", "all", "all"]
+    assert list(table["class"]) == ["a", "b"] * 3
+    assert list(table["n"]) == [0, 3] * 3
+    assert table.loc[table["class"] == "a", "auc_in_region":"p"].isna().all(axis=None)
+    assert list(table.loc[table["class"] == "b", "p"].isna()) == [False, True, False]
     write_table(table, tmp_path / "gradcam.tsv", resource("columns/demo.tsv"))
 
 

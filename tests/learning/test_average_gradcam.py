@@ -5,7 +5,12 @@ import pytest
 
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.learning.average_gradcam import average_maps, hit_regions, region_table
+from workflow_scripts.learning.average_gradcam import (
+    average_maps,
+    average_permuted,
+    hit_regions,
+    region_table,
+)
 from workflow_scripts.learning.structures import atlas_structures, split_side
 
 CLASSES = ["controls", "patients"]
@@ -67,7 +72,8 @@ def test_shares_and_peak_of_a_map_counted_by_hand():
     mean[3] = 5  # outside of the brain
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = (-10, 0, 0)
-    hits = pd.DataFrame(hit_regions(mean, 0.75, labels, structures, affine))
+    permuted = np.array([[3, 0, 0], [2, 9, 1], [1, 9, 1]])
+    hits = pd.DataFrame(hit_regions(mean, 0.75, labels, structures, affine, permuted))
     assert list(hits["region"]) == ["a", "b"]
     assert hits["side"].iloc[0] == "left"
     assert list(hits["voxels"]) == [3, 1]
@@ -75,8 +81,21 @@ def test_shares_and_peak_of_a_map_counted_by_hand():
     np.testing.assert_allclose(hits["share_of_region"], [0.75, 0.25])
     np.testing.assert_allclose(hits["peak"], [0.4, 0.32])
     np.testing.assert_allclose(hits[["peak_x_mm", "peak_y_mm"]], [[-10, 2], [-6, 6]])
-    assert len(hit_regions(mean, 0.95, labels, structures, affine)) == 1
-    assert hit_regions(np.zeros((4, 4, 1)), 0.75, labels, structures, affine) == []
+    np.testing.assert_allclose(hits["p"], [2 / 4, 3 / 4])
+    (alone,) = hit_regions(mean, 0.95, labels, structures, affine, permuted[:0])
+    assert np.isnan(alone["p"])
+    assert hit_regions(np.zeros((4, 4, 1)), 0.75, labels, structures, affine, permuted) == []
+
+
+def test_permuted_maps_are_averaged_over_all_that_they_classify_correctly():
+    rng = np.random.default_rng(0)
+    sums = [rng.random((3, 2, 2, 2, 2)) for _ in range(2)]
+    counts = [np.array([[1, 2], [0, 3], [0, 1]]), np.array([[2, 2], [0, 0], [4, 1]])]
+    sums[0][1, 0] = sums[1][1, 0] = 0
+    means = average_permuted(sums, counts)
+    np.testing.assert_allclose(means[0, 1], (sums[0] + sums[1])[0, 1] / 4, rtol=1e-6)
+    np.testing.assert_allclose(means[2, 0], (sums[0] + sums[1])[2, 0] / 4, rtol=1e-6)
+    assert (means[1, 0] == 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +138,10 @@ def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
     caudate = structures.query("region == 'Caudate' and side == 'left'").index[0]
     maps[labels == caudate] = (0, 1)
     means, index = average_maps([maps], [table(CLASSES, [0, 1])], CLASSES)
-    regions = region_table(means, index, [0.75, 0.95], brain, white)
+    elsewhere = np.zeros((9, 2, *brain.shape), np.float32)
+    elsewhere[:, :, labels != caudate] = 1
+    elsewhere[0] = maps[..., 1]  # one permutation hits it as well
+    regions = region_table(means, index, [0.75, 0.95], brain, white, elsewhere, brain.affine)
     path = tmp_path / "regions.tsv"
     write_table(regions, path, resource("columns/learning.tsv"))
     write_table(index, tmp_path / "index.tsv", resource("columns/learning.tsv"))
@@ -132,4 +154,6 @@ def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
     assert list(found["region"]) == ["Caudate"] * 4
     assert (found[["share_of_mask", "share_of_region", "peak"]] == 1).all(axis=None)
     assert (found["peak_x_mm"] < 0).all()
+    assert list(found["p"].dropna()) == [0.2, 0.2]  # that one and the map itself, of 1 + 9
+    assert (found.loc[found["p"].notna(), "trial"] == "all").all()
     np.testing.assert_allclose(found["volume_ml"], (labels == caudate).sum() * 0.064)

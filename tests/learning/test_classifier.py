@@ -112,7 +112,8 @@ def test_the_layer_finds_a_signal_and_permuted_labels_do_not():
     classifier = with_classifier(build_encoder("strided", [4, 8])).eval()
     settings = {"batch": 4, "finetuning": {"epochs": 30, "learning_rate": 0.05}}
     cpu = Device("cpu", False)
-    logits, nulls = train_linear(classifier, train, test, settings, 60, 1, 2, cpu)
+    logits, permuted = train_linear(classifier, train, test, settings, 60, 1, 2, cpu)
+    nulls = permutation_table(permuted["score"], permuted["positive"])
     assert ((logits[:, 1] > logits[:, 0]).numpy() == test.positive).all()
     assert 0.3 < nulls["auc"].mean() < 0.7
     with torch.no_grad():

@@ -3,21 +3,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from captum.attr import LayerGradCam
 from torch import nn
 
 from workflow_scripts.common.images import save_probability
-from workflow_scripts.common.job import InputError
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
-from workflow_scripts.learning.explain_predictions import (
-    cell_positions,
-    explain,
-    gradcam,
-    in_brain,
-)
+from workflow_scripts.learning.explain_predictions import explain, explain_permuted, in_brain
+from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
 
 SHAPE = (48, 64, 48)
 LEFT, RIGHT = (14, 40, 20), (33, 40, 20)
-CLASSES = ["dark", "bright"]
 
 
 def smooth_classifier(name="paper"):
@@ -42,8 +37,31 @@ def centroid(volume):
     return [(axis * volume).sum() / volume.sum() for axis in np.indices(volume.shape)]
 
 
-def scans(rows):
-    return pd.DataFrame({"row": rows, "predicted": "bright"})
+def weights_of(classifier):
+    negative, positive = classifier.head.weight.detach().numpy()
+    return positive - negative
+
+
+def head_mask(shape=SHAPE, affine=None):
+    return nib.Nifti1Image(np.ones(shape, np.uint8), np.eye(4) if affine is None else affine)
+
+
+def cells_of(classifier, mask):
+    first, step = cell_positions(classifier.encoder, mask.shape)
+    return mask.affine @ nib.affines.from_matvec(np.diag(step), first)
+
+
+def explain_bright(classifier, volumes, mask=None):
+    """Maps of scans that were all called bright."""
+    mask = mask or head_mask()
+    scans = pd.DataFrame({"volume": range(len(volumes)), "score": 1.0, "predicted": "bright"})
+    channels = [channel_maps(classifier.encoder, volume) for volume in volumes]
+    return explain(channels, weights_of(classifier), scans, cells_of(classifier, mask), mask)
+
+
+def cam_of(classifier, volume, target):
+    weights = weights_of(classifier)
+    return gradcam(channel_maps(classifier.encoder, volume), weights if target else -weights)
 
 
 def predict(classifier, volumes):
@@ -56,7 +74,7 @@ def predict(classifier, volumes):
 def test_a_bright_blob_that_alone_makes_the_class_lights_up_where_it_is(name, place):
     classifier, volumes = smooth_classifier(name), np.stack([blob(place), 0 * blob(place)])
     assert predict(classifier, volumes) == [1, 0]
-    maps = explain(classifier, CLASSES, volumes, scans([0]), np.ones(SHAPE, bool))
+    maps = explain_bright(classifier, volumes[:1])
     cam, inside = maps[..., 0], blob(place) > 0
     assert cam.max() == 1
     assert cam[inside].mean() > 0.7
@@ -66,16 +84,16 @@ def test_a_bright_blob_that_alone_makes_the_class_lights_up_where_it_is(name, pl
 
 def test_the_blob_does_not_speak_for_the_class_without_it():
     classifier = smooth_classifier()
-    assert gradcam(classifier, blob(LEFT), 0).max() == 0
-    assert gradcam(classifier, blob(LEFT), 1).max() > 0
+    assert cam_of(classifier, blob(LEFT), 0).max() == 0
+    assert cam_of(classifier, blob(LEFT), 1).max() > 0
 
 
 def test_what_both_logits_share_does_not_show():
     classifier = smooth_classifier()
-    before = gradcam(classifier, blob(LEFT), 1)
+    before = cam_of(classifier, blob(LEFT), 1)
     with torch.no_grad():
         classifier.head.weight.add_(7)
-    np.testing.assert_allclose(gradcam(classifier, blob(LEFT), 1), before, rtol=1e-5)
+    np.testing.assert_allclose(cam_of(classifier, blob(LEFT), 1), before, rtol=1e-5)
 
 
 def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
@@ -97,8 +115,7 @@ def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():
         block[1].momentum = 1.0
     classifier(batch)
     assert predict(classifier.eval(), volumes) == label.tolist()
-    maps = explain(classifier, CLASSES, volumes, scans([1, 3, 5]), np.ones(SHAPE, bool))
-    mean = maps.mean(axis=-1)
+    mean = explain_bright(classifier, volumes[[1, 3, 5]]).mean(axis=-1)
     assert mean[signal > 0].mean() > 3 * mean[distractor > 0].mean()
     assert np.abs(np.array(np.unravel_index(mean.argmax(), SHAPE)) - LEFT).max() <= 16  # two cells
 
@@ -107,7 +124,7 @@ def test_map_is_the_formula_of_selvaraju():
     torch.manual_seed(1)
     classifier = with_classifier(build_encoder("paper", [3, 4, 5])).eval()
     volume = np.random.default_rng(1).random(SHAPE, np.float32)
-    cam = gradcam(classifier, volume, 1)
+    cam = cam_of(classifier, volume, 1)
     x = torch.from_numpy(volume)[None, None]
     encoder = classifier.encoder
     for block in encoder.blocks[:2]:
@@ -118,6 +135,24 @@ def test_map_is_the_formula_of_selvaraju():
     weights = activation.grad.mean(dim=(2, 3, 4))[0]
     expected = torch.relu(torch.einsum("c,cxyz->xyz", weights, activation[0]))
     np.testing.assert_allclose(cam, expected.detach().numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["paper", "strided", "resnet10", "densenet121"])
+def test_map_is_that_of_captum(name):
+    torch.manual_seed(2)
+    classifier = with_classifier(build_encoder(name, [3, 4, 5])).eval()
+    volume = np.random.default_rng(2).random((64, 64, 64), np.float32)
+
+    def score(images):
+        logits = classifier(images)
+        return logits[:, 1] - logits[:, 0]
+
+    judge = LayerGradCam(score, classifier.encoder.last_convolution)
+    expected = judge.attribute(torch.from_numpy(volume)[None, None], relu_attributions=True)
+    expected = expected[0, 0].detach().numpy()
+    assert expected.max() > 0
+    found = cam_of(classifier, volume, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
 
 
 @pytest.mark.parametrize(
@@ -145,33 +180,70 @@ def test_cells_lie_where_the_gradient_says(name):
     np.testing.assert_allclose(centroid(volume.grad[0, 0].numpy()), first + cell * step, atol=1e-3)
 
 
-def test_resampling_is_linear_between_cells_and_exact_at_them():
+def test_map_is_linear_between_cells_exact_at_them_and_0_outside_of_the_brain():
     cam = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
-    cam[0, 0, 0] = 2
-    full = in_brain(cam, np.full(3, 1.0), np.full(3, 4.0), np.ones((16, 20, 24), bool))
-    np.testing.assert_allclose(full[1::4, 1::4, 1::4], cam / 2, rtol=1e-6)
-    np.testing.assert_allclose(full[3, 5, 9], (cam[0, 1, 2] + cam[1, 1, 2]) / 4, rtol=1e-6)
+    mask = head_mask((16, 20, 24), np.diag([2.0, 2, 2, 1]))
+    mask.get_fdata()[12:] = 0
+    cells = mask.affine @ nib.affines.from_matvec(4 * np.eye(3), [1, 1, 1])
+    full = in_brain(cam, cells, mask)
+    np.testing.assert_allclose(full[1:12:4, 1::4, 1::4], cam[:3], rtol=1e-6)
+    np.testing.assert_allclose(full[3, 5, 9], (cam[0, 1, 2] + cam[1, 1, 2]) / 2, rtol=1e-6)
+    assert (full[12:] == 0).all()
 
 
-def test_map_without_evidence_stays_zero_and_what_is_outside_the_brain_does_not_count():
-    brain = np.zeros((8, 8, 8), bool)
-    brain[:4] = True
-    nothing = in_brain(np.zeros((2, 2, 2)), np.full(3, 1.5), np.full(3, 4.0), brain)
-    assert (nothing == 0).all()
-    cam = np.ones((2, 2, 2))
-    cam[1] = 5
-    full = in_brain(cam, np.full(3, 1.5), np.full(3, 4.0), brain)
-    assert full[4:].max() == 0
-    assert full.max() == 1
+def test_maps_without_evidence_stay_0_and_others_have_their_maximum_in_the_brain_at_1():
+    mask = head_mask((8, 8, 8))
+    mask.get_fdata()[4:] = 0
+    cells = nib.affines.from_matvec(4 * np.eye(3), [1.5, 1.5, 1.5])
+    channels = [np.ones((1, 2, 2, 2)), np.zeros((1, 2, 2, 2))]
+    channels[0][0, 1] = 5  # beyond the brain
+    scans = pd.DataFrame({"volume": [0, 1], "score": 2.0, "predicted": "bright"})
+    maps = explain(channels, np.array([3.0]), scans, cells, mask)
+    assert maps[..., 0].max() == 1
+    assert (maps[..., 1] == 0).all()
+
+
+def test_permuted_labels_give_the_mean_map_of_what_they_classify_correctly():
+    """The first layer is the network's own, with the true labels; the second is right once."""
+    torch.manual_seed(3)
+    classifier = with_classifier(build_encoder("strided", [3, 4, 5])).eval()
+    volumes = np.random.default_rng(3).random((3, *SHAPE), np.float32)
+    mask = head_mask()
+    cells = cells_of(classifier, mask)
+    channels = [channel_maps(classifier.encoder, volume) for volume in volumes]
+    weights = weights_of(classifier)
+    permuted = {
+        "weight": np.stack([weights, -weights]),
+        "score": np.array([[1.0, -1, 2], [-1.0, 1, -2]]),
+        "positive": np.array([[True, False, True], [True, False, False]]),
+    }
+    sums, counts = explain_permuted(channels, permuted, cells, mask)
+    np.testing.assert_array_equal(counts, [[1, 2], [1, 0]])
+    scans = pd.DataFrame({"volume": [0, 1, 2], "score": permuted["score"][0], "predicted": ""})
+    maps = explain(channels, weights, scans, cells, mask)
+    first = [in_brain(sums[0, place], cells, mask) for place in (0, 1)]
+    np.testing.assert_allclose(first[0], maps[..., 1], atol=1e-6)
+    np.testing.assert_allclose(first[1], maps[..., 0] + maps[..., 2], atol=1e-6)
+    scans = scans.assign(score=permuted["score"][1])
+    maps = explain(channels, -weights, scans, cells, mask)
+    np.testing.assert_allclose(in_brain(sums[1, 0], cells, mask), maps[..., 2], atol=1e-6)
+    assert (sums[1, 1] == 0).all()
+
+
+def test_without_permutations_there_are_no_maps_of_them():
+    channels = [np.ones((2, 3, 3, 3), np.float32)]
+    permuted = {"weight": np.empty((0, 2)), "score": np.empty((0, 1)), "positive": np.empty((0, 1))}
+    sums, counts = explain_permuted(channels, permuted, np.eye(4), head_mask((3, 3, 3)))
+    assert sums.shape == (0, 2, 3, 3, 3)
+    assert counts.shape == (0, 2)
 
 
 def test_left_in_the_volume_is_left_in_the_file(tmp_path):
     """World x is negative on the left; the mask's affine is that of the cache."""
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = (-47, -80, -40)
-    mask = nib.Nifti1Image(np.ones(SHAPE, np.uint8), affine)
-    volumes = np.stack([blob(LEFT), blob(RIGHT)])
-    maps = explain(smooth_classifier(), CLASSES, volumes, scans([0, 1]), np.ones(SHAPE, bool))
+    mask = head_mask(affine=affine)
+    maps = explain_bright(smooth_classifier(), np.stack([blob(LEFT), blob(RIGHT)]), mask)
     path = tmp_path / "gradcam.nii.gz"
     save_probability(maps, mask, path)
     image = nib.load(path)
@@ -184,10 +256,3 @@ def test_left_in_the_volume_is_left_in_the_file(tmp_path):
         world = nib.affines.apply_affine(image.affine, centroid(data))
         np.testing.assert_allclose(world, nib.affines.apply_affine(affine, place), atol=2)
         assert np.sign(world[0]) == (-1 if place == LEFT else 1)
-
-
-def test_mask_of_another_grid_is_refused():
-    with pytest.raises(InputError, match="volumes_mask"):
-        explain(
-            smooth_classifier(), CLASSES, blob(LEFT)[None], scans([0]), np.ones((48, 64, 47), bool)
-        )

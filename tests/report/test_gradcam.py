@@ -10,8 +10,8 @@ from workflow_scripts.report.write_report import templates
 
 WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
 STUDY = {"learning": {"gradcam": {"thresholds": [0.75, 0.95]}}}
-HIT = {"volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.128, "peak": 0.8}
-HIT |= {"peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
+HIT = {"volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.128, "p": 0.02}
+HIT |= {"peak": 0.8, "peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
 
 
 def regions():
@@ -40,11 +40,12 @@ def source(tmp_path):
     write_table(regions(), table, resource("columns/learning.tsv"))
     picture.write_bytes(WEBP)
     compared = {
-        "study": "example", "strategy": "crop+flip", "class": ["patients", "controls"],
-        "auc_in_region": [0.91, None], "chance_mean": [0.5, None], "chance_low": [0.31, None],
-        "chance_high": [0.7, None], "p": [0.001, None], "n": [2, 0],
-        "n_permutations": [1000, None], "share_in_region": [0.4, None],
-        "region_share": [0.025, None],
+        "study": "example", "strategy": ["crop+flip", "supervised", "all"],
+        "class": ["patients", "controls", "patients"], "auc_in_region": [0.91, None, 0.88],
+        "chance_mean": [0.5, None, 0.52], "chance_low": [0.31, None, 0.3],
+        "chance_high": [0.7, None, 0.69], "p": [0.001, None, 0.2], "n": [2, 0, 2],
+        "n_permutations": [1000, None, 1000], "share_in_region": [0.4, None, 0.3],
+        "region_share": [0.025, None, 0.025],
     }  # fmt: skip
     path = tmp_path / "demo/gradcam.tsv"
     write_table(pd.DataFrame(compared), path, resource("columns/demo.tsv"))
@@ -71,6 +72,9 @@ def test_page_shows_picture_regions_and_comparison(source):
     assert "<b>controls" not in html
     assert "0.50 (0.31 to 0.70)" in html
     assert 'class="n strong">0.001<' in html
+    assert 'class="n strong">0.020<' in html  # of the regions
+    assert 'class="n">0.200<' in html
+    assert "all strategies" in html
     assert "2.50 % of the brain" in html
 
 

@@ -77,7 +77,8 @@ if "snakemake" in globals():
         ants.image_write(normalized, out.t1w)
         ants.image_write(normalized_brain, out.brain)
         mask = ants.image_read(source.template_mask).numpy()
-        round_intensities(out.t1w)
+        for path in (out.t1w, out.brain):
+            round_intensities(path)
         correlation = template_correlation(template.numpy(), normalized_brain.numpy(), mask)
         write_sidecar(
             out.sidecar,

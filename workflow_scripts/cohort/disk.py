@@ -3,7 +3,7 @@
 TEMPLATE_VOXELS = {1: 8_700_000, 2: 1_100_000}
 # Measured on the demo and on real scans at 1 and 2 mm: compressed bytes per voxel of
 # the template grid, and of derivatives per byte of compressed raw scan.
-BYTES_PER_TEMPLATE_VOXEL = {"affine": 3, "nonlinear": 7}
+BYTES_PER_TEMPLATE_VOXEL = {"affine": 2.5, "nonlinear": 5}
 BYTES_PER_RAW_BYTE = 4
 
 

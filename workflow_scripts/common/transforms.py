@@ -7,7 +7,7 @@ from B to A. Points here are RAS mm; the files hold LPS.
 import nibabel as nib
 import numpy as np
 from scipy.io import loadmat, savemat
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import affine_transform, map_coordinates
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -44,6 +44,15 @@ def sample(data: np.ndarray, affine: np.ndarray, points: np.ndarray, order=1) ->
     """Values of ``data`` (x, y, z) at ``points`` (..., 3) in mm; 0 outside the grid."""
     voxels = move(np.linalg.inv(affine), points)
     return map_coordinates(data, np.moveaxis(voxels, -1, 0), order=order)
+
+
+def resample(data: np.ndarray, affine: np.ndarray, like) -> np.ndarray:
+    """Values of ``data`` (x, y, z) on the grid of the image ``like``.
+
+    Trilinear; beyond the outermost voxels their values go on.
+    """
+    matrix = np.linalg.inv(affine) @ like.affine
+    return affine_transform(data, matrix, output_shape=like.shape[:3], order=1, mode="nearest")
 
 
 class PointTransform:

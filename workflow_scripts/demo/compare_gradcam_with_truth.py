@@ -1,4 +1,7 @@
-"""Does the mean Grad-CAM of a class lie where the simulated effect was planted?"""
+"""Does the mean Grad-CAM of a class lie where the simulated effect was planted?
+
+More than by chance: than the maps of linear layers that were fitted to permuted labels.
+"""
 
 import re
 from itertools import compress
@@ -7,11 +10,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
+from safetensors.numpy import load_file
+from scipy.ndimage import gaussian_filter
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.transforms import resample
 from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.images import Phantom, grid_points
 from workflow_scripts.demo.plan import AFFECTED
@@ -84,77 +89,87 @@ def area_under_curve(levels: np.ndarray, region: np.ndarray) -> float:
     return float((inside * (below + outside / 2)).sum() / (inside.sum() * outside.sum()))
 
 
-def shifted_areas(
-    levels: np.ndarray, region: np.ndarray, brain: np.ndarray, permutations: int, seed: int
-) -> np.ndarray:
-    """`area_under_curve` of the map mirrored and shifted at random, with wrap-around.
-
-    What lies outside of the brain takes the nearest value inside before the map is moved.
-
-    Parameters
-    ----------
-    levels : (x, y, z) int
-    region, brain : (x, y, z) bool
-    """
-    rng = np.random.default_rng(seed)
-    box = find_objects(brain.astype(np.uint8))[0]
-    levels, brain = levels[box], brain[box]
-    nearest = distance_transform_edt(~brain, return_distances=False, return_indices=True)
-    levels = levels[tuple(nearest)]
-    within = region[box][brain]
-    areas = np.empty(permutations)
-    for number in range(permutations):
-        mirrored = np.flip(levels, np.flatnonzero(rng.integers(2, size=3)))
-        moved = np.roll(mirrored, rng.integers(levels.shape), axis=(0, 1, 2))
-        areas[number] = area_under_curve(moved[brain], within)
-    return areas
+def levels_of(mean: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """A map in the brain as integers, its maximum there at `LEVELS`, (N,); of zeros: zeros."""
+    inside = mean[brain]
+    return np.round(np.clip(inside / (inside.max() or 1), 0, 1) * LEVELS).astype(np.int64)
 
 
-def compare_map(
-    mean: np.ndarray, region: np.ndarray, brain: np.ndarray, threshold: float, permutations, seed
-) -> dict:
-    """How much a map lies in a region, and how much by chance; empty for a map of zeros.
+def areas_of_permuted(permuted: np.ndarray, cells: np.ndarray, mask, region) -> np.ndarray:
+    """`area_under_curve` of each mean map of permuted labels, (k,).
 
     Parameters
     ----------
-    mean : (x, y, z), not negative
-    region, brain : (x, y, z) bool
-    threshold : fraction of the map's maximum, for ``share_in_region``
-    permutations, seed : int
+    permuted : (k, a, b, c)
+    cells : (4, 4), cells of the maps to MNI152 mm
+    mask : image (x, y, z) of the brain
+    region : (x, y, z) bool
     """
-    highest = mean[brain].max()
-    if not highest > 0:
+    brain = mask.get_fdata() > 0
+    return np.array(
+        [
+            area_under_curve(levels_of(resample(cam, cells, mask), brain), region[brain])
+            for cam in permuted
+        ]
+    )
+
+
+def compare(maps: list, region: np.ndarray, brain: np.ndarray, chance, threshold: float) -> dict:
+    """How much the maps of a class lie in a region, and how much by chance.
+
+    Parameters
+    ----------
+    maps : mean maps (x, y, z), not negative, of one strategy or of several
+    region, brain : (x, y, z) bool
+    chance : (maps, k), as from `areas_of_permuted`; k may be 0
+    threshold : fraction of a map's maximum, for ``share_in_region``
+
+    Returns
+    -------
+    Columns of the table, means over the maps; empty where one of them is of zeros
+    """
+    levels = [levels_of(mean, brain) for mean in maps]
+    if not all(found.any() for found in levels):
         return {}
-    levels = np.round(np.clip(mean / highest, 0, 1) * LEVELS).astype(np.int64)
-    area = area_under_curve(levels[brain], region[brain])
-    chance = shifted_areas(levels, region, brain, permutations, seed)
-    low, high = np.percentile(chance, [2.5, 97.5])
-    return {
-        "auc_in_region": area,
-        "chance_mean": chance.mean(),
-        "chance_low": low,
-        "chance_high": high,
-        "p": (1 + (chance >= area).sum()) / (1 + permutations),
-        "n_permutations": permutations,
-        "share_in_region": region[brain & (mean >= threshold * highest)].mean(),
-        "region_share": region[brain].mean(),
-    }
+    inside = region[brain]
+    area = np.mean([area_under_curve(found, inside) for found in levels])
+    high = [inside[found >= threshold * LEVELS].mean() for found in levels]
+    row = {"auc_in_region": area, "share_in_region": np.mean(high), "region_share": inside.mean()}
+    by_chance = np.mean(chance, axis=0)
+    k = len(by_chance)
+    if k:
+        row["chance_mean"] = by_chance.mean()
+        row["chance_low"], row["chance_high"] = np.percentile(by_chance, [2.5, 97.5])
+        row["p"] = (1 + np.count_nonzero(by_chance >= area)) / (1 + k)
+    return row | {"n_permutations": k}
 
 
-def compare(maps, index, region, brain, threshold, permutations, seed) -> list[dict]:
-    """Rows of the table for one strategy: its mean maps over all trials, one per class.
+def compare_study(strategies: dict, region, mask, threshold: float) -> list[dict]:
+    """Rows of the table of one study: each strategy, and all that have permutations together.
 
     Parameters
     ----------
-    maps : image (x, y, z, maps)
-    index : DataFrame with volume, trial, class, n
-    region, brain, threshold, permutations, seed : as in `compare_map`
+    strategies : by name, the image of the mean maps, their index, and the permuted maps
+    region : (x, y, z) bool
+    mask : image (x, y, z) of the brain
+    threshold : as in `compare`
     """
-    rows = []
-    for row in index[index["trial"].astype(str) == "all"].to_dict("records"):
-        mean = np.asarray(maps.dataobj[..., row["volume"]])
-        found = compare_map(mean, region, brain, threshold, permutations, seed)
-        rows.append({"class": row["class"], "n": row["n"], **found})
+    brain = mask.get_fdata() > 0
+    rows, pooled = [], {}
+    for name, (image, index, permuted) in strategies.items():
+        of_all = index[index["trial"].astype(str) == "all"].to_dict("records")
+        for place, row in enumerate(of_all):
+            mean = np.asarray(image.dataobj[..., row["volume"]])
+            cams = permuted["means"][:, place]
+            chance = areas_of_permuted(cams, permuted["affine"], mask, region)
+            found = {"strategy": name, "class": row["class"], "n": row["n"]}
+            rows.append(found | compare([mean], region, brain, [chance], threshold))
+            if len(chance):
+                pooled.setdefault(row["class"], []).append((mean, chance, row["n"]))
+    for name, parts in pooled.items():
+        maps, chance, n = zip(*parts, strict=True)
+        found = {"strategy": "all", "class": name, "n": sum(n)}
+        rows.append(found | compare(maps, region, brain, chance, threshold))
     return rows
 
 
@@ -164,23 +179,18 @@ if "snakemake" in globals():
         people = read_table(source.participants).set_index("participant_id")["diagnosis"]
         ill = [people[Path(path).parent.name] == AFFECTED for path in source.lesions]
         lesions, fields = (list(compress(paths, ill)) for paths in (source.lesions, source.fields))
-        phantom, places, rows = Phantom(source.phantom), {}, []
-        for path in sorted(set(source.masks)):
-            mask = nib.load(path)
-            brain = np.asanyarray(mask.dataobj) > 0
-            places[path] = planted_region(lesions, fields, phantom, brain, mask.affine), brain
-        for maps, index, mask in zip(source.maps, source.index, source.masks, strict=True):
-            study = Path(maps).parts[-3]
+        phantom, studies = Phantom(source.phantom), {}
+        for maps, index, permuted in zip(source.maps, source.index, source.permuted, strict=True):
             strategy = re.search(r"strategy-(.+)_desc-mean", maps).group(1)
-            found = compare(
-                nib.load(maps),
-                read_table(index),
-                *places[mask],
-                min(params.thresholds[study]),
-                params.permutations,
-                params.seed,
-            )
-            rows += [{"study": study, "strategy": strategy} | row for row in found]
+            found = nib.load(maps), read_table(index), load_file(permuted)
+            studies.setdefault(Path(maps).parts[-3], {})[strategy] = found
+        rows = []
+        for (study, strategies), path in zip(studies.items(), source.masks, strict=True):
+            mask = nib.load(path)
+            brain = mask.get_fdata() > 0
+            region = planted_region(lesions, fields, phantom, brain, mask.affine)
+            found = compare_study(strategies, region, mask, min(params.thresholds[study]))
+            rows += [{"study": study} | row for row in found]
         table = pd.DataFrame(rows, columns=COLUMNS).round(4)
         table["n_permutations"] = table["n_permutations"].astype("Int64")
         write_table(table, snakemake.output.table, resource("columns/demo.tsv"))  # noqa: F821

@@ -5,16 +5,18 @@ import logging
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file, save_file
 
 from workflow_scripts.common.images import save_image, voxel_volume_ml
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.transforms import resample
 from workflow_scripts.learning.structures import atlas_structures
 
 DECIMALS = 3
 REGIONS = ["trial", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
-REGIONS += ["share_of_region", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
+REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
 LOG = logging.getLogger(__name__)
 
 
@@ -61,8 +63,20 @@ def average_maps(
     return np.stack(means, axis=-1), pd.DataFrame(rows)
 
 
+def above(mean: np.ndarray, threshold: float, labels: np.ndarray) -> np.ndarray:
+    """Where in the brain a map reaches ``threshold`` times its maximum there, (x, y, z) bool."""
+    inside = labels >= 0
+    highest = mean[inside].max()
+    return inside & (mean >= threshold * highest) & (highest > 0)
+
+
 def hit_regions(
-    mean: np.ndarray, threshold: float, labels: np.ndarray, structures: pd.DataFrame, affine
+    mean: np.ndarray,
+    threshold: float,
+    labels: np.ndarray,
+    structures: pd.DataFrame,
+    affine: np.ndarray,
+    permuted: np.ndarray,
 ) -> list[dict]:
     """Regions under the part of a map that reaches ``threshold`` times its maximum.
 
@@ -72,19 +86,17 @@ def hit_regions(
     threshold : 0..1
     labels, structures : as from `atlas_structures`
     affine : (4, 4), voxels to MNI152 mm
+    permuted : (k, structures), voxels above the threshold in maps of permuted labels; k may be 0
 
     Returns
     -------
     list of dict
-        region, side, voxels, share_of_mask, share_of_region, and the map's peak in the
-        region with its coordinates; largest first. Empty for a map of zeros.
+        region, side, voxels, share_of_mask, share_of_region, the map's peak in the region
+        with its coordinates, and p: of the permutations that hit as much of the region or
+        more; largest first. Empty for a map of zeros.
     """
-    inside = labels >= 0
-    highest = mean[inside].max()
-    if not highest > 0:
-        return []
-    mask = inside & (mean >= threshold * highest)
-    sizes = np.bincount(labels[inside], minlength=len(structures))
+    mask = above(mean, threshold, labels)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(structures))
     hits = np.bincount(labels[mask], minlength=len(structures))
     rows = []
     for label in np.argsort(-hits, kind="stable")[: np.count_nonzero(hits)]:
@@ -97,6 +109,7 @@ def hit_regions(
                 "voxels": hits[label],
                 "share_of_mask": hits[label] / mask.sum(),
                 "share_of_region": hits[label] / sizes[label],
+                "p": p_of(hits[label], permuted[:, label]),
                 "peak": here[voxel],
                 **dict(zip(("peak_x_mm", "peak_y_mm", "peak_z_mm"), millimetres, strict=True)),
             }
@@ -104,25 +117,87 @@ def hit_regions(
     return rows
 
 
+def p_of(observed: float, permuted: np.ndarray) -> float:
+    """Share of permutations (k,) that reach the observed value, itself among them; nan without."""
+    k = len(permuted)
+    return (1 + np.count_nonzero(permuted >= observed)) / (1 + k) if k else np.nan
+
+
+def average_permuted(sums: list[np.ndarray], counts: list[np.ndarray]) -> np.ndarray:
+    """Mean maps over all trials under each permutation of the labels.
+
+    Parameters
+    ----------
+    sums, counts : as from `explain_permuted`, of each training
+
+    Returns
+    -------
+    (k, 2, a, b, c) float32, 0 where there was nothing to average
+    """
+    total = np.maximum(np.sum(counts, axis=0), 1)
+    return (np.sum(sums, axis=0) / total[..., None, None, None]).astype(np.float32)
+
+
+def hits_of_permuted(
+    permuted: np.ndarray, cells: np.ndarray, thresholds: list[float], labels: np.ndarray, brain
+) -> np.ndarray:
+    """Voxels of each region above each threshold in maps of permuted labels.
+
+    Parameters
+    ----------
+    permuted : (k, a, b, c)
+    cells : (4, 4), cells of the maps to MNI152 mm
+    labels : as from `atlas_structures` for the image ``brain``
+
+    Returns
+    -------
+    (thresholds, k, structures) int
+    """
+    n = labels.max() + 1
+    hits = np.empty((len(thresholds), len(permuted), n), int)
+    for number, cam in enumerate(permuted):
+        mean = resample(cam, cells, brain)
+        for place, threshold in enumerate(thresholds):
+            mask = above(mean, threshold, labels)
+            hits[place, number] = np.bincount(labels[mask], minlength=n)
+    return hits
+
+
 def region_table(
-    means: np.ndarray, index: pd.DataFrame, thresholds: list[float], brain, white_matter
+    means: np.ndarray,
+    index: pd.DataFrame,
+    thresholds: list[float],
+    brain,
+    white_matter,
+    permuted: np.ndarray,
+    cells: np.ndarray,
 ) -> pd.DataFrame:
     """Regions that every mean map hits at every threshold.
 
-    A map without a scan (n is 0), or of zeros, has a row without a region.
+    A map without a scan (n is 0), or of zeros, has a row without a region. Only the means over
+    all trials have a p.
 
     Parameters
     ----------
     means, index : as from `average_maps`
     thresholds : fractions of a map's maximum
     brain, white_matter : images in MNI152, the former on the grid of the maps
+    permuted : (k, 2, a, b, c), as from `average_permuted`
+    cells : (4, 4), cells of ``permuted`` to MNI152 mm
     """
     labels, structures = atlas_structures(brain, white_matter)
+    by_chance = {
+        name: hits_of_permuted(permuted[:, place], cells, thresholds, labels, brain)
+        for place, name in enumerate(index["class"].unique())
+    }
     rows = []
     for entry in index.to_dict("records"):
         mean = means[..., entry.pop("volume")]
-        for threshold in thresholds:
-            hits = hit_regions(mean, threshold, labels, structures, brain.affine)
+        chance = by_chance[entry["class"]]
+        if entry["trial"] != "all":
+            chance = chance[:, :0]
+        for threshold, of_threshold in zip(thresholds, chance, strict=True):
+            hits = hit_regions(mean, threshold, labels, structures, brain.affine, of_threshold)
             rows += [entry | {"threshold": threshold} | hit for hit in hits or [{"voxels": 0}]]
     table = pd.DataFrame(rows, columns=[*REGIONS, "voxels"])
     table["volume_ml"] = table["voxels"] * voxel_volume_ml(brain)
@@ -140,6 +215,9 @@ if "snakemake" in globals():
         )
         brain = nib.load(source.mask)
         save_image(means, brain, out.maps)
+        kept = [load_file(path) for path in source.permuted]
+        permuted = average_permuted(*([part[key] for part in kept] for key in ("sums", "counts")))
+        save_file({"means": permuted, "affine": kept[0]["affine"]}, out.permuted)
         columns = resource("columns/learning.tsv")
         write_table(index, out.index, columns)
         regions = region_table(
@@ -148,5 +226,7 @@ if "snakemake" in globals():
             params.gradcam["thresholds"],
             brain,
             nib.load(source.white_matter),
+            permuted,
+            kept[0]["affine"],
         )
         write_table(regions, out.regions, columns)

@@ -1,20 +1,24 @@
-"""Grad-CAM of a trial's test scans: what in the brain spoke for the predicted class."""
+"""Grad-CAM of a trial's test scans: what in the brain spoke for the predicted class.
+
+And what speaks for it where the linear layer was fitted to permuted labels: how a map looks
+by chance, given these networks and brains (Adebayo et al. 2018, arXiv:1810.03292, whose
+networks with random labels keep maps that look just as good).
+"""
 
 import logging
-from itertools import takewhile
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
-from captum.attr import LayerGradCam
-from scipy.ndimage import affine_transform
-from torch import nn
+from safetensors.numpy import load_file, save_file
 
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.transforms import resample
+from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
 from workflow_scripts.learning.models import load_classifier
 from workflow_scripts.learning.volumes import read_volumes, rows_of
 
@@ -23,144 +27,99 @@ COLUMNS = ["volume", "trial", "repeat", *SCAN, "label", "predicted", "correct"]
 LOG = logging.getLogger(__name__)
 
 
-def cell_positions(encoder: nn.Module, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Where the cells of the last convolution lie in a volume.
-
-    Parameters
-    ----------
-    encoder : with the attribute ``last_convolution``
-    shape : (x, y, z) of the volume
-
-    Returns
-    -------
-    first : (3,) float array
-        Voxel coordinates of the centre of the first cell's receptive field.
-    step : (3,) float array
-        Voxels from a cell to the next.
-
-    Notes
-    -----
-    Araujo et al. 2019, doi:10.23915/distill.00021. Stretching the map over the volume
-    instead, as is usual, shifts it where convolutions have a stride: by half a cell. A
-    layer that does not take the output of the layers before it belongs to a parallel
-    branch (the shortcut of a residual network) and does not count.
-    """
-    passed: list = []
-
-    def note(module, inputs, output):
-        passed.append((module, inputs[0].shape[2:], output.shape[2:]))
-
-    layers = [
-        m for m in encoder.modules() if isinstance(m, (nn.Conv3d, nn.MaxPool3d, nn.AvgPool3d))
-    ]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
-    hooks.append(encoder.last_convolution.register_forward_hook(lambda *_: passed.append(None)))
-    with torch.no_grad():
-        encoder(torch.zeros(1, 1, *shape))
-    for hook in hooks:
-        hook.remove()
-    first, step, size = np.zeros(3), np.ones(3), torch.Size(shape)
-    for layer, before, after in takewhile(lambda entry: entry is not None, passed):
-        if before == size:
-            reach = (np.array(layer.kernel_size) - 1) * np.array(getattr(layer, "dilation", 1)) / 2
-            first = first + (reach - np.array(layer.padding)) * step
-            step, size = step * np.array(layer.stride), after
-    return first, step
+def in_brain(cam: np.ndarray, cells: np.ndarray, mask: nib.Nifti1Image) -> np.ndarray:
+    """A map (a, b, c) on the grid of the mask, trilinear between the cells, 0 out of the brain."""
+    return np.where(mask.get_fdata() > 0, resample(cam, cells, mask), 0)
 
 
-def gradcam(classifier: nn.Module, volume: np.ndarray, target: int) -> np.ndarray:
-    """Grad-CAM of one of the two classes for a volume.
-
-    Parameters
-    ----------
-    classifier : in evaluation mode; its ``encoder`` has the attribute ``last_convolution``
-    volume : (x, y, z)
-    target : 0 or 1, the class
-
-    Returns
-    -------
-    float array on the grid of the last convolution
-        Not negative; larger where the scan speaks for the class.
-
-    Notes
-    -----
-    ReLU of the channels' sum, each weighted by the mean over space of the gradient of the
-    class's score (Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74). The score is the class's
-    logit minus the other one: what both logits share stays as the weights were drawn at
-    first, it moves no prediction, and it would show in the maps.
-    """
-    batch = torch.from_numpy(np.asarray(volume, np.float32))[None, None]
-
-    def score(images):
-        logits = classifier(images)
-        return logits[:, target] - logits[:, 1 - target]
-
-    explainer = LayerGradCam(score, classifier.encoder.last_convolution)
-    cam = explainer.attribute(batch, relu_attributions=True)
-    return cam[0, 0].detach().numpy()
-
-
-def in_brain(cam: np.ndarray, first: np.ndarray, step: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """A map on the voxels of the volume, 0 outside of the brain, its maximum there 1.
-
-    Trilinear between the cells; a map that is 0 all over the brain stays so.
-
-    Parameters
-    ----------
-    cam : (a, b, c)
-    first, step : as from `cell_positions`
-    brain : (x, y, z) bool
-    """
-    full = affine_transform(
-        cam, np.diag(1 / step), -first / step, output_shape=brain.shape, order=1, mode="nearest"
-    )
-    full = np.where(brain, full, 0)
-    return full / full.max() if full.max() > 0 else full
-
-
-def explain(classifier, classes: list[str], volumes, scans: pd.DataFrame, brain: np.ndarray):
+def explain(
+    channels: list,
+    weights: np.ndarray,
+    scans: pd.DataFrame,
+    cells: np.ndarray,
+    mask: nib.Nifti1Image,
+) -> np.ndarray:
     """Grad-CAM of the predicted class of some scans.
 
     Parameters
     ----------
-    classifier, classes : the network, and its classes in the order of its outputs
-    volumes : (n, x, y, z)
-    scans : DataFrame with row (of ``volumes``) and predicted
-    brain : (x, y, z) bool
+    channels : per scan an array (channels, a, b, c), as from `channel_maps`
+    weights : (channels,), of the positive class minus those of the negative
+    scans : DataFrame with volume, score and predicted
+    cells : (4, 4), cells to MNI152 mm
+    mask : image (x, y, z) of the brain
 
     Returns
     -------
-    (x, y, z, scans) float32
+    (x, y, z, scans) float32, the maximum of each map at 1; a map that is 0 stays so
     """
-    if volumes.shape[1:] != brain.shape:
-        raise InputError(
-            f"volumes_mask.nii.gz: its grid {brain.shape} is not that of the volumes "
-            f"{volumes.shape[1:]}; make the cache again"
-        )
-    first, step = cell_positions(classifier.encoder, brain.shape)
-    maps = np.empty((*brain.shape, len(scans)), np.float32)
-    for place, (row, predicted) in enumerate(zip(scans["row"], scans["predicted"], strict=True)):
-        cam = gradcam(classifier, volumes[row], classes.index(str(predicted)))
-        maps[..., place] = in_brain(cam, first, step, brain)
-        if not maps[..., place].any():
-            LOG.warning("volume %d: nothing speaks for %s, its map is empty", place, predicted)
-    return maps
+    maps = []
+    for of_scan, scan in zip(channels, scans.itertuples(), strict=True):
+        cam = gradcam(of_scan, weights if scan.score > 0 else -weights)
+        cam = in_brain(cam, cells, mask)
+        if not cam.any():
+            LOG.warning(
+                "volume %d: nothing speaks for %s, its map is empty", scan.volume, scan.predicted
+            )
+        maps.append(cam / (cam.max() or 1))
+    return np.stack(maps, axis=-1).astype(np.float32)
+
+
+def explain_permuted(
+    channels: list, permuted: dict, cells: np.ndarray, mask: nib.Nifti1Image
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the maps of what linear layers fitted to permuted labels classify correctly.
+
+    Parameters
+    ----------
+    channels, cells, mask : as in `explain`
+    permuted : weight (k, channels), score (k, scans) and positive (k, scans): the linear
+        layers, what they say of the scans, and the permuted labels
+
+    Returns
+    -------
+    sums : (k, 2, a, b, c) float32
+        On the cells, of the negative and the positive class; each map has its maximum in the
+        brain at 1, or is 0.
+    counts : (k, 2) int
+        Maps of each sum.
+    """
+    positive = permuted["positive"].astype(bool)
+    correct = (permuted["score"] > 0) == positive
+    sums = np.zeros((len(positive), 2, *channels[0].shape[1:]), np.float32)
+    counts = np.stack([(correct & (positive == value)).sum(axis=1) for value in (0, 1)], axis=1)
+    for layer, scan in np.argwhere(correct):
+        weights, called = permuted["weight"][layer], int(positive[layer, scan])
+        cam = gradcam(channels[scan], weights if called else -weights)
+        sums[layer, called] += cam / (in_brain(cam, cells, mask).max() or 1)
+    return sums, counts
 
 
 if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
-        source = snakemake.input  # noqa: F821
+        source, out = snakemake.input, snakemake.output  # noqa: F821
         torch.set_num_threads(snakemake.threads)  # noqa: F821
-        classifier, description = load_classifier(source.model)
+        classifier, _ = load_classifier(source.model)
         volumes, index = read_volumes(source.volumes)
         tested = read_table(source.predictions)
         tested = tested.assign(
             volume=range(len(tested)),
-            row=rows_of(index, tested),
             correct=(tested["label"] == tested["predicted"]).astype(int),
         )
         mask = nib.load(source.mask)
-        brain = np.asanyarray(mask.dataobj) > 0
-        maps = explain(classifier, description["classes"], volumes, tested, brain)
-        save_probability(maps, mask, snakemake.output.maps)  # noqa: F821
-        write_table(tested[COLUMNS], snakemake.output.index, resource("columns/learning.tsv"))  # noqa: F821
+        if volumes.shape[1:] != mask.shape:
+            raise InputError(
+                f"{source.mask}: its grid {mask.shape} is not that of the volumes "
+                f"{volumes.shape[1:]}; make the cache again"
+            )
+        first, step = cell_positions(classifier.encoder, mask.shape)
+        cells = mask.affine @ nib.affines.from_matvec(np.diag(step), first)
+        channels = [
+            channel_maps(classifier.encoder, volumes[row]) for row in rows_of(index, tested)
+        ]
+        negative, positive = classifier.head.weight.detach().numpy()
+        maps = explain(channels, positive - negative, tested, cells, mask)
+        save_probability(maps, mask, out.maps)
+        write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
+        sums, counts = explain_permuted(channels, load_file(source.permuted), cells, mask)
+        save_file({"sums": sums, "counts": counts, "affine": cells}, out.permuted)

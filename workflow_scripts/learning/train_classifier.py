@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.numpy import save_file
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
@@ -65,7 +66,7 @@ def train_linear(
     study_seed: int,
     seed: int,
     device: Device,
-) -> tuple[torch.Tensor, pd.DataFrame]:
+) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
     """Fit the linear layer on the frozen encoder's features, with true and permuted labels.
 
     The encoder has seen no labels, so a permutation test needs no other one. Features are
@@ -80,7 +81,11 @@ def train_linear(
 
     Returns
     -------
-    logits (m, 2) of the test side, and the table of the permutations
+    logits : (m, 2)
+        Of the test side.
+    permuted : weight (k, f), score (k, m) and positive (k, m)
+        Of the k linear layers with permuted labels: their weights and what they say of the
+        test side, of the positive class minus the negative, and the test side's labels.
     """
     features, tested = (
         infer(classifier.encoder, side.volumes, device, settings["batch"]) for side in (train, test)
@@ -96,8 +101,12 @@ def train_linear(
         classifier.head.weight.copy_(matrix[0].T)
         classifier.head.bias.copy_(bias[0, 0])
     logits = tested @ matrix + bias
-    scores = (logits[..., 1] - logits[..., 0]).double().numpy()
-    return logits[0], permutation_table(scores[1:], truth[1:])
+    permuted = {
+        "weight": (matrix[1:, :, 1] - matrix[1:, :, 0]).numpy(),
+        "score": (logits[1:, :, 1] - logits[1:, :, 0]).double().numpy(),
+        "positive": truth[1:],
+    }
+    return logits[0], permuted
 
 
 def describe(settings: dict, classes: list[str], participants, mask: nib.Nifti1Image) -> dict:
@@ -139,9 +148,11 @@ if "snakemake" in globals():
             load_weights(classifier.encoder, source.encoder[0])
             participants = {*participants, *pretraining["participants"]}
         device.place(classifier)
-        nulls, history = permutation_table([], []), pd.DataFrame(columns=COLUMNS)
+        history = pd.DataFrame(columns=COLUMNS)
+        permuted = {name: np.empty((0, len(test.scans))) for name in ("score", "positive")}
+        permuted["weight"] = np.empty((0, classifier.encoder.n_features), np.float32)
         if options.get("mode") == "linear":
-            logits, nulls = train_linear(
+            logits, permuted = train_linear(
                 classifier,
                 train,
                 test,
@@ -170,7 +181,9 @@ if "snakemake" in globals():
         made = predictions(test.scans[SCAN].assign(**told), logits, study["classes"])
         write_table(made, out.predictions, columns)
         write_table(history, out.history, columns)
-        write_table(nulls.assign(**told), out.permutations, columns)
+        permutations = permutation_table(permuted["score"], permuted["positive"])
+        write_table(permutations.assign(**told), out.permutations, columns)
+        save_file(permuted, out.permuted)
         grid = nib.load(source.mask)
         save_model(classifier, out.model, describe(settings, study["classes"], participants, grid))
         checkpoint_path(out.model).unlink(missing_ok=True)

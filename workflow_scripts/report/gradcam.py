@@ -21,7 +21,7 @@ from workflow_scripts.report.text import (
 
 TOP = 6
 REGIONS = ["trial", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
-REGIONS += ["share_of_region", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
+REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
 COMPARED = ["study", "strategy", "class", "auc_in_region", "chance_mean", "chance_low"]
 COMPARED += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
 
@@ -55,6 +55,8 @@ def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
                 "volume": number(row.volume_ml),
                 "of_mask": percent(row.share_of_mask),
                 "of_region": percent(row.share_of_region),
+                "p": p_value(row.p),
+                "strong": bool(row.p < ALPHA),
                 "peak": f"{row.peak_x_mm:.0f}, {row.peak_y_mm:.0f}, {row.peak_z_mm:.0f}",
                 "trials": int(hit.get(row.place, 0)),
             }
