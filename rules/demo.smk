@@ -292,7 +292,7 @@ rule compare_gradcam_with_truth:
     input:
         maps=gradcam_files("desc-mean_gradcam.nii.gz"),
         index=gradcam_files("desc-mean_gradcam.tsv"),
-        permuted=gradcam_files("desc-permuted_gradcam.safetensors"),
+        layers=gradcam_files("desc-permuted_gradcam.safetensors"),
         masks=[f"studies/{name}/volumes_mask.nii.gz" for name in learning_studies()],
         participants=rules.simulate_participants.output.participants,
         phantom=rules.build_phantom.output.phantom,

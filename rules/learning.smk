@@ -81,7 +81,7 @@ rule train_classifier:
         predictions_dictionary=f"{TRAINED}_predictions.json",
         permutations=f"{TRAINED}_permutations.tsv",
         permutations_dictionary=f"{TRAINED}_permutations.json",
-        permuted=f"{TRAINED}_permuted.safetensors",
+        layers=f"{TRAINED}_layers.safetensors",
         history=f"{TRAINED}_desc-training_history.tsv",
         history_dictionary=f"{TRAINED}_desc-training_history.json",
     log:
@@ -170,7 +170,7 @@ rule explain_predictions:
         model=f"{TRAINED}_model.safetensors",
         description=f"{TRAINED}_model.json",
         predictions=f"{TRAINED}_predictions.tsv",
-        permuted=f"{TRAINED}_permuted.safetensors",
+        layers=f"{TRAINED}_layers.safetensors",
         volumes="studies/{study}/volumes.npy",
         index="studies/{study}/volumes.tsv",
         mask="studies/{study}/volumes_mask.nii.gz",
@@ -178,7 +178,7 @@ rule explain_predictions:
         maps=f"{GRADCAM}_gradcam.nii.gz",
         index=f"{GRADCAM}_gradcam.tsv",
         dictionary=f"{GRADCAM}_gradcam.json",
-        permuted=temp(f"{GRADCAM}_permuted.safetensors"),
+        sums=temp(f"{GRADCAM}_sums.safetensors"),
     log:
         "logs/explain_predictions/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
     conda:
@@ -186,7 +186,7 @@ rule explain_predictions:
     threads: learning("threads")
     resources:
         mem_mb=need(8000),
-        runtime=need(60),
+        runtime=need(240),
     params:
         code=code("learning/explain_predictions.py"),
     script:
@@ -197,14 +197,14 @@ rule average_gradcam:
     input:
         maps=trained("gradcam.nii.gz", "gradcam"),
         index=trained("gradcam.tsv", "gradcam"),
-        permuted=trained("permuted.safetensors", "gradcam"),
+        sums=trained("sums.safetensors", "gradcam"),
         mask="studies/{study}/volumes_mask.nii.gz",
         white_matter=rules.make_templates.output.wm,
     output:
         maps=f"{MEAN_GRADCAM}_desc-mean_gradcam.nii.gz",
         index=f"{MEAN_GRADCAM}_desc-mean_gradcam.tsv",
         dictionary=f"{MEAN_GRADCAM}_desc-mean_gradcam.json",
-        permuted=f"{MEAN_GRADCAM}_desc-permuted_gradcam.safetensors",
+        layers=f"{MEAN_GRADCAM}_desc-permuted_gradcam.safetensors",
         regions=f"{MEAN_GRADCAM}_regions.tsv",
         regions_dictionary=f"{MEAN_GRADCAM}_regions.json",
     log:
@@ -213,7 +213,7 @@ rule average_gradcam:
         "../envs/environment.yaml"
     resources:
         mem_mb=need(4000),
-        runtime=need(30),
+        runtime=need(60),
     params:
         study=study("classes"),
         gradcam=learning("gradcam"),

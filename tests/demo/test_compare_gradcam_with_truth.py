@@ -9,8 +9,9 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_gradcam_with_truth import (
     COLUMNS,
+    Strategy,
     area_under_curve,
-    areas_of_permuted,
+    areas_of,
     compare,
     compare_study,
     lesion_frequency,
@@ -47,24 +48,30 @@ def noise(seed, brain):
 
 
 def strategy(maps, permuted):
-    """What there is of a strategy whose mean maps over all trials are those of classes a and b."""
+    """Mean maps over all trials of classes a and b, and k of each with permuted labels."""
     image = nib.Nifti1Image(np.stack(maps, axis=-1), np.eye(4))
     index = pd.DataFrame({"volume": [0, 1], "trial": "all", "class": ["a", "b"], "n": [0, 3]})
     index = pd.concat([index.assign(trial="1"), index])
-    return image, index, {"means": permuted, "affine": np.eye(4)}
+    means = np.stack([np.stack(maps), *permuted])
+    return Strategy(image, index, {"means": means, "affine": np.eye(4)})
 
 
-def test_map_on_the_region_is_above_chance_and_one_elsewhere_is_not(brain):
-    region = brain & (bump((7, 16, 14)) > 0.3 * bump((7, 16, 14)).max())
+@pytest.fixture(scope="module")
+def region(brain):
+    return brain & (bump((7, 16, 14)) > 0.3 * bump((7, 16, 14)).max())
+
+
+def test_map_on_the_region_is_above_chance_and_one_elsewhere_is_not(brain, region):
     mask = nib.Nifti1Image(brain.astype(np.uint8), np.eye(4))
-    permuted = np.stack([noise(seed, brain) for seed in range(99)])
-    chance = areas_of_permuted(permuted, np.eye(4), mask, region)
-    expected = [roc_auc_score(region[brain], cam[brain]) for cam in permuted]
-    np.testing.assert_allclose(chance, expected, atol=2e-3)  # levels are whole numbers
-    on, off = (
-        compare([bump(place) * brain], region, brain, [chance], 0.75)
-        for place in ((7, 16, 14), (17, 8, 8))
-    )
+    chance = [noise(seed, brain) for seed in range(99)]
+    rows = []
+    for place in ((7, 16, 14), (17, 8, 8)):
+        mean = bump(place) * brain
+        areas = areas_of(np.stack([mean, *chance]), np.eye(4), mask, region)
+        expected = [roc_auc_score(region[brain], cam[brain]) for cam in chance]
+        np.testing.assert_allclose(areas[1:], expected, atol=2e-3)  # levels are whole numbers
+        rows.append(compare([mean], region, brain, [areas], 0.75))
+    on, off = rows
     assert on["auc_in_region"] > 0.95
     assert on["p"] == 0.01
     assert on["auc_in_region"] > on["chance_high"]
@@ -75,31 +82,39 @@ def test_map_on_the_region_is_above_chance_and_one_elsewhere_is_not(brain):
     assert off["share_in_region"] == 0
 
 
-def test_strategies_together_are_their_mean_against_that_of_each_permutation(brain):
-    region = brain & (bump((7, 16, 14)) > 0.3 * bump((7, 16, 14)).max())
-    rng = np.random.default_rng(0)
-    areas = rng.random((2, 50))
-    maps = [noise(1, brain), noise(2, brain)]
-    single = [compare([mean], region, brain, [areas[0]], 0.75) for mean in maps]
-    both = compare(maps, region, brain, areas, 0.75)
-    area = np.mean([row["auc_in_region"] for row in single])
-    assert both["auc_in_region"] == pytest.approx(area)
-    assert both["p"] == pytest.approx((1 + (areas.mean(axis=0) >= area).sum()) / 51)
+def test_maps_together_are_their_mean_against_that_of_each_permutation(brain, region):
+    areas = [[0.9, 0.4, 0.95, 0.7], [0.5, 0.4, 0.5, 0.6]]
+    found = compare([noise(1, brain), noise(2, brain)], region, brain, areas, 0.75)
+    assert found["auc_in_region"] == pytest.approx(0.7)
+    assert found["chance_mean"] == pytest.approx((0.4 + 0.725 + 0.65) / 3)
+    assert found["p"] == pytest.approx(2 / 4)
+    assert found["n_permutations"] == 3
 
 
-def test_classes_without_a_map_and_networks_without_permutations_have_empty_cells(brain, tmp_path):
+def test_strategies_and_classes_keep_to_their_own_permutations(brain, region, tmp_path):
+    """Class a has no map in one strategy, and is on the region in the other; b is elsewhere."""
     mask = nib.Nifti1Image(brain.astype(np.uint8), np.eye(4))
-    region = brain & (bump((12, 14, 12)) > 0)
-    maps = [np.zeros(SHAPE), bump((12, 14, 12))]
-    permuted = np.stack([[noise(seed, brain)] * 2 for seed in range(9)])
-    strategies = {"crop": strategy(maps, permuted), "supervised": strategy(maps, permuted[:0])}
+    on, off, nothing = bump((7, 16, 14)) * brain, bump((17, 8, 8)) * brain, np.zeros(SHAPE)
+    strategies = {
+        "crop": strategy([nothing, off], [[off, on]] * 9),
+        "crop+flip": strategy([on, off], [[off, on]] * 9),
+        "supervised": strategy([on, off], []),
+    }
     table = pd.DataFrame(compare_study(strategies, region, mask, 0.75)).assign(study="s")[COLUMNS]
-    assert list(table["strategy"]) == ["crop", "crop", "supervised", "supervised", "all", "all"]
-    assert list(table["class"]) == ["a", "b"] * 3
-    assert list(table["n"]) == [0, 3] * 3
-    assert table.loc[table["class"] == "a", "auc_in_region":"p"].isna().all(axis=None)
-    assert list(table.loc[table["class"] == "b", "p"].isna()) == [False, True, False]
-    write_table(table, tmp_path / "gradcam.tsv", resource("columns/demo.tsv"))
+    assert list(table["strategy"]) == [name for name in [*strategies, "all"] for _ in "ab"]
+    assert list(table["class"]) == ["a", "b"] * 4
+    assert list(table["n"]) == [0, 3] * 3 + [0, 6]
+    table = table.set_index(["strategy", "class"])
+    assert table.loc[("crop", "a"), "auc_in_region":"p"].isna().all()
+    assert table.loc[("crop+flip", "a"), "p"] == 0.1
+    assert (table.xs("b", level="class")["p"].dropna() == 1).all()
+    assert table.loc["supervised", "p"].isna().all()
+    alone = table.loc[("crop+flip", "a")]
+    both = table.loc[("all", "a")]
+    assert both["auc_in_region"] == pytest.approx((0.5 + alone["auc_in_region"]) / 2)
+    assert both["share_in_region"] == alone["share_in_region"]
+    assert both["p"] == 0.1
+    write_table(table.reset_index(), tmp_path / "gradcam.tsv", resource("columns/demo.tsv"))
 
 
 def test_lesions_come_to_the_template_through_the_true_deformation(patient, tmp_path, phantom):

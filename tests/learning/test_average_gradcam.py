@@ -2,13 +2,15 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning.average_gradcam import (
     average_maps,
-    average_permuted,
+    average_sums,
     hit_regions,
+    region_p,
     region_table,
 )
 from workflow_scripts.learning.structures import atlas_structures, split_side
@@ -72,8 +74,8 @@ def test_shares_and_peak_of_a_map_counted_by_hand():
     mean[3] = 5  # outside of the brain
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = (-10, 0, 0)
-    permuted = np.array([[3, 0, 0], [2, 9, 1], [1, 9, 1]])
-    hits = pd.DataFrame(hit_regions(mean, 0.75, labels, structures, affine, permuted))
+    p = np.array([0.5, np.nan, 0.25])
+    hits = pd.DataFrame(hit_regions(mean, 0.75, labels, structures, affine, p))
     assert list(hits["region"]) == ["a", "b"]
     assert hits["side"].iloc[0] == "left"
     assert list(hits["voxels"]) == [3, 1]
@@ -81,21 +83,39 @@ def test_shares_and_peak_of_a_map_counted_by_hand():
     np.testing.assert_allclose(hits["share_of_region"], [0.75, 0.25])
     np.testing.assert_allclose(hits["peak"], [0.4, 0.32])
     np.testing.assert_allclose(hits[["peak_x_mm", "peak_y_mm"]], [[-10, 2], [-6, 6]])
-    np.testing.assert_allclose(hits["p"], [2 / 4, 3 / 4])
-    (alone,) = hit_regions(mean, 0.95, labels, structures, affine, permuted[:0])
-    assert np.isnan(alone["p"])
-    assert hit_regions(np.zeros((4, 4, 1)), 0.75, labels, structures, affine, permuted) == []
+    np.testing.assert_array_equal(hits["p"], [0.5, 0.25])
+    assert len(hit_regions(mean, 0.95, labels, structures, affine, p)) == 1
+    assert hit_regions(np.zeros((4, 4, 1)), 0.75, labels, structures, affine, p) == []
 
 
-def test_permuted_maps_are_averaged_over_all_that_they_classify_correctly():
+def test_sums_are_averaged_over_all_that_a_layer_classifies_correctly(tmp_path):
     rng = np.random.default_rng(0)
-    sums = [rng.random((3, 2, 2, 2, 2)) for _ in range(2)]
-    counts = [np.array([[1, 2], [0, 3], [0, 1]]), np.array([[2, 2], [0, 0], [4, 1]])]
-    sums[0][1, 0] = sums[1][1, 0] = 0
-    means = average_permuted(sums, counts)
-    np.testing.assert_allclose(means[0, 1], (sums[0] + sums[1])[0, 1] / 4, rtol=1e-6)
-    np.testing.assert_allclose(means[2, 0], (sums[0] + sums[1])[2, 0] / 4, rtol=1e-6)
+    sums = rng.random((2, 3, 2, 2, 2, 2)).astype(np.float32)
+    sums[:, 1, 0] = 0
+    counts = np.array([[[1, 2], [0, 3], [0, 1]], [[2, 2], [0, 0], [4, 1]]])
+    paths = [tmp_path / name for name in ("one", "two")]
+    for path, part, count in zip(paths, sums, counts, strict=True):
+        save_file({"sums": part, "counts": count, "affine": np.diag([8.0, 8, 8, 1])}, path)
+    means, affine = average_sums(paths)
+    np.testing.assert_allclose(means[0, 1], sums[:, 0, 1].sum(axis=0) / 4, rtol=1e-3)
+    np.testing.assert_allclose(means[2, 0], sums[:, 2, 0].sum(axis=0) / 4, rtol=1e-3)
     assert (means[1, 0] == 0).all()
+    np.testing.assert_array_equal(affine, np.diag([8, 8, 8, 1]))
+
+
+def test_p_of_a_region_is_of_its_share_of_the_map_and_not_of_the_size_of_the_map():
+    """Four regions of a line of voxels: the map has half of its mask in each of the first two."""
+    labels = np.arange(4).repeat(4).reshape(16, 1, 1)
+    brain = nib.Nifti1Image(np.ones((16, 1, 1), np.uint8), np.eye(4))
+
+    def line(*regions):
+        return np.isin(labels, regions).astype(np.float16)
+
+    everywhere = line(0, 1, 2, 3)  # a quarter in each
+    maps = np.stack([line(0, 1), line(0), everywhere, everywhere, 0 * everywhere])
+    found = region_p(maps, np.eye(4), [0.5, 0.9], labels, 4, brain)
+    np.testing.assert_allclose(found, [[2 / 5, 1 / 5, 1, 1]] * 2)
+    assert np.isnan(region_p(maps[:1], np.eye(4), [0.5], labels, 4, brain)).all()
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +158,10 @@ def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
     caudate = structures.query("region == 'Caudate' and side == 'left'").index[0]
     maps[labels == caudate] = (0, 1)
     means, index = average_maps([maps], [table(CLASSES, [0, 1])], CLASSES)
-    elsewhere = np.zeros((9, 2, *brain.shape), np.float32)
-    elsewhere[:, :, labels != caudate] = 1
-    elsewhere[0] = maps[..., 1]  # one permutation hits it as well
-    regions = region_table(means, index, [0.75, 0.95], brain, white, elsewhere, brain.affine)
+    layers = np.zeros((10, 2, *brain.shape), np.float16)
+    layers[:, :, labels != caudate] = 1
+    layers[[0, 1], 1] = maps[..., 1]  # the true labels, and one permutation of nine
+    regions = region_table(means, index, [0.75, 0.95], brain, white, layers, brain.affine)
     path = tmp_path / "regions.tsv"
     write_table(regions, path, resource("columns/learning.tsv"))
     write_table(index, tmp_path / "index.tsv", resource("columns/learning.tsv"))
@@ -154,6 +174,6 @@ def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
     assert list(found["region"]) == ["Caudate"] * 4
     assert (found[["share_of_mask", "share_of_region", "peak"]] == 1).all(axis=None)
     assert (found["peak_x_mm"] < 0).all()
-    assert list(found["p"].dropna()) == [0.2, 0.2]  # that one and the map itself, of 1 + 9
+    assert list(found["p"].dropna()) == [0.2, 0.2]
     assert (found.loc[found["p"].notna(), "trial"] == "all").all()
     np.testing.assert_allclose(found["volume_ml"], (labels == caudate).sum() * 0.064)

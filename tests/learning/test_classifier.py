@@ -112,15 +112,19 @@ def test_the_layer_finds_a_signal_and_permuted_labels_do_not():
     classifier = with_classifier(build_encoder("strided", [4, 8])).eval()
     settings = {"batch": 4, "finetuning": {"epochs": 30, "learning_rate": 0.05}}
     cpu = Device("cpu", False)
-    logits, permuted = train_linear(classifier, train, test, settings, 60, 1, 2, cpu)
-    nulls = permutation_table(permuted["score"], permuted["positive"])
+    logits, layers = train_linear(classifier, train, test, settings, 60, 1, 2, cpu)
+    nulls = permutation_table(layers["score"][1:], layers["positive"][1:])
     assert ((logits[:, 1] > logits[:, 0]).numpy() == test.positive).all()
     assert 0.3 < nulls["auc"].mean() < 0.7
     with torch.no_grad():
         own = classifier(test.volumes[:, None].float())
+        features = classifier.encoder(test.volumes[:, None].float()).numpy()
     torch.testing.assert_close(
         own[:, 1] - own[:, 0], logits[:, 1] - logits[:, 0], atol=1e-3, rtol=1e-3
     )
+    told = layers["weight"] @ (features - features[0]).T  # what differs from the first scan
+    np.testing.assert_allclose(told, layers["score"] - layers["score"][:, :1], atol=1e-3)
+    np.testing.assert_array_equal(layers["positive"][0], test.positive)
 
 
 def test_true_labels_come_first_and_weights_go_with_the_class():

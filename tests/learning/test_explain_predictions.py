@@ -8,7 +8,7 @@ from torch import nn
 
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
-from workflow_scripts.learning.explain_predictions import explain, explain_permuted, in_brain
+from workflow_scripts.learning.explain_predictions import explain, in_brain, sum_maps
 from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
 
 SHAPE = (48, 64, 48)
@@ -42,8 +42,10 @@ def weights_of(classifier):
     return positive - negative
 
 
-def head_mask(shape=SHAPE, affine=None):
-    return nib.Nifti1Image(np.ones(shape, np.uint8), np.eye(4) if affine is None else affine)
+def head_mask(shape=SHAPE, affine=None, first_outside=None):
+    brain = np.ones(shape, np.uint8)
+    brain[first_outside or len(brain) :] = 0
+    return nib.Nifti1Image(brain, np.eye(4) if affine is None else affine)
 
 
 def cells_of(classifier, mask):
@@ -182,8 +184,7 @@ def test_cells_lie_where_the_gradient_says(name):
 
 def test_map_is_linear_between_cells_exact_at_them_and_0_outside_of_the_brain():
     cam = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
-    mask = head_mask((16, 20, 24), np.diag([2.0, 2, 2, 1]))
-    mask.get_fdata()[12:] = 0
+    mask = head_mask((16, 20, 24), np.diag([2.0, 2, 2, 1]), first_outside=12)
     cells = mask.affine @ nib.affines.from_matvec(4 * np.eye(3), [1, 1, 1])
     full = in_brain(cam, cells, mask)
     np.testing.assert_allclose(full[1:12:4, 1::4, 1::4], cam[:3], rtol=1e-6)
@@ -192,8 +193,7 @@ def test_map_is_linear_between_cells_exact_at_them_and_0_outside_of_the_brain():
 
 
 def test_maps_without_evidence_stay_0_and_others_have_their_maximum_in_the_brain_at_1():
-    mask = head_mask((8, 8, 8))
-    mask.get_fdata()[4:] = 0
+    mask = head_mask((8, 8, 8), first_outside=4)
     cells = nib.affines.from_matvec(4 * np.eye(3), [1.5, 1.5, 1.5])
     channels = [np.ones((1, 2, 2, 2)), np.zeros((1, 2, 2, 2))]
     channels[0][0, 1] = 5  # beyond the brain
@@ -203,7 +203,7 @@ def test_maps_without_evidence_stay_0_and_others_have_their_maximum_in_the_brain
     assert (maps[..., 1] == 0).all()
 
 
-def test_permuted_labels_give_the_mean_map_of_what_they_classify_correctly():
+def test_each_layer_sums_the_maps_of_what_it_classifies_correctly():
     """The first layer is the network's own, with the true labels; the second is right once."""
     torch.manual_seed(3)
     classifier = with_classifier(build_encoder("strided", [3, 4, 5])).eval()
@@ -212,30 +212,22 @@ def test_permuted_labels_give_the_mean_map_of_what_they_classify_correctly():
     cells = cells_of(classifier, mask)
     channels = [channel_maps(classifier.encoder, volume) for volume in volumes]
     weights = weights_of(classifier)
-    permuted = {
+    layers = {
         "weight": np.stack([weights, -weights]),
         "score": np.array([[1.0, -1, 2], [-1.0, 1, -2]]),
         "positive": np.array([[True, False, True], [True, False, False]]),
     }
-    sums, counts = explain_permuted(channels, permuted, cells, mask)
+    sums, counts = sum_maps(channels, layers, cells, mask)
     np.testing.assert_array_equal(counts, [[1, 2], [1, 0]])
-    scans = pd.DataFrame({"volume": [0, 1, 2], "score": permuted["score"][0], "predicted": ""})
+    scans = pd.DataFrame({"volume": [0, 1, 2], "score": layers["score"][0], "predicted": ""})
     maps = explain(channels, weights, scans, cells, mask)
     first = [in_brain(sums[0, place], cells, mask) for place in (0, 1)]
     np.testing.assert_allclose(first[0], maps[..., 1], atol=1e-6)
     np.testing.assert_allclose(first[1], maps[..., 0] + maps[..., 2], atol=1e-6)
-    scans = scans.assign(score=permuted["score"][1])
+    scans = scans.assign(score=layers["score"][1])
     maps = explain(channels, -weights, scans, cells, mask)
     np.testing.assert_allclose(in_brain(sums[1, 0], cells, mask), maps[..., 2], atol=1e-6)
     assert (sums[1, 1] == 0).all()
-
-
-def test_without_permutations_there_are_no_maps_of_them():
-    channels = [np.ones((2, 3, 3, 3), np.float32)]
-    permuted = {"weight": np.empty((0, 2)), "score": np.empty((0, 1)), "positive": np.empty((0, 1))}
-    sums, counts = explain_permuted(channels, permuted, np.eye(4), head_mask((3, 3, 3)))
-    assert sums.shape == (0, 2, 3, 3, 3)
-    assert counts.shape == (0, 2)
 
 
 def test_left_in_the_volume_is_left_in_the_file(tmp_path):

@@ -90,12 +90,27 @@ def test_planted_effect_is_found(demo):
     accuracy, auc = (networks[networks["metric"] == m] for m in ("balanced_accuracy", "auc"))
     assert (accuracy["observed"] > 0.5).all()  # the majority class
     assert (auc["p"] < 0.05).sum() >= 2  # of three strategies
+    assert (auc["observed"] > auc["null_mean"]).all()
     regions = study_table(demo, "regions").set_index("measure")
     assert regions.loc["ventricles_fraction", "p_bonferroni"] < 0.05
     assert (
         regions.loc["ventricles_fraction", "mean_positive"]
         > (regions.loc["ventricles_fraction", "mean_negative"])
     )
+
+
+def test_gradcam_of_the_ill_lies_on_the_planted_effect(demo):
+    """More than with permuted labels, on the same encoders and scans."""
+    table = read_table(f"{demo}/demo/gradcam.tsv").set_index(["strategy", "class"])
+    ill = table.loc[("all", "NPSLE")]
+    assert ill["p"] < 0.05
+    assert ill["auc_in_region"] > 0.5
+    single = table.drop(index="all").xs("NPSLE", level="class")
+    assert ill["n"] == single.loc[single["n_permutations"] > 0, "n"].sum()
+    regions = study_table(demo, "gradcam/strategy-crop_regions")
+    of_all = regions["trial"] == "all"
+    assert regions.loc[of_all, "p"].between(1 / 201, 1).all()
+    assert regions.loc[~of_all, "p"].isna().all()
 
 
 def recovered(demo, measure):
@@ -312,7 +327,7 @@ def test_null_cohort_is_at_chance(copy, tmp_path):
     """The same cohort without an effect; only the patients' images are new."""
     null = copy | {"demo": copy["demo"] | {"effect": 0.0}}
     tables = ["permutation_test", "regions"]
-    targets = [f"studies/npsle_contrastive/{name}.tsv" for name in tables]
+    targets = [f"studies/npsle_contrastive/{name}.tsv" for name in tables] + ["demo/gradcam.tsv"]
     process = snakemake(*targets, config=null, folder=tmp_path)
     assert process.returncode == 0, said(process)[-5000:]
     assert jobs(process)["simulate_t1w"] == 6
@@ -320,6 +335,8 @@ def test_null_cohort_is_at_chance(copy, tmp_path):
     assert (test["p"] > 0.05 / test["model"].nunique()).all()
     regions = study_table(copy["output_dir"], "regions")
     assert (regions["p_bonferroni"] > 0.05).all()
+    maps = read_table(f"{copy['output_dir']}/demo/gradcam.tsv").set_index(["strategy", "class"])
+    assert (maps.loc["all", "p"] > 0.05).all()
 
 
 def test_excluding_a_member_of_the_split_is_not_passed_over(copy, demo, tmp_path):

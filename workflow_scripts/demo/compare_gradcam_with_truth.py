@@ -4,6 +4,7 @@ More than by chance: than the maps of linear layers that were fitted to permuted
 """
 
 import re
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 from scipy.ndimage import gaussian_filter
 
 from workflow_scripts.common.job import job
+from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
@@ -95,81 +97,97 @@ def levels_of(mean: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return np.round(np.clip(inside / (inside.max() or 1), 0, 1) * LEVELS).astype(np.int64)
 
 
-def areas_of_permuted(permuted: np.ndarray, cells: np.ndarray, mask, region) -> np.ndarray:
-    """`area_under_curve` of each mean map of permuted labels, (k,).
+def areas_of(maps: np.ndarray, cells: np.ndarray, mask, region: np.ndarray) -> np.ndarray:
+    """`area_under_curve` of each map on cells, (maps,); 0.5 for a map of zeros.
 
     Parameters
     ----------
-    permuted : (k, a, b, c)
+    maps : (maps, a, b, c)
     cells : (4, 4), cells of the maps to MNI152 mm
     mask : image (x, y, z) of the brain
     region : (x, y, z) bool
     """
     brain = mask.get_fdata() > 0
-    return np.array(
-        [
-            area_under_curve(levels_of(resample(cam, cells, mask), brain), region[brain])
-            for cam in permuted
-        ]
-    )
+    on_grid = (resample(cam.astype(np.float32), cells, mask) for cam in maps)
+    return np.array([area_under_curve(levels_of(mean, brain), region[brain]) for mean in on_grid])
 
 
-def compare(maps: list, region: np.ndarray, brain: np.ndarray, chance, threshold: float) -> dict:
+def compare(maps: list, region: np.ndarray, brain: np.ndarray, areas, threshold: float) -> dict:
     """How much the maps of a class lie in a region, and how much by chance.
 
     Parameters
     ----------
     maps : mean maps (x, y, z), not negative, of one strategy or of several
     region, brain : (x, y, z) bool
-    chance : (maps, k), as from `areas_of_permuted`; k may be 0
+    areas : (maps, 1 + k)
+        As from `areas_of`, with the true labels first, then with permuted ones.
     threshold : fraction of a map's maximum, for ``share_in_region``
 
     Returns
     -------
-    Columns of the table, means over the maps; empty where one of them is of zeros
+    Columns of the table, means over the maps; empty where all are of zeros
     """
     levels = [levels_of(mean, brain) for mean in maps]
-    if not all(found.any() for found in levels):
+    shares = [region[brain][f >= threshold * LEVELS].mean() for f in levels if f.any()]
+    if not shares:
         return {}
-    inside = region[brain]
-    area = np.mean([area_under_curve(found, inside) for found in levels])
-    high = [inside[found >= threshold * LEVELS].mean() for found in levels]
-    row = {"auc_in_region": area, "share_in_region": np.mean(high), "region_share": inside.mean()}
-    by_chance = np.mean(chance, axis=0)
-    k = len(by_chance)
-    if k:
-        row["chance_mean"] = by_chance.mean()
-        row["chance_low"], row["chance_high"] = np.percentile(by_chance, [2.5, 97.5])
-        row["p"] = (1 + np.count_nonzero(by_chance >= area)) / (1 + k)
-    return row | {"n_permutations": k}
+    area, *chance = np.mean(areas, axis=0)
+    row = {
+        "auc_in_region": area,
+        "p": permutation_p(area, chance),
+        "n_permutations": len(chance),
+        "share_in_region": np.mean(shares),
+        "region_share": region[brain].mean(),
+    }
+    if chance:
+        row["chance_mean"] = np.mean(chance)
+        row["chance_low"], row["chance_high"] = np.percentile(chance, [2.5, 97.5])
+    return row
 
 
-def compare_study(strategies: dict, region, mask, threshold: float) -> list[dict]:
+@dataclass
+class Strategy:
+    """What there is of the Grad-CAM of a strategy.
+
+    Attributes
+    ----------
+    maps : image (x, y, z, maps)
+    index : volume, trial, class and n of each map
+    layers : means (1 + k, 2, a, b, c) of the true labels and of permuted ones, on cells, and
+        their affine
+    """
+
+    maps: nib.Nifti1Image
+    index: pd.DataFrame
+    layers: dict
+
+
+def compare_study(strategies: dict[str, Strategy], region, mask, threshold: float) -> list[dict]:
     """Rows of the table of one study: each strategy, and all that have permutations together.
 
     Parameters
     ----------
-    strategies : by name, the image of the mean maps, their index, and the permuted maps
+    strategies : by name
     region : (x, y, z) bool
     mask : image (x, y, z) of the brain
     threshold : as in `compare`
     """
     brain = mask.get_fdata() > 0
     rows, pooled = [], {}
-    for name, (image, index, permuted) in strategies.items():
-        of_all = index[index["trial"].astype(str) == "all"].to_dict("records")
-        for place, row in enumerate(of_all):
-            mean = np.asarray(image.dataobj[..., row["volume"]])
-            cams = permuted["means"][:, place]
-            chance = areas_of_permuted(cams, permuted["affine"], mask, region)
-            found = {"strategy": name, "class": row["class"], "n": row["n"]}
-            rows.append(found | compare([mean], region, brain, [chance], threshold))
-            if len(chance):
-                pooled.setdefault(row["class"], []).append((mean, chance, row["n"]))
+    for name, strategy in strategies.items():
+        index = strategy.index[strategy.index["trial"].astype(str) == "all"]
+        for place, row in enumerate(index.to_dict("records")):
+            mean = np.asarray(strategy.maps.dataobj[..., row["volume"]])
+            cams, cells = strategy.layers["means"][:, place], strategy.layers["affine"]
+            areas = areas_of(cams, cells, mask, region)
+            found = compare([mean], region, brain, [areas], threshold)
+            rows.append({"strategy": name, "class": row["class"], "n": row["n"], **found})
+            if len(areas) > 1:
+                pooled.setdefault(row["class"], []).append((mean, areas, row["n"]))
     for name, parts in pooled.items():
-        maps, chance, n = zip(*parts, strict=True)
-        found = {"strategy": "all", "class": name, "n": sum(n)}
-        rows.append(found | compare(maps, region, brain, chance, threshold))
+        maps, areas, n = zip(*parts, strict=True)
+        found = compare(maps, region, brain, areas, threshold)
+        rows.append({"strategy": "all", "class": name, "n": sum(n), **found})
     return rows
 
 
@@ -180,10 +198,10 @@ if "snakemake" in globals():
         ill = [people[Path(path).parent.name] == AFFECTED for path in source.lesions]
         lesions, fields = (list(compress(paths, ill)) for paths in (source.lesions, source.fields))
         phantom, studies = Phantom(source.phantom), {}
-        for maps, index, permuted in zip(source.maps, source.index, source.permuted, strict=True):
-            strategy = re.search(r"strategy-(.+)_desc-mean", maps).group(1)
-            found = nib.load(maps), read_table(index), load_file(permuted)
-            studies.setdefault(Path(maps).parts[-3], {})[strategy] = found
+        for maps, index, layers in zip(source.maps, source.index, source.layers, strict=True):
+            name = re.search(r"strategy-(.+)_desc-mean", maps).group(1)
+            strategy = Strategy(nib.load(maps), read_table(index), load_file(layers))
+            studies.setdefault(Path(maps).parts[-3], {})[name] = strategy
         rows = []
         for (study, strategies), path in zip(studies.items(), source.masks, strict=True):
             mask = nib.load(path)

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from workflow_scripts.common.images import save_image, voxel_volume_ml
 from workflow_scripts.common.job import job
+from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
@@ -76,7 +77,7 @@ def hit_regions(
     labels: np.ndarray,
     structures: pd.DataFrame,
     affine: np.ndarray,
-    permuted: np.ndarray,
+    p: np.ndarray,
 ) -> list[dict]:
     """Regions under the part of a map that reaches ``threshold`` times its maximum.
 
@@ -86,14 +87,13 @@ def hit_regions(
     threshold : 0..1
     labels, structures : as from `atlas_structures`
     affine : (4, 4), voxels to MNI152 mm
-    permuted : (k, structures), voxels above the threshold in maps of permuted labels; k may be 0
+    p : (structures,), of this threshold as from `region_p`
 
     Returns
     -------
     list of dict
-        region, side, voxels, share_of_mask, share_of_region, the map's peak in the region
-        with its coordinates, and p: of the permutations that hit as much of the region or
-        more; largest first. Empty for a map of zeros.
+        region, side, voxels, share_of_mask, share_of_region, p, and the map's peak in the
+        region with its coordinates; largest first. Empty for a map of zeros.
     """
     mask = above(mean, threshold, labels)
     sizes = np.bincount(labels[labels >= 0], minlength=len(structures))
@@ -109,7 +109,7 @@ def hit_regions(
                 "voxels": hits[label],
                 "share_of_mask": hits[label] / mask.sum(),
                 "share_of_region": hits[label] / sizes[label],
-                "p": p_of(hits[label], permuted[:, label]),
+                "p": p[label],
                 "peak": here[voxel],
                 **dict(zip(("peak_x_mm", "peak_y_mm", "peak_z_mm"), millimetres, strict=True)),
             }
@@ -117,50 +117,52 @@ def hit_regions(
     return rows
 
 
-def p_of(observed: float, permuted: np.ndarray) -> float:
-    """Share of permutations (k,) that reach the observed value, itself among them; nan without."""
-    k = len(permuted)
-    return (1 + np.count_nonzero(permuted >= observed)) / (1 + k) if k else np.nan
-
-
-def average_permuted(sums: list[np.ndarray], counts: list[np.ndarray]) -> np.ndarray:
-    """Mean maps over all trials under each permutation of the labels.
+def average_sums(paths: list) -> tuple[np.ndarray, np.ndarray]:
+    """Mean maps over all trials of each linear layer, those with permuted labels among them.
 
     Parameters
     ----------
-    sums, counts : as from `explain_permuted`, of each training
+    paths : files of sums, counts and affine, as from `sum_maps`, one of each training
 
     Returns
     -------
-    (k, 2, a, b, c) float32, 0 where there was nothing to average
+    means : (1 + k, 2, a, b, c) float16
+        The true labels first; 0 where there was nothing to average.
+    affine : (4, 4), cells to MNI152 mm
     """
-    total = np.maximum(np.sum(counts, axis=0), 1)
-    return (np.sum(sums, axis=0) / total[..., None, None, None]).astype(np.float32)
+    total, counts = 0.0, 0
+    for path in paths:
+        part = load_file(path)
+        total, counts = total + part["sums"], counts + part["counts"]
+    means = total / np.maximum(counts, 1)[..., None, None, None]
+    return means.astype(np.float16), part["affine"]
 
 
-def hits_of_permuted(
-    permuted: np.ndarray, cells: np.ndarray, thresholds: list[float], labels: np.ndarray, brain
+def region_p(
+    maps: np.ndarray, cells: np.ndarray, thresholds: list[float], labels: np.ndarray, n: int, brain
 ) -> np.ndarray:
-    """Voxels of each region above each threshold in maps of permuted labels.
+    """How often permuted labels put as much of a map into a region, or more.
+
+    Compared is a region's share of what lies above the threshold, so that a map that is high
+    in many places is not above chance in all of them.
 
     Parameters
     ----------
-    permuted : (k, a, b, c)
+    maps : (1 + k, a, b, c), that of the true labels first
     cells : (4, 4), cells of the maps to MNI152 mm
-    labels : as from `atlas_structures` for the image ``brain``
+    labels, n : as from `atlas_structures` for the image ``brain``, and number of structures
 
     Returns
     -------
-    (thresholds, k, structures) int
+    (thresholds, n), nan without permutations
     """
-    n = labels.max() + 1
-    hits = np.empty((len(thresholds), len(permuted), n), int)
-    for number, cam in enumerate(permuted):
-        mean = resample(cam, cells, brain)
-        for place, threshold in enumerate(thresholds):
-            mask = above(mean, threshold, labels)
-            hits[place, number] = np.bincount(labels[mask], minlength=n)
-    return hits
+    shares = np.zeros((len(maps), len(thresholds), n))
+    for of_map, cam in zip(shares, maps, strict=True):
+        full = resample(cam.astype(np.float32), cells, brain)
+        for row, threshold in zip(of_map, thresholds, strict=True):
+            mask = above(full, threshold, labels)
+            row[:] = np.bincount(labels[mask], minlength=n) / max(mask.sum(), 1)
+    return permutation_p(shares[0], shares[1:])
 
 
 def region_table(
@@ -169,7 +171,7 @@ def region_table(
     thresholds: list[float],
     brain,
     white_matter,
-    permuted: np.ndarray,
+    layers: np.ndarray,
     cells: np.ndarray,
 ) -> pd.DataFrame:
     """Regions that every mean map hits at every threshold.
@@ -182,22 +184,20 @@ def region_table(
     means, index : as from `average_maps`
     thresholds : fractions of a map's maximum
     brain, white_matter : images in MNI152, the former on the grid of the maps
-    permuted : (k, 2, a, b, c), as from `average_permuted`
-    cells : (4, 4), cells of ``permuted`` to MNI152 mm
+    layers, cells : as from `average_sums`
     """
     labels, structures = atlas_structures(brain, white_matter)
-    by_chance = {
-        name: hits_of_permuted(permuted[:, place], cells, thresholds, labels, brain)
-        for place, name in enumerate(index["class"].unique())
-    }
+    n = len(structures)
+    classes = list(index["class"].unique())
     rows = []
     for entry in index.to_dict("records"):
         mean = means[..., entry.pop("volume")]
-        chance = by_chance[entry["class"]]
-        if entry["trial"] != "all":
-            chance = chance[:, :0]
-        for threshold, of_threshold in zip(thresholds, chance, strict=True):
-            hits = hit_regions(mean, threshold, labels, structures, brain.affine, of_threshold)
+        chance = np.full((len(thresholds), n), np.nan)
+        if entry["trial"] == "all":
+            of_class = layers[:, classes.index(entry["class"])]
+            chance = region_p(of_class, cells, thresholds, labels, n, brain)
+        for threshold, p in zip(thresholds, chance, strict=True):
+            hits = hit_regions(mean, threshold, labels, structures, brain.affine, p)
             rows += [entry | {"threshold": threshold} | hit for hit in hits or [{"voxels": 0}]]
     table = pd.DataFrame(rows, columns=[*REGIONS, "voxels"])
     table["volume_ml"] = table["voxels"] * voxel_volume_ml(brain)
@@ -215,9 +215,8 @@ if "snakemake" in globals():
         )
         brain = nib.load(source.mask)
         save_image(means, brain, out.maps)
-        kept = [load_file(path) for path in source.permuted]
-        permuted = average_permuted(*([part[key] for part in kept] for key in ("sums", "counts")))
-        save_file({"means": permuted, "affine": kept[0]["affine"]}, out.permuted)
+        layers, cells = average_sums(source.sums)
+        save_file({"means": layers, "affine": cells}, out.layers)
         columns = resource("columns/learning.tsv")
         write_table(index, out.index, columns)
         regions = region_table(
@@ -226,7 +225,7 @@ if "snakemake" in globals():
             params.gradcam["thresholds"],
             brain,
             nib.load(source.white_matter),
-            permuted,
-            kept[0]["affine"],
+            layers,
+            cells,
         )
         write_table(regions, out.regions, columns)

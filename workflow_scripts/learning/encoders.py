@@ -9,7 +9,7 @@ OWN = ("paper", "strided")
 MONAI = ("resnet10", "resnet18", "resnet50", "densenet121")
 
 
-class ThreeConvolutions(nn.Module):
+class Convolutions(nn.Module):
     """Convolutions (3 x 3 x 3) with batch norm and ReLU that halve the grid, then a global mean.
 
     ``paper`` halves by max pooling (Inglese et al. 2022, doi:10.3389/fnins.2022.695888),
@@ -17,7 +17,7 @@ class ThreeConvolutions(nn.Module):
 
     Parameters
     ----------
-    widths : channels of each convolution; the paper does not give them
+    widths : channels of each convolution; the paper has three, and does not give them
     """
 
     def __init__(self, name: str, widths: list[int]):
@@ -90,7 +90,7 @@ def build_encoder(name: str, widths: list[int]) -> nn.Module:
         If there is no such encoder.
     """
     if name in OWN:
-        return ThreeConvolutions(name, widths)
+        return Convolutions(name, widths)
     if name in MONAI:
         return MonaiEncoder(name)
     raise InputError(f"learning.encoder: no encoder {name!r}; choose one of {[*OWN, *MONAI]}")

@@ -1,8 +1,8 @@
 """Grad-CAM of a trial's test scans: what in the brain spoke for the predicted class.
 
 And what speaks for it where the linear layer was fitted to permuted labels: how a map looks
-by chance, given these networks and brains (Adebayo et al. 2018, arXiv:1810.03292, whose
-networks with random labels keep maps that look just as good).
+by chance, given these encoders and brains (data randomization test, Adebayo et al. 2018,
+arXiv:1810.03292).
 """
 
 import logging
@@ -65,31 +65,31 @@ def explain(
     return np.stack(maps, axis=-1).astype(np.float32)
 
 
-def explain_permuted(
-    channels: list, permuted: dict, cells: np.ndarray, mask: nib.Nifti1Image
+def sum_maps(
+    channels: list, layers: dict, cells: np.ndarray, mask: nib.Nifti1Image
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the maps of what linear layers fitted to permuted labels classify correctly.
+    """Sums of the maps of what linear layers classify correctly.
 
     Parameters
     ----------
     channels, cells, mask : as in `explain`
-    permuted : weight (k, channels), score (k, scans) and positive (k, scans): the linear
-        layers, what they say of the scans, and the permuted labels
+    layers : weight (layers, channels), score (layers, scans) and positive (layers, scans), as
+        from `describe_layers`
 
     Returns
     -------
-    sums : (k, 2, a, b, c) float32
+    sums : (layers, 2, a, b, c) float32
         On the cells, of the negative and the positive class; each map has its maximum in the
         brain at 1, or is 0.
-    counts : (k, 2) int
+    counts : (layers, 2) int
         Maps of each sum.
     """
-    positive = permuted["positive"].astype(bool)
-    correct = (permuted["score"] > 0) == positive
+    positive = layers["positive"]
+    correct = (layers["score"] > 0) == positive
     sums = np.zeros((len(positive), 2, *channels[0].shape[1:]), np.float32)
     counts = np.stack([(correct & (positive == value)).sum(axis=1) for value in (0, 1)], axis=1)
     for layer, scan in np.argwhere(correct):
-        weights, called = permuted["weight"][layer], int(positive[layer, scan])
+        weights, called = layers["weight"][layer], int(positive[layer, scan])
         cam = gradcam(channels[scan], weights if called else -weights)
         sums[layer, called] += cam / (in_brain(cam, cells, mask).max() or 1)
     return sums, counts
@@ -117,9 +117,9 @@ if "snakemake" in globals():
         channels = [
             channel_maps(classifier.encoder, volumes[row]) for row in rows_of(index, tested)
         ]
-        negative, positive = classifier.head.weight.detach().numpy()
-        maps = explain(channels, positive - negative, tested, cells, mask)
+        layers = load_file(source.layers)
+        maps = explain(channels, layers["weight"][0], tested, cells, mask)
         save_probability(maps, mask, out.maps)
         write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
-        sums, counts = explain_permuted(channels, load_file(source.permuted), cells, mask)
-        save_file({"sums": sums, "counts": counts, "affine": cells}, out.permuted)
+        sums, counts = sum_maps(channels, layers, cells, mask)
+        save_file({"sums": sums, "counts": counts, "affine": cells}, out.sums)

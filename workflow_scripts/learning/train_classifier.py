@@ -66,10 +66,11 @@ def train_linear(
     study_seed: int,
     seed: int,
     device: Device,
-) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+) -> tuple[torch.Tensor, dict]:
     """Fit the linear layer on the frozen encoder's features, with true and permuted labels.
 
-    The encoder has seen no labels, so a permutation test needs no other one. Features are
+    The encoder has seen no labels (only, where the smaller class counts twice, its scans twice
+    as often), so a permutation test needs no other one. Features are
     those of whole volumes, without augmentation; the layer is trained on them standardized
     by the training side, which then is made part of it.
 
@@ -83,9 +84,10 @@ def train_linear(
     -------
     logits : (m, 2)
         Of the test side.
-    permuted : weight (k, f), score (k, m) and positive (k, m)
-        Of the k linear layers with permuted labels: their weights and what they say of the
-        test side, of the positive class minus the negative, and the test side's labels.
+    layers : weight (1 + k, f), score (1 + k, m) and positive (1 + k, m)
+        Of the linear layer with the true labels and the k with permuted ones: its weights and
+        what it says of the test side, of the positive class minus the negative, and the test
+        side's labels.
     """
     features, tested = (
         infer(classifier.encoder, side.volumes, device, settings["batch"]) for side in (train, test)
@@ -101,12 +103,28 @@ def train_linear(
         classifier.head.weight.copy_(matrix[0].T)
         classifier.head.bias.copy_(bias[0, 0])
     logits = tested @ matrix + bias
-    permuted = {
-        "weight": (matrix[1:, :, 1] - matrix[1:, :, 0]).numpy(),
-        "score": (logits[1:, :, 1] - logits[1:, :, 0]).double().numpy(),
-        "positive": truth[1:],
+    return logits[0], describe_layers(matrix.transpose(1, 2), logits, truth)
+
+
+def describe_layers(weights: torch.Tensor, logits: torch.Tensor, positive: np.ndarray) -> dict:
+    """What is kept of linear layers.
+
+    Parameters
+    ----------
+    weights : (layers, 2, f)
+    logits : (layers, m, 2), of the test side
+    positive : (layers, m) bool, its labels
+
+    Returns
+    -------
+    weight (layers, f) and score (layers, m), of the positive class minus the negative, and
+    positive
+    """
+    return {
+        "weight": (weights[:, 1] - weights[:, 0]).detach().numpy(),
+        "score": (logits[..., 1] - logits[..., 0]).double().numpy(),
+        "positive": positive,
     }
-    return logits[0], permuted
 
 
 def describe(settings: dict, classes: list[str], participants, mask: nib.Nifti1Image) -> dict:
@@ -149,10 +167,8 @@ if "snakemake" in globals():
             participants = {*participants, *pretraining["participants"]}
         device.place(classifier)
         history = pd.DataFrame(columns=COLUMNS)
-        permuted = {name: np.empty((0, len(test.scans))) for name in ("score", "positive")}
-        permuted["weight"] = np.empty((0, classifier.encoder.n_features), np.float32)
         if options.get("mode") == "linear":
-            logits, permuted = train_linear(
+            logits, layers = train_linear(
                 classifier,
                 train,
                 test,
@@ -176,14 +192,16 @@ if "snakemake" in globals():
                 Checkpoint(kept, key),
             )
             logits = infer(classifier, test.volumes, device, settings["batch"])
+            weights = classifier.head.weight.cpu()[None]
+            layers = describe_layers(weights, logits[None], test.positive[None])
         told = {"trial": trial, "model": model, "repeat": int(wildcards.repeat)}
         columns = resource("columns/learning.tsv")
         made = predictions(test.scans[SCAN].assign(**told), logits, study["classes"])
         write_table(made, out.predictions, columns)
         write_table(history, out.history, columns)
-        permutations = permutation_table(permuted["score"], permuted["positive"])
+        permutations = permutation_table(layers["score"][1:], layers["positive"][1:])
         write_table(permutations.assign(**told), out.permutations, columns)
-        save_file(permuted, out.permuted)
+        save_file(layers, out.layers)
         grid = nib.load(source.mask)
         save_model(classifier, out.model, describe(settings, study["classes"], participants, grid))
         checkpoint_path(out.model).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.metrics import (
@@ -178,10 +179,6 @@ def permutation_test(metrics_table: pd.DataFrame, permutations: pd.DataFrame) ->
         Columns model, metric, observed, null_mean, null_low, null_high (2.5
         and 97.5 percentiles), p = (1 + b) / (1 + n) with b permutations at
         least as good as the observed value, n_permutations.
-
-    Notes
-    -----
-    Phipson & Smyth 2010, 10.2202/1544-6115.1585.
     """
     overall = metrics_table[metrics_table["trial"] == "all"].set_index(["model", "metric"])["value"]
     rows = []
@@ -197,7 +194,7 @@ def permutation_test(metrics_table: pd.DataFrame, permutations: pd.DataFrame) ->
                     "null_mean": null.mean(),
                     "null_low": low,
                     "null_high": high,
-                    "p": (1 + (null >= observed - 1e-9).sum()) / (1 + len(null)),
+                    "p": float(permutation_p(observed, null)),
                     "n_permutations": len(null),
                 }
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.compare_models import compare_models
@@ -129,17 +130,13 @@ def correct_optimism(apparent: dict[str, float], samples: pd.DataFrame) -> list[
 
 
 def null_distribution(observed: float, null: np.ndarray) -> dict:
-    """Mean, 2.5 and 97.5 percentiles of the AUC with permuted labels, and one-sided p.
-
-    p = (1 + b) / (1 + n) with b permutations at least as good (Phipson & Smyth
-    2010, 10.2202/1544-6115.1585).
-    """
+    """Mean, 2.5 and 97.5 percentiles of the AUC with permuted labels, and one-sided p."""
     low, high = np.percentile(null, [2.5, 97.5])
     return {
         "null_mean": null.mean(),
         "null_low": low,
         "null_high": high,
-        "p": (1 + (null >= observed - 1e-9).sum()) / (1 + len(null)),
+        "p": float(permutation_p(observed, null)),
         "n_permutations": len(null),
     }
 
