@@ -37,7 +37,13 @@ def regions(classes) -> pd.DataFrame:
     """Structures above every threshold in the mean map of each class, over all trials."""
     rows = [
         {"trial": "all", "class": name, "n": 3, "threshold": threshold, "region": "Caudate"}
-        | {"side": "left", "volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.1}
+        | {
+            "side": "left",
+            "volume_ml": 2.5,
+            "share_of_mask": 0.4,
+            "share_of_region": 0.1,
+            "p": 0.03,
+        }
         | {"peak": 0.8, "peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
         for name in classes
         for threshold in LEARNING["gradcam"]["thresholds"]

@@ -69,10 +69,10 @@ def train_linear(
 ) -> tuple[torch.Tensor, dict]:
     """Fit the linear layer on the frozen encoder's features, with true and permuted labels.
 
-    The encoder has seen no labels (only, where the smaller class counts twice, its scans twice
-    as often), so a permutation test needs no other one. Features are
-    those of whole volumes, without augmentation; the layer is trained on them standardized
-    by the training side, which then is made part of it.
+    The encoder has seen no labels (though, where the smaller class counts twice, its scans twice
+    as often), so a permutation test needs no other one. Features are those of whole volumes,
+    without augmentation; the layer is trained on them standardized by the training side, which
+    then is made part of it.
 
     Parameters
     ----------
