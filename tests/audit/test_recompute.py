@@ -66,6 +66,8 @@ def test_no_difference_is_allowed_where_nothing_has_changed():
         assert not same_environment(ENVIRONMENT, ENVIRONMENT | change)
     assert tolerance_of("segment_brain", "values", same=True) == 0
     assert 0 < tolerance_of("segment_brain", "values", same=False) < 0.01
+    assert tolerance_of("pretrain_encoder", "blocks.0.0.weight", same=True) == 0
+    assert tolerance_of("pretrain_encoder", "blocks.0.0.weight", same=False) == float("inf")
 
 
 def image(values, path):

@@ -210,5 +210,5 @@ def tolerance_of(rule: str, value: str, same: bool) -> float:
     known = tolerances()
     limits = [known.get((rule, value), 0.0)]
     if not same:
-        limits.append(known[ANY, ANY])
+        limits.append(known.get((rule, ANY), known[ANY, ANY]))
     return max(limits)
