@@ -123,7 +123,7 @@ def record_run(
     edited = "".join(
         f"{path}: was not as the job that made it has written it when {rule} read it; unless you "
         f"edited it, make it again (snakemake --force {path} ...), then run again\n"
-        for path, rule in {path: record["rule"] for record, path in found}.items()
+        for path, rule in {p: record["rule"] for record, p in found if p in written}.items()
     )
     return (
         f"{edited}audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "

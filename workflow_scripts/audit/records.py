@@ -152,7 +152,7 @@ def read_otherwise(jobs: dict[str, dict], recorded: dict[str, str]):
     Parameters
     ----------
     jobs : records by job
-    recorded : SHA-256 by path; files that are not in it are passed over
+    recorded : SHA-256 by path; a file that is not in it is another content
 
     Yields
     ------
@@ -161,7 +161,7 @@ def read_otherwise(jobs: dict[str, dict], recorded: dict[str, str]):
     for record in jobs.values():
         for file in files_of(record["inputs"]):
             path = file["path"]
-            if "sha256" in file and file["sha256"] != recorded.get(path, file["sha256"]):
+            if "sha256" in file and file["sha256"] != recorded.get(path):
                 yield record, path
 
 
