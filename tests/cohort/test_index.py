@@ -7,6 +7,7 @@ NO_FILTER = {"T1w": {}, "FLAIR": {}}
 
 
 def dataset(root, *files):
+    root.mkdir(exist_ok=True)
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
     for file in files:
         path = root / file
@@ -64,6 +65,11 @@ def test_entity_filter_chooses(tmp_path, wanted, run):
     assert run in found["sub-01", None, "T1w"]
 
 
+def test_label_that_looks_like_a_number_is_none(tmp_path):
+    dataset(tmp_path, *(f"sub-01/anat/sub-01_acq-{label}_T1w.nii.gz" for label in ("1", "01")))
+    assert "acq-01_" in rows(tmp_path, {"T1w": {"acq": "01"}})["sub-01", None, "T1w"]
+
+
 def test_filter_has_no_say_where_there_is_one_scan(tmp_path):
     dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
     assert rows(tmp_path, {"T1w": {"run": "1"}})["sub-01", None, "T1w"].endswith(
@@ -75,6 +81,27 @@ def test_filter_that_leaves_none_of_several_is_an_error(tmp_path):
     dataset(tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz")
     with pytest.raises(InputError, match="run-1.*run-2"):
         index_scans(tmp_path, {"T1w": {"run": "3"}})
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "sub-01/anat/sub-02_T1w.nii.gz",
+        "sub-01/anat/sub-011_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-b_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_T1w.nii.gz",
+    ],
+)
+def test_scan_in_the_folder_of_another_participant_or_session(tmp_path, file):
+    with pytest.raises(InputError, match=rf"{file}: in this folder a name begins with sub-01"):
+        index_scans(dataset(tmp_path, file), NO_FILTER)
+
+
+def test_linked_folders_are_followed(tmp_path):
+    elsewhere = dataset(tmp_path / "a", "sub-01/anat/sub-01_T1w.nii.gz")
+    root = dataset(tmp_path / "b")
+    (root / "sub-01").symlink_to(elsewhere / "sub-01")
+    assert rows(root)["sub-01", None, "T1w"] == str(root / "sub-01/anat/sub-01_T1w.nii.gz")
 
 
 def test_sessions_come_in_natural_order(tmp_path):

@@ -6,9 +6,11 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 import csv
 import os
 import re
+from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
-from workflow_scripts.cohort.list_images import list_images
+from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.job import InputError
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
@@ -20,6 +22,8 @@ VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 SERIES = {"dwi", "epi", "vesselwall"}
 # The vessel-wall image: no BIDS suffix of its own, so the filter says which it is.
 VESSEL_WALL_IMAGE = "VWI"
+# Entities that are numbers, so that run-02 is run 2.
+NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
 # What a session lacks is said of these always, of the next where any session has it.
 EXPECTED, EXPECTED_WHERE_USED = ("T1w", "FLAIR"), ("dwi", "vesselwall")
 
@@ -132,36 +136,42 @@ def _row(*values) -> dict:
     return dict(zip(FIELDS, values, strict=True))
 
 
-def _images(root: Path, key: str, only, extensions=IMAGE_EXTENSIONS):
+def _images(
+    root: Path, key: str, only: list[str] | None, extensions: set[str] = IMAGE_EXTENSIONS
+) -> Iterator[dict[str, str]]:
+    """Entities, ``datatype`` and ``path`` from the root of the files with such an extension."""
     if not (root / "dataset_description.json").is_file():
         raise InputError(
             f"{key} {root}: no dataset_description.json there; "
             f"{key} must be the root of a BIDS dataset"
         )
-    _check_names(root)
-    for row in list_images(root, only):
-        if row["ext"] in extensions:
-            _check_braces(f"{root}/{row['path']}")
-            yield row
+    for participant in _participants(root) if only is None else only:
+        for level in ("*/sub-*", "ses-*/*/sub-*"):
+            for path in glob(level, root_dir=root / participant):
+                *session, datatype, name = path.split("/")
+                entities = entities_of(name)
+                if entities["ext"] in extensions:
+                    path = f"{participant}/{path}"
+                    _check_path(f"{root}/{path}", "_".join([participant, *session]))
+                    yield entities | {"datatype": datatype, "path": path}
 
 
-def _check_names(root: Path) -> None:
-    """Folders that look like a participant's and are none would be passed over in silence."""
-    wrong = sorted(
-        entry.name
-        for entry in os.scandir(root)
-        if entry.name.startswith("sub-") and not PARTICIPANT.fullmatch(entry.name)
-    )
-    if wrong:
+def _participants(root: Path) -> list[str]:
+    """Folders of participants; what looks like one and is none is not passed over in silence."""
+    names = sorted(name for name in os.listdir(root) if name.startswith("sub-"))
+    if wrong := [name for name in names if not PARTICIPANT.fullmatch(name)]:
         raise InputError(
             f"{root}: {', '.join(map(repr, wrong))}: a participant's folder is sub- and then "
             "letters and digits alone; rename it, and its files and rows with it"
         )
+    return names
 
 
-def _check_braces(path: str) -> None:
+def _check_path(path: str, prefix: str) -> None:
     if "{" in path or "}" in path:
         raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
+    if not os.path.basename(path).startswith(f"{prefix}_"):
+        raise InputError(f"{path}: in this folder a name begins with {prefix}_; move or rename it")
 
 
 def natural_order(session: tuple) -> list:
@@ -171,13 +181,12 @@ def natural_order(session: tuple) -> list:
 
 
 def _matches(row: dict, entities: dict[str, str]) -> bool:
-    values = {**dict(row.get("extra_entities", [])), **row}
-    return all(_same(values.get(key), wanted) for key, wanted in entities.items())
+    return all(_same(key, row.get(key), wanted) for key, wanted in entities.items())
 
 
-def _same(value, wanted: str) -> bool:
-    if isinstance(value, int):
-        return wanted.isdigit() and int(wanted) == value
+def _same(key: str, value: str | None, wanted: str) -> bool:
+    if key in NUMBERS and value and value.isdigit() and wanted.isdigit():
+        return int(value) == int(wanted)
     return value == wanted
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from bids2table import load_bids_metadata
 
+from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.gradients import Gradients, read_gradients
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import require_usable
@@ -59,7 +59,7 @@ def read_phase_encoding(path) -> PhaseEncoding:
     ``PhaseEncodingAxis`` (Philips: no sign). Without them from the entity ``dir``
     of its name, ``AP`` standing for ``j-``.
     """
-    metadata = load_bids_metadata(Path(path))
+    metadata = read_metadata(Path(path))
     direction = metadata.get("PhaseEncodingDirection")
     if direction is None and "PhaseEncodingAxis" in metadata:
         return PhaseEncoding("ijk".index(metadata["PhaseEncodingAxis"][0]), None)
@@ -116,7 +116,7 @@ def read_reverse_b0(paths: list[str], like: Series) -> tuple[str, np.ndarray] | 
     path and (x, y, z) mean of its volumes, or None
     """
     for path in paths:
-        intended = load_bids_metadata(Path(path)).get("IntendedFor", [])
+        intended = read_metadata(Path(path)).get("IntendedFor", [])
         intended = [intended] if isinstance(intended, str) else intended
         if intended and not any(Path(like.path).name in one for one in intended):
             continue
