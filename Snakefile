@@ -27,6 +27,18 @@ if not CONFIG["participants"]:
     include: "rules/audit.smk"
 
 
+# After the rules: an input that a rule takes from another's output is then known to come from
+# it, and no rule's patterns are tried, a sixth of the time of building the graph.
+wildcard_constraints:
+    folder="sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
+    prefix="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
+    participant="sub-[A-Za-z0-9]+",
+    study="[A-Za-z0-9_]+",
+    trial="[0-9]+",
+    repeat="[0-9]+",
+    strategy="[a-z_+]+",
+
+
 onstart:
     print(announcement(), file=sys.stderr)
     # Snakemake 9.27 wakes its scheduler once more per second for every job that has

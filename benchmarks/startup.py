@@ -108,8 +108,8 @@ def finish(folder: Path, root: Path, options: list[str], one: list[str]) -> Coun
             (records / key).write_text(record.replace("sub-00000", name))
     run(None, "--touch", *options, folder=root)
     now = time.time()
-    for name in outputs:
-        os.utime(folder / name, (now, now))
+    for path in filter(os.path.exists, (folder / name for name in outputs)):
+        os.utime(path, (now, now))
     return Counter(outputs.values())
 
 

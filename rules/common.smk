@@ -106,15 +106,6 @@ except InputError as error:
 workdir: OUTPUT_DIR
 
 
-wildcard_constraints:
-    folder="sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
-    prefix="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
-    participant="sub-[A-Za-z0-9]+",
-    study="[A-Za-z0-9_]+",
-    trial="[0-9]+",
-    repeat="[0-9]+",
-    strategy="[a-z_+]+",
-
 
 ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
 # Memory in MB of a step on the template's grid, beside that for the scan.
