@@ -106,7 +106,6 @@ except InputError as error:
 workdir: OUTPUT_DIR
 
 
-
 ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
 # Memory in MB of a step on the template's grid, beside that for the scan.
 ON_TEMPLATE = {2: 1000, 1: 4000}[ANATOMICAL["template_resolution"]]
