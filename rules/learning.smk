@@ -186,7 +186,7 @@ rule explain_predictions:
     threads: learning("threads")
     resources:
         mem_mb=need(8000),
-        runtime=need(240),
+        runtime=need(60),
     params:
         code=code("learning/explain_predictions.py"),
     script:

@@ -8,7 +8,12 @@ from torch import nn
 
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
-from workflow_scripts.learning.explain_predictions import explain, in_brain, sum_maps
+from workflow_scripts.learning.explain_predictions import (
+    explain,
+    in_brain,
+    interpolation,
+    sum_maps,
+)
 from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
 
 SHAPE = (48, 64, 48)
@@ -190,6 +195,18 @@ def test_map_is_linear_between_cells_exact_at_them_and_0_outside_of_the_brain():
     np.testing.assert_allclose(full[1:12:4, 1::4, 1::4], cam[:3], rtol=1e-6)
     np.testing.assert_allclose(full[3, 5, 9], (cam[0, 1, 2] + cam[1, 1, 2]) / 2, rtol=1e-6)
     assert (full[12:] == 0).all()
+
+
+def test_interpolation_as_a_matrix_is_that_of_the_maps():
+    """Beyond the outermost cells too, with an axis of one cell, and where grids lie askew."""
+    cam = np.random.default_rng(1).random((4, 1, 3)).astype(np.float32)
+    mask = head_mask((16, 6, 14), np.diag([2.0, 2, 2, 1]), first_outside=12)
+    askew = np.array([[0.9, 0.1, 0], [-0.2, 1, 0.1], [0, 0.1, 1.1]])
+    cells = mask.affine @ nib.affines.from_matvec(4 * askew, [1.3, 2, 1.8])
+    matrix = interpolation(cells, cam.shape, mask)
+    inside = mask.get_fdata() > 0
+    expected = in_brain(cam, cells, mask)[inside]
+    np.testing.assert_allclose(matrix @ cam.ravel(), expected, atol=1e-6)
 
 
 def test_maps_without_evidence_stay_0_and_others_have_their_maximum_in_the_brain_at_1():

@@ -6,12 +6,14 @@ arXiv:1810.03292).
 """
 
 import logging
+from itertools import product
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_array
 
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.common.job import InputError, job
@@ -24,12 +26,35 @@ from workflow_scripts.learning.volumes import read_volumes, rows_of
 
 SCAN = ["participant_id", "session_id"]
 COLUMNS = ["volume", "trial", "repeat", *SCAN, "label", "predicted", "correct"]
+MAPS_AT_ONCE = 16
 LOG = logging.getLogger(__name__)
 
 
 def in_brain(cam: np.ndarray, cells: np.ndarray, mask: nib.Nifti1Image) -> np.ndarray:
     """A map (a, b, c) on the grid of the mask, trilinear between the cells, 0 out of the brain."""
     return np.where(mask.get_fdata() > 0, resample(cam, cells, mask), 0)
+
+
+def interpolation(cells: np.ndarray, shape: tuple, mask: nib.Nifti1Image) -> csr_array:
+    """What `in_brain` does, as a matrix (voxels of the brain, cells): fast for many maps.
+
+    Parameters
+    ----------
+    cells : (4, 4), cells to MNI152 mm
+    shape : (a, b, c), of a map
+    """
+    voxels = np.argwhere(mask.get_fdata() > 0)
+    last = np.array(shape) - 1
+    places = nib.affines.apply_affine(np.linalg.inv(cells) @ mask.affine, voxels).clip(0, last)
+    low = np.floor(places).astype(int)
+    weights, columns = [], []
+    for corner in product((0, 1), repeat=3):
+        near = np.where(corner, places - low, 1 - (places - low))
+        weights.append(near.prod(axis=1, dtype=np.float32))
+        columns.append(np.ravel_multi_index(np.minimum(low + corner, last).T, shape))
+    rows = np.tile(np.arange(len(voxels)), 8)
+    entries = np.concatenate(weights), (rows, np.concatenate(columns))
+    return csr_array(entries, shape=(len(voxels), np.prod(shape)))
 
 
 def explain(
@@ -88,10 +113,15 @@ def sum_maps(
     correct = (layers["score"] > 0) == positive
     sums = np.zeros((len(positive), 2, *channels[0].shape[1:]), np.float32)
     counts = np.stack([(correct & (positive == value)).sum(axis=1) for value in (0, 1)], axis=1)
-    for layer, scan in np.argwhere(correct):
-        weights, called = layers["weight"][layer], int(positive[layer, scan])
-        cam = gradcam(channels[scan], weights if called else -weights)
-        sums[layer, called] += cam / (in_brain(cam, cells, mask).max() or 1)
+    to_brain = interpolation(cells, channels[0].shape[1:], mask)
+    for (scan, of_scan), called in product(enumerate(channels), (0, 1)):
+        chosen = np.flatnonzero(correct[:, scan] & (positive[:, scan] == called))
+        for start in range(0, len(chosen), MAPS_AT_ONCE):
+            some = chosen[start : start + MAPS_AT_ONCE]
+            weights = layers["weight"][some]
+            cams = gradcam(of_scan, weights if called else -weights)
+            peaks = (to_brain @ cams.reshape(len(cams), -1).T).max(axis=0)
+            sums[some, called] += cams / np.where(peaks > 0, peaks, 1)[:, None, None, None]
     return sums, counts
 
 

@@ -87,11 +87,12 @@ def gradcam(channels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     channels : (channels, a, b, c), as from `channel_maps`
-    weights : (channels,), of the linear layer: those of the class minus those of the other
+    weights : (channels,) or (layers, channels), of one linear layer or of several: those of the
+        class minus those of the other
 
     Returns
     -------
-    (a, b, c), not negative; larger where the scan speaks for the class
+    (a, b, c) or (layers, a, b, c), not negative; larger where the scan speaks for the class
 
     Notes
     -----
