@@ -34,7 +34,7 @@ from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.index import natural_order, write_index
 from workflow_scripts.cohort.status import Step, report_status
-from workflow_scripts.common.bids import RAW, VESSEL_WALL, bids, session_prefix
+from workflow_scripts.common.bids import RAW, VESSEL_WALL, bids, metadata_files, session_prefix
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort, simulation
@@ -333,10 +333,13 @@ def all_gradients(wildcards):
     )
 
 
-def metadata_files(wildcards):
-    """JSON files beside the diffusion images of a session, where there are any."""
+def inherited_metadata(wildcards):
+    """JSON files that apply to the diffusion images of a session."""
     images = paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix)
-    return those_there([beside(path, ".json") for path in images])
+    if not CONFIG["bids_dir"]:
+        return [beside(path, ".json") for path in images]
+    found = [str(file) for path in images for file in metadata_files(Path(path))]
+    return list(dict.fromkeys(found))
 
 
 def dwi_t1w(wildcards):

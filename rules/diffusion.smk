@@ -13,7 +13,7 @@ rule prepare_dwi:
         dwi=lambda wildcards: paths(DWI, wildcards.prefix),
         gradients=gradient_files,
         epi=lambda wildcards: paths(EPI, wildcards.prefix),
-        metadata=metadata_files,
+        metadata=inherited_metadata,
         t1w=dwi_t1w,
     output:
         dwi=temp(bids_dwi("dwi.nii.gz", desc="preproc")),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_scripts.common.bids import entities_of, read_metadata
+from workflow_scripts.common.bids import entities_of, metadata_files, read_metadata
 from workflow_scripts.common.job import InputError
 
 
@@ -54,6 +54,8 @@ def test_nearer_metadata_override_and_other_images_metadata_do_not_apply(tmp_pat
         for run in (1, 2)
     )
     assert first == {"EchoTime": 30, "RepetitionTime": 2, "FlipAngle": 70}
+    names = [path.name for path in metadata_files(root / "sub-01/func/sub-01_task-xyz_bold.nii.gz")]
+    assert names == ["sub-01_bold.json"]
     assert second == {"EchoTime": 20, "RepetitionTime": 2, "FlipAngle": 70}
 
 

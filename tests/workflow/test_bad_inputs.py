@@ -172,6 +172,20 @@ def test_bad_gradient_tables_are_named_before_anything_runs(bids, tmp_path):
     refused(process, "6 scans cannot be used", *(message for *_, message in faults.values()))
 
 
+def test_series_follow_the_metadata_of_the_whole_dataset_too(bids, tmp_path):
+    for name in ("dwi.json", "dir-PA_dwi.json", "T1w.json"):
+        (bids / name).write_text("{}")
+    series = bids / "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz"
+    series.parent.mkdir()
+    for end in (".nii.gz", ".bval", ".bvec"):
+        series.with_name(f"sub-1_dir-AP_dwi{end}").touch()
+    target = "sub-1/dwi/sub-1_desc-preproc_dwi.json"
+    process = snakemake(target, "--dry-run", config=configuration(bids), folder=tmp_path)
+    text = said(process).split("rule prepare_dwi:")[1]
+    inputs = text.split("input: ")[1].split("\n")[0].split(", ")
+    assert [path for path in inputs if path.endswith(".json")] == [str(bids / "dwi.json")]
+
+
 def test_several_scans_are_never_chosen_from_silently(bids, tmp_path):
     t1w(bids, 1).rename(bids / "sub-1/anat/sub-1_run-1_T1w.nii.gz")
     (bids / "sub-1/anat/sub-1_run-2_T1w.nii.gz").write_bytes(b"")

@@ -39,32 +39,42 @@ def entities_of(name: str) -> dict[str, str]:
     return entities | {"suffix": suffix, "ext": dot + extension}
 
 
-def read_metadata(path: Path) -> dict:
-    """Metadata of a dataset's image, from the JSON files beside and above it.
+def metadata_files(path: Path) -> list[Path]:
+    """JSON files beside and above a dataset's image that apply to it, the nearest last.
 
-    The inheritance principle of BIDS: those whose entities the image has too apply, and the
-    nearer to it override the others.
+    By the inheritance principle of BIDS: those all of whose entities the image has too.
+    """
+    _, root = _dataset(path.parent)
+    own = (entities_of(path.name) | {"ext": ".json"}).items()
+    levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
+    return [
+        file
+        for folder in reversed(levels or [path.parent])
+        for file in _json_files(folder, entities_of(path.name)["suffix"])
+        if entities_of(file.name).items() <= own
+    ]
+
+
+@cache
+def _json_files(folder: Path, suffix: str) -> list[Path]:
+    """Those with fewer entities first."""
+    return sorted(folder.glob(f"*{suffix}.json"), key=lambda file: len(entities_of(file.name)))
+
+
+def read_metadata(path: Path) -> dict:
+    """Metadata of a dataset's image; what is nearer to it overrides, see `metadata_files`.
 
     Raises
     ------
     InputError
-        If one of them is no JSON object.
+        If one of the files is no JSON object.
     """
-    _, root = _dataset(path.parent)
-    own = entities_of(path.name) | {"ext": ".json"}
-    levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
     metadata = {}
-    for folder in reversed(levels or [path.parent]):
-        applying = [
-            file
-            for file in folder.glob(f"*{own['suffix']}.json")
-            if entities_of(file.name).items() <= own.items()
-        ]
-        for file in sorted(applying, key=lambda file: len(entities_of(file.name))):
-            try:
-                metadata |= json.loads(file.read_text())
-            except (OSError, ValueError, TypeError) as error:
-                raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
+    for file in metadata_files(path):
+        try:
+            metadata |= json.loads(file.read_text())
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
     return metadata
 
 
