@@ -84,7 +84,8 @@ rule segment_brain:
         mask=rules.prepare_t1w.output.mask,
         transforms=rules.register_to_mni.output.transforms,
         template=rules.make_templates.output.t1w,
-        priors=[rules.make_templates.output.gm, rules.make_templates.output.wm],
+        gm_prior=rules.make_templates.output.gm,
+        wm_prior=rules.make_templates.output.wm,
         regions=rules.make_templates.output.regions,
     output:
         probabilities=PROBSEGS,

@@ -159,11 +159,8 @@ rule draw_dwi_qc:
         measured=rules.measure_alps.output.rois,
         motion=rules.prepare_dwi.output.motion,
         outliers=rules.fit_tensor.output.outliers,
-        sidecars=[
-            rules.prepare_dwi.output.sidecar,
-            rules.fit_tensor.output.sidecar,
-            rules.measure_alps.output.sidecar,
-        ],
+        prepared=rules.prepare_dwi.output.sidecar,
+        alps=rules.measure_alps.output.sidecar,
         template_mask=rules.make_templates.output.mask,
         rois=DIFFUSION["alps_rois"] or [],
     output:

@@ -145,10 +145,11 @@ def test_masks_stand_in_for_spheres(images, tmp_path):
 
 
 def test_numbers_and_flags_as_text():
-    lines = summary(MEASURES, tables({"projection_left": "3 voxels"})["measured"])
+    measures = {key: value for key, value in MEASURES.items() if key != "alps"}
+    lines = summary(measures, tables({"projection_left": "3 voxels"}, outliers=[3, 3, 5]))
     assert lines == [
-        "ALPS left: 1.50", "ALPS right: 1.40", "ALPS: 1.45", "SNR (b = 0): 22",
-        "outlier slices: n/a", "", "projection left: 3 voxels",
+        "ALPS left: 1.50", "ALPS right: 1.40", "ALPS: n/a", "SNR (b = 0): 22",
+        "outlier slices: 3", "", "projection left: 3 voxels",
     ]  # fmt: skip
 
 

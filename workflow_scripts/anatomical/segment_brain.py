@@ -124,7 +124,7 @@ if "snakemake" in globals():
                 ants.apply_transforms(
                     t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
                 ).numpy()
-                for prior in source.priors
+                for prior in (source.gm_prior, source.wm_prior)
             )
             probabilities = atropos_probabilities(
                 t1w.numpy(),
@@ -168,7 +168,7 @@ if "snakemake" in globals():
             volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
         write_sidecar(
             out.sidecar,
-            sources=[source.t1w, *source.priors, source.regions],
+            sources=[source.t1w, source.gm_prior, source.wm_prior, source.regions],
             software={"atropos": ["antspyx"], "hmrf": ["antspyx", "dipy"]}.get(
                 method, ["antspyx", "nipype"]
             ),

@@ -138,20 +138,20 @@ def show_motion(axes, motion: pd.DataFrame, column: str, outliers: np.ndarray, c
         side.set_color("#555555")
 
 
-def summary(measures: dict, measured: pd.DataFrame) -> list[str]:
-    """Lines of text: ALPS, signal-to-noise ratio and what makes a region doubtful."""
+def summary(measures: dict, tables: dict) -> list[str]:
+    """Lines of text: ALPS, signal-to-noise ratio, outliers and what makes a region doubtful."""
     shown = [
         ("ALPS left", "alps_left", ".2f"),
         ("ALPS right", "alps_right", ".2f"),
         ("ALPS", "alps", ".2f"),
         ("SNR (b = 0)", "dwi_snr", ".0f"),
-        ("outlier slices", "dwi_outlier_slices", ".0f"),
     ]
     lines = [
         f"{name}: {measures[key]:{digits}}" if key in measures else f"{name}: n/a"
         for name, key, digits in shown
     ]
-    for row in measured.dropna(subset="flags").itertuples():
+    lines.append(f"outlier slices: {len(tables['outliers'])}")
+    for row in tables["measured"].dropna(subset="flags").itertuples():
         lines += ["", *textwrap.wrap(f"{row.roi.replace('_', ' ')}: {row.flags}", 44)]
     return lines
 
@@ -217,7 +217,7 @@ def draw_picture(
         show_motion(figure.add_subplot(place), motion, column, outliers, colours)
     axes = figure.add_subplot(below[2])
     axes.set_axis_off()
-    lines = summary(measures, measured)
+    lines = summary(measures, tables)
     size = min(8.5, TEXT_POINTS / len(lines))
     axes.text(0, 1, "\n".join(lines), color=INK, fontsize=size, va="top")
     canvas.draw()
@@ -229,7 +229,7 @@ if "snakemake" in globals():
         source = snakemake.input  # noqa: F821
         rows = yaml.safe_load(resource("report/qc.yaml").read_text())["dwi"]["rows"]
         measures = {}
-        for path in source.sidecars:
+        for path in (source.prepared, source.alps):
             measures |= json.loads(Path(path).read_text())["Measures"]
         picture = draw_picture(
             source.colour,
