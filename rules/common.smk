@@ -339,7 +339,7 @@ def inherited_metadata(wildcards):
     if not CONFIG["bids_dir"]:
         return [beside(path, ".json") for path in images]
     found = [str(file) for path in images for file in metadata_files(Path(path))]
-    return list(dict.fromkeys(found))
+    return those_there(dict.fromkeys(found))
 
 
 def dwi_t1w(wildcards):

@@ -90,11 +90,37 @@ def test_filter_that_leaves_none_of_several_is_an_error(tmp_path):
         "sub-01/anat/sub-011_T1w.nii.gz",
         "sub-01/ses-a/anat/sub-01_ses-b_T1w.nii.gz",
         "sub-01/ses-a/anat/sub-01_T1w.nii.gz",
+        "sub-01/ses-a/sub-01_ses-b_T1w.nii.gz",
+        "sub-01/ses-a/sub-01_ses-a_T1w.nii.gz",
+        "sub-01/sub-01_T1w.nii.gz",
     ],
 )
 def test_scan_in_the_folder_of_another_participant_or_session(tmp_path, file):
-    with pytest.raises(InputError, match=rf"{file}: in this folder a name begins with sub-01"):
+    with pytest.raises(InputError, match=rf"{file}: scans lie in sub-01.*move or rename it"):
         index_scans(dataset(tmp_path, file), NO_FILTER)
+
+
+def test_other_files_are_passed_over_wherever_they_lie(tmp_path):
+    dataset(
+        tmp_path,
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_desc-x.nii.gz",
+        "sub-01/ses-a/anat/._sub-01_ses-a_T1w.nii.gz",
+        "sub-01/ses-b/func/sub-01_task-rest_bold.nii.gz",
+        "sub-01/ses-a_old/func/sub-01_ses-a_bold.nii.gz",
+        "sub-01/sourcedata/sub-1_T1w_orig.nii.gz",
+        "sub-01/derivatives/fsl/sub-01_T1w.nii.gz",
+        "derivatives/fsl/sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/sub-01_scans.tsv",
+    )
+    assert set(rows(tmp_path)) == {("sub-01", "ses-a", "T1w"), ("sub-01", "ses-a", "FLAIR")}
+
+
+def test_dots_in_labels_and_brackets_in_the_path_of_the_dataset(tmp_path):
+    root = dataset(tmp_path / "[a] b", "sub-01/anat/sub-01_acq-0.8mm_T1w.nii.gz")
+    path = str(root / "sub-01/anat/sub-01_acq-0.8mm_T1w.nii.gz")
+    assert rows(root)["sub-01", None, "T1w"] == path
 
 
 def test_linked_folders_are_followed(tmp_path):

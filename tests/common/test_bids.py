@@ -18,6 +18,11 @@ from workflow_scripts.common.job import InputError
         ),
         ("sub-control01_dwi.bval", {"sub": "control01", "suffix": "dwi", "ext": ".bval"}),
         ("task-rest_bold.json", {"task": "rest", "suffix": "bold", "ext": ".json"}),
+        # no label of BIDS, but met with
+        (
+            "sub-1_acq-0.8mm_T1w.nii.gz",
+            {"sub": "1", "acq": "0.8mm", "suffix": "T1w", "ext": ".nii.gz"},
+        ),
         ("T1w.json", {"suffix": "T1w", "ext": ".json"}),
     ],
 )
@@ -65,7 +70,12 @@ def test_within_a_folder_the_more_specific_metadata_override(tmp_path):
     assert read_metadata(tmp_path / "sub-1/dwi/sub-1_acq-c_dwi.nii.gz") == {"EchoTime": 1}
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '"x"', ""])
+def test_metadata_that_an_editor_on_windows_has_saved(tmp_path):
+    (dataset(tmp_path) / "dwi.json").write_text('{"EchoTime": 1}', encoding="utf-8-sig")
+    assert read_metadata(tmp_path / "sub-1/dwi/sub-1_dwi.nii.gz") == {"EchoTime": 1}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '[["a", 1]]', '"x"', ""])
 def test_broken_metadata_are_named(tmp_path, text):
     (dataset(tmp_path) / "dwi.json").write_text(text)
     with pytest.raises(InputError, match=r"dwi\.json: is no JSON object"):

@@ -175,6 +175,7 @@ def test_bad_gradient_tables_are_named_before_anything_runs(bids, tmp_path):
 def test_series_follow_the_metadata_of_the_whole_dataset_too(bids, tmp_path):
     for name in ("dwi.json", "dir-PA_dwi.json", "T1w.json"):
         (bids / name).write_text("{}")
+    (bids / "dir-AP_dwi.json").symlink_to("not-fetched.json")
     series = bids / "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz"
     series.parent.mkdir()
     for end in (".nii.gz", ".bval", ".bvec"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
-from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.bids import entities_of, session_prefix
 from workflow_scripts.common.job import InputError
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
@@ -60,11 +60,15 @@ def index_scans(
     found: dict[tuple, list[dict]] = {}
     sessions: set[tuple] = set()
     for row in _images(bids_dir, "bids_dir", only):
-        session = (f"sub-{row['sub']}", f"ses-{row['ses']}" if "ses" in row else None)
-        sessions.add(session)
         suffix = row["suffix"]
         if vwi_filter and _matches(row, vwi_filter):
             suffix = VESSEL_WALL_IMAGE
+        if suffix in filters:
+            _require_place(row, bids_dir)
+        elif not row["in_place"]:
+            continue
+        session = row["participant_id"], row["session_id"]
+        sessions.add(session)
         if suffix in filters:
             found.setdefault((*session, suffix), []).append(row)
     chosen, undecided = [], {}
@@ -88,16 +92,12 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
     InputError
         If the folder is no BIDS dataset or holds no such file.
     """
-    rows = [
-        _row(
-            f"sub-{row['sub']}",
-            f"ses-{row['ses']}" if "ses" in row else None,
-            "vesselwall",
-            str(derivatives / row["path"]),
-        )
-        for row in _images(derivatives, "vessel_wall.derivatives", only, VESSEL_EXTENSIONS)
-        if row["suffix"] in VESSEL_SUFFIXES
-    ]
+    rows = []
+    for row in _images(derivatives, "vessel_wall.derivatives", only, VESSEL_EXTENSIONS):
+        if row["suffix"] in VESSEL_SUFFIXES:
+            _require_place(row, derivatives)
+            session = row["participant_id"], row["session_id"]
+            rows.append(_row(*session, "vesselwall", str(derivatives / row["path"])))
     if not rows and not only:
         raise InputError(
             f"vessel_wall.derivatives {derivatives}: holds no masks, contours or centre lines; "
@@ -138,22 +138,37 @@ def _row(*values) -> dict:
 
 def _images(
     root: Path, key: str, only: list[str] | None, extensions: set[str] = IMAGE_EXTENSIONS
-) -> Iterator[dict[str, str]]:
-    """Entities, ``datatype`` and ``path`` from the root of the files with such an extension."""
+) -> Iterator[dict]:
+    """Files of the participants' and sessions' folders, and of the folders in these.
+
+    Yields
+    ------
+    Their entities and ``datatype``, ``participant_id`` and ``session_id`` by their folder,
+    ``path`` from the root, and whether they are ``in_place``: in a folder such as anat, with
+    a name that begins with participant and session.
+    """
     if not (root / "dataset_description.json").is_file():
         raise InputError(
             f"{key} {root}: no dataset_description.json there; "
             f"{key} must be the root of a BIDS dataset"
         )
-    for participant in _participants(root) if only is None else only:
-        for level in ("*/sub-*", "ses-*/*/sub-*"):
+    participants = _participants(root)
+    for participant in only or participants:
+        for level in ("sub-*", "*/sub-*", "ses-*/*/sub-*"):
             for path in glob(level, root_dir=root / participant):
-                *session, datatype, name = path.split("/")
-                entities = entities_of(name)
-                if entities["ext"] in extensions:
-                    path = f"{participant}/{path}"
-                    _check_path(f"{root}/{path}", "_".join([participant, *session]))
-                    yield entities | {"datatype": datatype, "path": path}
+                *folders, name = path.split("/")
+                row = entities_of(name)
+                if row["ext"] not in extensions or "-" in row["suffix"]:
+                    continue
+                session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
+                prefix = session_prefix(participant, session)
+                yield row | {
+                    "participant_id": participant,
+                    "session_id": session,
+                    "datatype": folders[-1] if folders else None,
+                    "path": f"{participant}/{path}",
+                    "in_place": bool(folders) and name.startswith(f"{prefix}_"),
+                }
 
 
 def _participants(root: Path) -> list[str]:
@@ -167,11 +182,16 @@ def _participants(root: Path) -> list[str]:
     return names
 
 
-def _check_path(path: str, prefix: str) -> None:
+def _require_place(row: dict, root: Path) -> None:
+    path = f"{root}/{row['path']}"
     if "{" in path or "}" in path:
         raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
-    if not os.path.basename(path).startswith(f"{prefix}_"):
-        raise InputError(f"{path}: in this folder a name begins with {prefix}_; move or rename it")
+    if not row["in_place"]:
+        prefix = session_prefix(row["participant_id"], row["session_id"])
+        raise InputError(
+            f"{path}: scans lie in {prefix.replace('_', '/')}/anat, dwi or fmap there, with names "
+            f"that begin with {prefix}_; move or rename it"
+        )
 
 
 def natural_order(session: tuple) -> list:

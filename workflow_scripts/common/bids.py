@@ -33,8 +33,8 @@ def entities_of(name: str) -> dict[str, str]:
     >>> entities_of("sub-01_run-2_T1w.nii.gz")
     {'sub': '01', 'run': '2', 'suffix': 'T1w', 'ext': '.nii.gz'}
     """
-    stem, dot, extension = name.partition(".")
-    *pairs, suffix = stem.split("_")
+    *pairs, last = name.split("_")
+    suffix, dot, extension = last.partition(".")
     entities = {key: value for key, _, value in (pair.partition("-") for pair in pairs) if value}
     return entities | {"suffix": suffix, "ext": dot + extension}
 
@@ -44,7 +44,7 @@ def metadata_files(path: Path) -> list[Path]:
 
     By the inheritance principle of BIDS: those all of whose entities the image has too.
     """
-    _, root = _dataset(path.parent)
+    root = _root(path.parent)
     own = (entities_of(path.name) | {"ext": ".json"}).items()
     levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
     return [
@@ -58,7 +58,8 @@ def metadata_files(path: Path) -> list[Path]:
 @cache
 def _json_files(folder: Path, suffix: str) -> list[Path]:
     """Those with fewer entities first."""
-    return sorted(folder.glob(f"*{suffix}.json"), key=lambda file: len(entities_of(file.name)))
+    found = folder.glob(f"*{suffix}.json")
+    return sorted(found, key=lambda file: (len(entities_of(file.name)), file.name))
 
 
 def read_metadata(path: Path) -> dict:
@@ -71,11 +72,18 @@ def read_metadata(path: Path) -> dict:
     """
     metadata = {}
     for file in metadata_files(path):
-        try:
-            metadata |= json.loads(file.read_text())
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
+        metadata |= _read_object(file)
     return metadata
+
+
+def _read_object(file: Path) -> dict:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: is no JSON object; repair it")
+    return found
 
 
 def session_prefix(participant_id: str, session_id: str | None) -> str:
@@ -95,14 +103,19 @@ def bids_uri(path: str | None) -> str | None:
     path = Path(path)
     if not path.is_absolute():
         return f"bids::{path.as_posix()}"
-    name, root = _dataset(path.parent)
-    return f"{name}{path.relative_to(root).as_posix()}" if root else str(path)
+    root = _root(path.parent)
+    return f"{_uri(root)}{path.relative_to(root).as_posix()}" if root else str(path)
 
 
 @cache
-def _dataset(folder: Path) -> tuple[str, Path | None]:
-    description = folder / "dataset_description.json"
-    if description.is_file():
-        kind = json.loads(description.read_text()).get("DatasetType")
-        return (VESSEL_WALL if kind == "derivative" else RAW), folder
-    return _dataset(folder.parent) if folder != folder.parent else ("", None)
+def _root(folder: Path) -> Path | None:
+    """The dataset that a folder lies in."""
+    if (folder / "dataset_description.json").is_file():
+        return folder
+    return _root(folder.parent) if folder != folder.parent else None
+
+
+@cache
+def _uri(root: Path) -> str:
+    kind = _read_object(root / "dataset_description.json").get("DatasetType")
+    return VESSEL_WALL if kind == "derivative" else RAW

@@ -120,7 +120,7 @@ def sum_maps(
             some = chosen[start : start + MAPS_AT_ONCE]
             weights = layers["weight"][some]
             cams = gradcam(of_scan, weights if called else -weights)
-            peaks = (to_brain @ cams.reshape(len(cams), -1).T).max(axis=0)
+            peaks = (to_brain @ cams.reshape(len(cams), -1).T).max(axis=0, initial=0)
             sums[some, called] += cams / np.where(peaks > 0, peaks, 1)[:, None, None, None]
     return sums, counts
 
