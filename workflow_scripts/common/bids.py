@@ -45,13 +45,13 @@ def metadata_files(path: Path) -> list[Path]:
     By the inheritance principle of BIDS: those all of whose entities the image has too.
     """
     root = _root(path.parent)
-    own = (entities_of(path.name) | {"ext": ".json"}).items()
+    own = entities_of(path.name) | {"ext": ".json"}
     levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
     return [
         file
         for folder in reversed(levels or [path.parent])
-        for file in _json_files(folder, entities_of(path.name)["suffix"])
-        if entities_of(file.name).items() <= own
+        for file in _json_files(folder, own["suffix"])
+        if entities_of(file.name).items() <= own.items()
     ]
 
 

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.gradients import gradient_files, read_gradients
 from workflow_scripts.common.job import InputError
 
@@ -50,7 +51,7 @@ def check_scan(path: Path, slab: bool = False) -> dict:
             row["problem"] = _table_problem(path)
             return row
         image = _open(path)
-        suffix = path.name.split(".")[0].rpartition("_")[2]
+        suffix = entities_of(path.name)["suffix"]
         zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
         row["shape"] = "x".join(str(n) for n in image.shape)
         row["voxel_size_mm"] = "x".join(f"{z:.3g}" for z in zooms)

@@ -1,13 +1,12 @@
 """Diffusion series and single echo-planar images, read from a BIDS dataset."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from workflow_scripts.common.bids import read_metadata
+from workflow_scripts.common.bids import entities_of, read_metadata
 from workflow_scripts.common.gradients import Gradients, read_gradients
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import require_usable
@@ -64,8 +63,7 @@ def read_phase_encoding(path) -> PhaseEncoding:
     if direction is None and "PhaseEncodingAxis" in metadata:
         return PhaseEncoding("ijk".index(metadata["PhaseEncodingAxis"][0]), None)
     if direction is None:
-        entity = re.search(r"_dir-([A-Za-z]+)_", Path(path).name)
-        direction = DIRECTIONS.get(entity[1].upper()) if entity else None
+        direction = DIRECTIONS.get(entities_of(Path(path).name).get("dir", "").upper())
     if direction is None:
         return PhaseEncoding(None, None)
     return PhaseEncoding("ijk".index(direction[0]), -1 if direction.endswith("-") else 1)
