@@ -10,7 +10,13 @@ if not workflow.config_settings.configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/demo.smk"
+
+
+if not CONFIG["bids_dir"]:
+
+    include: "rules/demo.smk"
+
+
 include: "rules/anatomical.smk"
 include: "rules/diffusion.smk"
 include: "rules/vessel_wall.smk"

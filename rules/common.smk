@@ -34,7 +34,13 @@ from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import estimate_bytes
 from workflow_scripts.cohort.index import natural_order, write_index
 from workflow_scripts.cohort.status import Step, report_status
-from workflow_scripts.common.bids import RAW, VESSEL_WALL, bids, metadata_files, session_prefix
+from workflow_scripts.common.bids import (
+    RAW,
+    VESSEL_WALL,
+    bids,
+    metadata_files,
+    session_prefix,
+)
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort, simulation
@@ -553,8 +559,10 @@ def study_tables(wildcards=None):
 
 def truth_tables():
     """What was recovered of the simulated cohort's truth; none for a real one."""
+    if CONFIG["bids_dir"]:
+        return []
     truth = rules.compare_with_truth.output
-    return [] if CONFIG["bids_dir"] else [truth.recovered, truth.summary]
+    return [truth.recovered, truth.summary]
 
 
 def gradcam_truth_tables():

@@ -1,5 +1,4 @@
-# The simulated dataset lies in the output folder whatever bids_dir is, so that
-# no rule here can ever make, or remake, a file of a user's own dataset.
+# The simulated dataset, which lies in the output folder.
 DEMO_BIDS = "demo/bids"
 TRUTH = "demo/truth/{participant}/{participant}"
 DEMO_RAW = f"{DEMO_BIDS}/{{participant}}"

@@ -53,6 +53,13 @@ def test_all_problems_at_once(tmp_path):
         read_participants(tmp_path)
 
 
+def test_rows_of_others_do_not_stop_a_run_for_one(tmp_path):
+    write(tmp_path, "participant_id\tage\nsub-1\t30\nsub-2\told\n")
+    assert len(read_participants(tmp_path, ["sub-1"])) == 2
+    with pytest.raises(InputError, match="line 3: age is 'old'"):
+        read_participants(tmp_path, ["sub-2"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

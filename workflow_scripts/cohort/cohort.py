@@ -81,12 +81,12 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     InputError
         Saying which file and row is wrong.
     """
-    participants = read_participants(bids_dir)
+    only = config["participants"]
+    participants = read_participants(bids_dir, only if build_index else [])
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
     if index_file and not build_index:
         return make_cohort(config, participants, read_rows(index_file), exclusions)
-    only = config["participants"]
     index = index_scans(bids_dir, config["scans"], only)
     if config["vessel_wall"]["derivatives"]:
         index += index_vessels(Path(config["vessel_wall"]["derivatives"]), only)
@@ -96,7 +96,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
             f"{bids_dir}/participants.tsv: no row for {', '.join(strangers)}, "
             "which have scans; add the rows"
         )
-    index = complete(index, participants, config["scans"])
+    chosen = [row for row in participants if not only or row["participant_id"] in only]
+    index = complete(index, chosen, config["scans"])
     cohort = make_cohort(config, participants, index, exclusions)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)

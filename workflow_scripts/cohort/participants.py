@@ -13,8 +13,13 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 
 
-def read_participants(bids_dir: Path) -> list[dict]:
+def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[dict]:
     """Rows of ``participants.tsv`` with the columns of ``phenotype/*.tsv`` joined on.
+
+    Parameters
+    ----------
+    bids_dir : root of the dataset
+    checked : participants whose rows are checked; None for all (0.1 s for 5000)
 
     Raises
     ------
@@ -27,7 +32,7 @@ def read_participants(bids_dir: Path) -> list[dict]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
     rows = read_rows(path)
-    problems = list(_row_problems(path, rows))
+    problems = list(_row_problems(path, rows, checked))
     if problems:
         raise InputError(_listing(problems))
     participants = {row["participant_id"]: row for row in rows}
@@ -38,7 +43,7 @@ def read_participants(bids_dir: Path) -> list[dict]:
     return list(participants.values())
 
 
-def _row_problems(path: Path, rows: list[dict]):
+def _row_problems(path: Path, rows: list[dict], checked: list[str] | None):
     if rows and "participant_id" not in rows[0]:
         yield (
             f"{path}: has no column participant_id (found: {', '.join(rows[0])}); "
@@ -49,13 +54,13 @@ def _row_problems(path: Path, rows: list[dict]):
     validator = jsonschema.Draft202012Validator(schema)
     seen: dict[str, int] = {}
     for line, row in enumerate(rows, start=2):
-        for error in validator.iter_errors(row):
+        name = row["participant_id"]
+        for error in validator.iter_errors(row) if checked is None or name in checked else []:
             key = error.absolute_path[0]
             yield (
                 f"{path} line {line}: {key} is {error.instance or 'n/a'!r}; "
                 f"it must be {error.schema['description']}"
             )
-        name = row["participant_id"]
         if name in seen:
             yield f"{path} line {line}: {name} stands already in line {seen[name]}; keep one"
         seen.setdefault(name, line)
