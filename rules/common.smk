@@ -279,6 +279,14 @@ PLACES = {
 PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
 
 
+def sessions_with_scans():
+    return {
+        session_prefix(row["participant_id"], row["session_id"])
+        for row in COHORT.index
+        if row["path"]
+    }
+
+
 VERIFYING = {"audit", "freeze"}
 
 
@@ -294,7 +302,15 @@ def closing(succeeded):
         }
         lines.append(status())
         lines.append(
-            record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, STARTED, succeeded)
+            record_run(
+                OUTPUT_DIR,
+                CONFIG,
+                PLACES,
+                temporary,
+                None if CONFIG["participants"] else sessions_with_scans(),
+                STARTED,
+                succeeded,
+            )
         )
     return "\n".join(filter(None, lines))
 

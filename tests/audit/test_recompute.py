@@ -6,7 +6,16 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.audit.compare import differences
-from workflow_scripts.audit.recompute import draw_jobs, same_environment, tolerance_of, waves
+from workflow_scripts.audit.recompute import (
+    Recomputation,
+    draw_jobs,
+    same_environment,
+    tolerance_of,
+    waves,
+)
+from workflow_scripts.audit.records import gather, manifest, retire
+from workflow_scripts.audit.verify import check_inputs
+from workflow_scripts.common.record import checksum
 
 ENVIRONMENT = {
     "python": "3.11",
@@ -107,3 +116,42 @@ def test_text_gaps_and_shapes_differ_without_bounds(tmp_path):
     assert differences(tmp_path / "a.tsv", tmp_path / "b.tsv") == {"x": infinite}
     assert differences(tmp_path / "a.tsv", tmp_path / "c.tsv") == {"name": infinite, "x": infinite}
     assert differences(tmp_path / "a.tsv", tmp_path / "d.tsv").keys() == {"name", "x", "y"}
+
+
+def test_table_on_record_as_a_folder_is_compared_all_the_same(tmp_path):
+    file = {"path": "table.tsv", "bytes": 1, "sha256": "0"}
+    then = {"rule": "r", "job": "j", "environment": "e"}
+    then["outputs"] = [{"path": "table.tsv", "files": [file], "temporary": False}]
+    now = {"outputs": [file], "environment": ENVIRONMENT}
+    again = Recomputation(tmp_path, {}, tmp_path, {"j": then}, {"e": ENVIRONMENT}, set())
+    again.compare(then, now, tmp_path)
+    assert [(found.path, found.problem) for found in again.findings] == [("table.tsv", "DIFFERS")]
+
+
+def test_record_that_a_power_cut_has_emptied_is_passed_over(tmp_path):
+    (tmp_path / "empty.json").touch()
+    assert gather(tmp_path, [tmp_path / "empty.json"], {}, {}, "run") == ({}, {}, [])
+
+
+def test_records_of_sessions_without_scans_are_dropped():
+    prefixes = {"a": "sub-1", "b": "sub-2_ses-1", "c": "sub-2_ses-2", "d": None}
+    jobs = {job: {"wildcards": {"prefix": prefix}} for job, prefix in prefixes.items()}
+    assert retire(jobs, {"sub-1", "sub-2_ses-2"}) == ["sub-2_ses-1"]
+    assert sorted(jobs) == ["a", "c", "d"]
+
+
+def test_what_was_made_from_a_mask_corrected_by_hand_is_not_stale(tmp_path):
+    def versions():
+        for content in ("made", "corrected", "corrected again"):
+            (tmp_path / "mask").write_text(content)
+            yield {"path": "mask", **checksum(tmp_path / "mask")}
+
+    made, corrected, _ = versions()
+    jobs = as_jobs(record("draw", "d", outputs=["mask"]), record("use", "u", outputs=["volume"]))
+    jobs["draw"]["outputs"][0] |= made
+    jobs["use"]["outputs"][0] |= made | {"path": "volume"}
+    jobs["use"]["inputs"] = [corrected]
+    stale = [(f.path, f.problem) for f in check_inputs(jobs, manifest(jobs), tmp_path, {})]
+    assert stale == [("volume", "STALE")]
+    (tmp_path / "mask").write_text("corrected")
+    assert list(check_inputs(jobs, manifest(jobs), tmp_path, {})) == []

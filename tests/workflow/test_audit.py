@@ -1,13 +1,22 @@
 """What a run leaves for its audit, and what the audit finds, on a cohort of six small brains."""
 
 import json
+import os
 import shutil
 import subprocess
+import zipfile
 
 import pytest
 
 from tests.audit.crates import crate_problems
-from tests.workflow.small_cohort import QUICK, configuration, make_dataset, small_brain, t1w
+from tests.conftest import ROOT
+from tests.workflow.small_cohort import (
+    QUICK,
+    configuration,
+    make_dataset,
+    small_brain,
+    t1w,
+)
 from tests.workflow.snake import said, snakemake
 from workflow_scripts.audit.freeze import freeze, without_paths
 from workflow_scripts.audit.records import (
@@ -176,6 +185,59 @@ def test_forged_records_are_found_when_the_job_is_done_again(copy):
     assert f"DIFFERS {TABLE}: metric" in said(process)
 
 
+def sign(results, jobs):
+    """Rewrite the records of the jobs, and the last run's so that it agrees."""
+    (results / JOBS).write_text("".join(json.dumps(record) + "\n" for record in jobs.values()))
+    run_file = sorted((results / RUNS).glob("*.json"))[-1]
+    run = json.loads(run_file.read_text())
+    run["files"][str(JOBS)] = checksum(results / JOBS)
+    run_file.write_text(json.dumps(run))
+
+
+@pytest.mark.parametrize("what", ["rule", "job"])
+def test_records_that_lead_elsewhere_are_not_followed(copy, what):
+    results, victim = copy / "results", copy / "victim.txt"
+    victim.write_text("kept")
+    (copy / "evil.py").write_text(f"open({str(victim)!r}, 'w')")
+    jobs = read_jobs(results)
+    evil = os.path.relpath(copy / "evil", ROOT / "workflow_scripts/audit")
+    jobs["logs/evaluate_classifiers/study.log"][what] = {"rule": evil, "job": str(victim)}[what]
+    sign(results, jobs)
+    process = audit(copy, "all")
+    assert process.returncode == 1
+    expected = {"rule": f"there is no rule {evil}", "job": "is outside of the output folder"}
+    assert expected[what] in said(process)
+    assert victim.read_text() == "kept"
+
+
+def test_records_rewritten_between_two_runs_are_found_after_the_second(copy):
+    results = copy / "results"
+    [first] = (results / RUNS).glob("*.json")
+    text = (results / JOBS).read_text()
+    (results / JOBS).write_text(text.replace('"seconds": ', '"seconds": 1', 1))
+    process = snakemake("--force", "cohort/check.txt", config=config_of(copy), folder=copy)
+    assert process.returncode == 0 and f"{JOBS}: not as run" in said(process)
+    assert {path: problem for path, (problem, _) in found(copy).items()} == {str(JOBS): "RECORD"}
+    first.write_text(first.read_text().replace('"succeeded": true', '"succeeded": false'))
+    assert found(copy)[f"{RUNS}/{first.name}"][0] == "RECORD"
+    first.unlink()
+    assert found(copy)[f"{RUNS}/{first.name}"][0] == "RECORD"
+
+
+def test_records_that_are_cut_off_are_named(copy):
+    path = copy / "results" / JOBS
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(InputError, match=f"{JOBS}: cannot be read"):
+        found(copy)
+
+
+def test_linked_folder_is_extra_and_in_no_release(copy):
+    (copy / "elsewhere").mkdir()
+    (copy / "elsewhere/metrics.tsv").write_text("metric\n")
+    (copy / "results/studies/best").symlink_to(copy / "elsewhere")
+    assert found(copy) == {"studies/best": ("EXTRA", "no job on record has made it")}
+
+
 def test_changed_code_is_named(copy, monkeypatch):
     def other(script):
         return "0" * 16 if script.endswith("evaluate_classifiers.py") else fingerprint(script)
@@ -204,6 +266,12 @@ def test_trace_of_a_cell_names_the_scan_of_its_participant_and_no_other(study):
     digest = checksum(t1w(study / "bids", 2))["sha256"]
     assert f"{bids_uri(2)}  {digest}" in text
     assert "sub-1" not in text.split("files of the dataset")[1]
+
+
+def test_trace_of_a_prediction_names_the_scans_that_the_model_was_trained_on(study):
+    table = study / "results/studies/study/model-features_predictions.tsv"
+    text = trace(table, "2", "score", every=True)
+    assert all(bids_uri(number) in text for number in range(1, 7))
 
 
 def test_trace_of_the_report_goes_back_to_every_scan(study):
@@ -237,6 +305,19 @@ def test_release_verifies_elsewhere_and_tells_of_no_place_and_no_image(copy, tmp
         if path.suffix in (".tsv", ".json", ".jsonl", ".yaml"):
             assert str(copy) not in path.read_text() and f'"{host}"' not in path.read_text()
     assert crate_problems(release) == []
+    with zipfile.ZipFile(release / "audit/workflow.zip") as code:
+        names = code.namelist()
+    assert "workflow_scripts/audit/freeze.py" in names and "profiles/default/config.yaml" in names
+    assert not [name for name in names if name.startswith(("config.yaml", "profiles/slurm"))]
+
+
+@pytest.mark.parametrize("change", [{"succeeded": False}, {"config": {"participants": ["sub-1"]}}])
+def test_no_release_of_a_failed_or_partial_run(copy, change):
+    results = copy / "results"
+    run_file = sorted((results / RUNS).glob("*.json"))[-1]
+    run_file.write_text(json.dumps(json.loads(run_file.read_text()) | change))
+    with pytest.raises(InputError, match="has failed, or there is none"):
+        freeze(results, places(copy), "title", threads=1)
 
 
 def test_no_release_of_results_that_are_not_as_recorded(copy):
@@ -252,6 +333,15 @@ def test_paths_in_records_lose_all_but_the_name():
     kept = {"source": "https://a.org/b/c", "units": "mm2/s", "uri": "bids:raw:sub-1/anat/a.nii"}
     found = without_paths(record | kept)
     assert found["command"] == ["--config", "bids_dir=(path)/bids", "(path)/mine.yaml"]
+    spaces = [
+        "/data/Jane Doe/mine.yaml",
+        "../jane/mine.yaml",
+        "output_dir=/data/Jane Doe/mine.yaml",
+    ]
+    assert without_paths(spaces) == ["(path)/mine.yaml"] * 2 + ["key=(path)/mine.yaml"]
+    assert without_paths("in file:///home/x/a on node7:/scratch/x/b") == (
+        "in file://(path)/a on node7:(path)/b"
+    )
     assert found | record == record | kept | {"command": record["command"]}
 
 

@@ -6,6 +6,7 @@ SHA256SUMS`` and whose models score new sessions (configuration: ``frozen_models
 
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import yaml
@@ -16,8 +17,9 @@ from workflow_scripts.audit.records import (
     ENVIRONMENTS,
     JOBS,
     MANIFEST,
-    last_run,
     manifest,
+    read_environments,
+    read_runs,
     with_texts,
     write_jobs,
     write_json,
@@ -33,16 +35,23 @@ RELEASED += ["studies/*/models/*_encoder.*", "studies/*/models/*.tsv", "studies/
 RELEASED += ["studies/*/gradcam/*.json", "cohort/features.*", "cohort/outliers.*", "published/*"]
 TEXTS = {".tsv", ".json", ".jsonl", ".yaml", ".md"}
 SUMS = "SHA256SUMS"
-ABSOLUTE = re.compile(r'(?<![\w:/.])/[^\s",:*?]+/[^\s",:*?]+')
+# Of the code, what users fill in with their own paths and accounts.
+OWN = ("config.yaml", "profiles/slurm/")
+PART = r'[^\s",:*?]+'
+ABSOLUTE = re.compile(rf"(?:(?<![\w:/.])|(?<=\w:)(?!//)|(?<=file://))/{PART}/{PART}")
+# A text, or the value of an option, that is a path and nothing else; it may have spaces.
+WHOLE = re.compile(r"(?P<option>[\w-]+=)?(?:/|\.\./)(?:[^:\n]*/)?(?P<name>[^/:\n]+)/?")
 
 
 def without_paths(value):
-    """A copy of a record in which of absolute paths only the name is left."""
+    """A copy of a record in which of paths out of the output folder only the name is left."""
 
-    def named(found: re.Match) -> str:
-        return f"(path)/{found.group().rsplit('/', 1)[1]}"
+    def named(text: str) -> str:
+        if whole := WHOLE.fullmatch(text):
+            return f"{whole['option'] or ''}(path)/{whole['name']}"
+        return ABSOLUTE.sub(lambda found: f"(path)/{found.group().rsplit('/', 1)[1]}", text)
 
-    return with_texts(value, lambda text: ABSOLUTE.sub(named, text))
+    return with_texts(value, named)
 
 
 def without_place(record: dict) -> dict:
@@ -56,10 +65,19 @@ def released_run(run: dict) -> dict:
     return without_place(run | {"hardware": without_place(run["hardware"]), "command": command})
 
 
-def released_files(root: Path) -> list[str]:
-    """Files of the output folder that go into a release, relative to it."""
+def released_files(root: Path, rows: list[dict]) -> list[str]:
+    """Files on a manifest that go into a release, relative to the output folder."""
     found = {path for pattern in RELEASED for path in root.glob(pattern) if path.is_file()}
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    made = {row["path"] for row in rows if row["kind"] == "result"}
+    return sorted(made & {path.relative_to(root).as_posix() for path in found})
+
+
+def release_code(archive: Path, target: Path) -> None:
+    """Copy an archive of the code, without what users fill in."""
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w") as released:
+        for entry in whole.infolist():
+            if not entry.filename.startswith(OWN):
+                released.writestr(entry, whole.read(entry))
 
 
 def identifying(folder: Path, names: list[str]) -> list[str]:
@@ -92,15 +110,16 @@ def write_release(root: Path, folder: Path, title: str, jobs: dict, run: dict) -
     -------
     Names of its files
     """
-    kept = {name: folder / name for name in [*released_files(root), str(SNAKEFILE), str(CODE)]}
-    for name, target in kept.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, target)
+    kept = [*released_files(root, manifest(jobs)), str(SNAKEFILE)]
+    for name in kept:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, folder / name)
+    release_code(root / CODE, folder / CODE)
     told = released_run(run)
     records = {name: without_place(record) for name, record in jobs.items()}
     rows = manifest(records)
     write_jobs(records, folder / JOBS)
-    shutil.copyfile(root / ENVIRONMENTS, folder / ENVIRONMENTS)
+    write_json(without_paths(read_environments(root)), folder / ENVIRONMENTS)
     write_manifest(rows, folder / MANIFEST)
     write_json(told, folder / "audit/run.json")
     (folder / "config.yaml").write_text(yaml.safe_dump(told["config"], sort_keys=False))
@@ -116,6 +135,23 @@ def write_release(root: Path, folder: Path, title: str, jobs: dict, run: dict) -
     return names
 
 
+def whole_run(root: Path) -> dict:
+    """Record of the last run that was about all participants.
+
+    Raises
+    ------
+    InputError
+        If it has failed, or there is none.
+    """
+    runs = [run for run in read_runs(root) if not run["config"]["participants"]]
+    if not runs or not runs[-1]["succeeded"]:
+        raise InputError(
+            "the last run for all participants has failed, or there is none; run the workflow, or "
+            "exclude the scans that fail, before you release it"
+        )
+    return runs[-1]
+
+
 def freeze(root: Path, places: dict, title: str, threads: int) -> str:
     """Verify an output folder and make a release of it in ``releases/<last run>``.
 
@@ -126,8 +162,8 @@ def freeze(root: Path, places: dict, title: str, threads: int) -> str:
     Raises
     ------
     InputError
-        If a file is not as recorded, the release is there, or something in it identifies
-        the place.
+        If a file is not as recorded, the last run has failed, the release is there, or
+        something in it identifies the place.
     """
     findings, jobs = verify(root, places, threads)
     if findings:
@@ -136,7 +172,7 @@ def freeze(root: Path, places: dict, title: str, threads: int) -> str:
             f"{findings[0].path} ({findings[0].problem}: {findings[0].detail}); see "
             "'snakemake audit' and run the workflow again before you release it"
         )
-    run = last_run(root)
+    run = whole_run(root)
     folder = root / "releases" / run["run"]
     if folder.exists():
         raise InputError(f"{folder}: is there; nothing was made since")

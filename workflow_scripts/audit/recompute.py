@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.audit.compare import differences
+from workflow_scripts.audit.record_run import script_of
 from workflow_scripts.audit.records import files_of, with_paths
 from workflow_scripts.audit.verify import Finding
 from workflow_scripts.common.fingerprint import PACKAGE
@@ -119,6 +120,9 @@ class Recomputation:
         if unusable := [path for path in inputs if path in self.bad]:
             self.failed(record, f"its input {unusable[0]} is not as recorded")
             return
+        if script_of(record["rule"]) is None:
+            self.failed(record, f"there is no rule {record['rule']} any more")
+            return
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         for path in {entry["path"] for entry in record["inputs"]}:
             if not os.path.isabs(path):
@@ -154,7 +158,10 @@ class Recomputation:
         same = same_environment(self.environments[record["environment"]], again["environment"])
         for then, now in zip(record["outputs"], again["outputs"], strict=True):
             path = then["path"]
-            if "files" in then:
+            if "files" in then and "files" in now:
+                continue
+            if "files" in then or "files" in now:
+                self.find(record, path, "DIFFERS", "on record as a folder or as a file, and is not")
                 continue
             wrong = ""
             if then["sha256"] == now["sha256"]:
@@ -170,7 +177,10 @@ class Recomputation:
         """What is farther apart than allowed in a file and the one made now; empty if nothing."""
         if not (self.root / path).is_file():
             return "the bytes differ, and the first file is no more" if same else ""
-        apart = differences(self.root / path, folder / path)
+        try:
+            apart = differences(self.root / path, folder / path)
+        except Exception as error:
+            return f"cannot be read: {error}"
         allowed = {name: tolerance_of(rule, name, same) for name in apart}
         wrong = [
             f"{name} differs by {apart[name]:.2g} of its largest value, allowed are {limit:g}"

@@ -19,11 +19,15 @@ from workflow_scripts.audit.records import (
     ENVIRONMENTS,
     JOBS,
     MANIFEST,
-    RUNS,
     gather,
+    last_run,
     manifest,
     read_otherwise,
+    retire,
+    rewritten,
+    run_file,
     with_uris,
+    write_jobs,
     write_json,
     write_manifest,
 )
@@ -73,7 +77,13 @@ def hardware() -> dict:
 
 
 def record_run(
-    root: Path, config: dict, places: dict, temporary: dict, started: datetime, succeeded: bool
+    root: Path,
+    config: dict,
+    places: dict,
+    temporary: dict,
+    sessions: set[str] | None,
+    started: datetime,
+    succeeded: bool,
 ) -> str:
     """Write the records of a run that has ended, the manifest and the crate.
 
@@ -82,6 +92,7 @@ def record_run(
     root : output folder
     config : resolved configuration
     places, temporary : as in `workflow_scripts.audit.records.gather`
+    sessions : as in `workflow_scripts.audit.records.retire`; None drops no records
     started : of the run, UTC
 
     Returns
@@ -94,11 +105,17 @@ def record_run(
         return ""
     from workflow_scripts.audit.crate import describe_crate
 
-    jobs, new = gather(root, left, places, temporary, name)
+    before = last_run(root)
+    previous = run_file(before["run"]) if before else None
+    found_rewritten = rewritten(root, before)
+    jobs, environments, new = gather(root, left, places, temporary, name)
+    retired = [] if sessions is None else retire(jobs, sessions)
     rows = manifest(jobs)
-    write_manifest(rows, root / MANIFEST)
     run = {
         "run": name,
+        "previous": previous and {"path": str(previous), **checksum(root / previous)},
+        "found_rewritten": found_rewritten,
+        "retired": retired,
         "started": started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "succeeded": succeeded,
@@ -109,25 +126,38 @@ def record_run(
         "code": code_of({record["rule"] for record in jobs.values()}),
         "jobs": new,
     }
-    keep_code(root)
     crate = describe_crate(config["report"]["title"], jobs, rows, run, str(SNAKEFILE))
+    keep_code(root)
+    write_json(environments, root / ENVIRONMENTS)
+    write_jobs(jobs, root / JOBS)
+    write_manifest(rows, root / MANIFEST)
     write_json(crate, root / CRATE)
     written = (JOBS, ENVIRONMENTS, MANIFEST, CRATE, SNAKEFILE, CODE)
     run["files"] = {str(path): checksum(root / path) for path in written}
-    write_json(run, root / RUNS / f"{name}.json")
+    write_json(run, root / run_file(name))
     for path in left:
         path.unlink()
-    digest = checksum(root / RUNS / f"{name}.json")["sha256"]
+    digest = checksum(root / run_file(name))["sha256"]
     written = {row["path"]: row["sha256"] for row in rows if row["kind"] != "input"}
     found = read_otherwise({job: jobs[job] for job in new}, written)
-    edited = "".join(
+    told = "".join(
         f"{path}: was not as the job that made it has written it when {rule} read it; unless you "
         f"edited it, make it again (snakemake --force {path} ...), then run again\n"
-        for path, rule in {p: record["rule"] for record, p in found if p in written}.items()
+        for path, rule in {p: record["rule"] for record, p, _ in found if p in written}.items()
     )
+    if retired:
+        told += (
+            f"{', '.join(retired)}: no scan is left in the dataset, and the records were dropped; "
+            "delete the results too, which 'snakemake audit' calls EXTRA\n"
+        )
+    if found_rewritten:
+        told += (
+            f"{', '.join(found_rewritten)}: not as run {before['run']} has left it; edited, or "
+            "that run was killed as it ended; 'snakemake audit' will say so from now on\n"
+        )
     return (
-        f"{edited}audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "
-        f"{RUNS}/{name}.json: {digest}"
+        f"{told}audit: {len(new)} jobs of this run and {len(rows)} files on record; SHA-256 of "
+        f"{run_file(name)}: {digest}"
     )
 
 
@@ -149,8 +179,8 @@ def keep_code(root: Path) -> None:
 
 def script_of(rule: str) -> str | None:
     """Path of a rule's script, relative to ``workflow_scripts/``; None if there is none now."""
-    found = [path.relative_to(PACKAGE) for path in PACKAGE.glob(f"*/{rule}.py")]
-    return found[0].as_posix() if found else None
+    found = PACKAGE.glob(f"*/{rule}.py") if rule.isidentifier() else []
+    return next((path.relative_to(PACKAGE).as_posix() for path in found), None)
 
 
 def code_of(rules) -> dict[str, str]:

@@ -7,9 +7,11 @@ import csv
 import hashlib
 import io
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
-from workflow_scripts.common.record import write_whole
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.record import checksum, write_whole
 
 JOBS = Path("audit/jobs.jsonl")
 ENVIRONMENTS = Path("audit/environments.json")
@@ -72,17 +74,35 @@ def read_jobs(root: Path) -> dict[str, dict]:
     Parameters
     ----------
     root : output folder
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
     """
     if not (root / JOBS).is_file():
         return {}
-    with open(root / JOBS) as file:
+    with readable(root / JOBS), open(root / JOBS) as file:
         return {record["job"]: record for record in map(json.loads, file)}
+
+
+@contextmanager
+def readable(path: Path):
+    """Name the file of records that is cut off, or is something else."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error}); put it back from a backup, "
+            "or run the study anew in another output_dir"
+        ) from None
 
 
 def read_environments(root: Path) -> dict[str, dict]:
     """Software and machine of the jobs, by the key that stands in their records."""
     path = root / ENVIRONMENTS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    with readable(path):
+        return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def producers(jobs: dict[str, dict]) -> dict[str, dict]:
@@ -110,8 +130,8 @@ def write_jobs(jobs: dict[str, dict], path: Path) -> None:
 
 def gather(
     root: Path, left: list[Path], places: dict, temporary: dict[str, list], run: str
-) -> tuple[dict[str, dict], list[str]]:
-    """Put records that jobs have left in the spool among those of the output folder.
+) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
+    """Records of the output folder and those that jobs have left in the spool.
 
     Parameters
     ----------
@@ -123,12 +143,15 @@ def gather(
 
     Returns
     -------
-    all records by job, and the jobs whose records are new
+    all records by job, all environments by key, and the jobs whose records are new
     """
     jobs, environments = read_jobs(root), read_environments(root)
     new = []
     for path in left:
-        record = json.loads(path.read_text())
+        try:
+            record = json.loads(path.read_text())
+        except ValueError:  # as a power cut leaves it; the results are EXTRA to an audit
+            continue
         flags = temporary.get(record["rule"], [False] * len(record["outputs"]))
         for entry, flag in zip(record["outputs"], flags, strict=True):
             entry["temporary"] = flag
@@ -141,9 +164,28 @@ def gather(
         record |= {"environment": key, "run": run}
         jobs[record["job"]] = with_uris(record, places)
         new.append(record["job"])
-    write_json(environments, root / ENVIRONMENTS)
-    write_jobs(jobs, root / JOBS)
-    return jobs, new
+    return jobs, environments, new
+
+
+def retire(jobs: dict[str, dict], sessions: set[str]) -> list[str]:
+    """Drop the records of sessions that are in the dataset no more.
+
+    Parameters
+    ----------
+    jobs : records by job
+    sessions : ``sub-...`` or ``sub-..._ses-...`` of those that have a scan
+
+    Returns
+    -------
+    the sessions whose records were dropped
+    """
+    gone = set()
+    for job, record in list(jobs.items()):
+        session = record["wildcards"].get("prefix")
+        if session and session not in sessions:
+            gone.add(session)
+            del jobs[job]
+    return sorted(gone)
 
 
 def read_otherwise(jobs: dict[str, dict], recorded: dict[str, str]):
@@ -156,13 +198,13 @@ def read_otherwise(jobs: dict[str, dict], recorded: dict[str, str]):
 
     Yields
     ------
-    record of the job, path
+    record of the job, path, SHA-256 that was found
     """
     for record in jobs.values():
         for file in files_of(record["inputs"]):
             path = file["path"]
             if "sha256" in file and file["sha256"] != recorded.get(path):
-                yield record, path
+                yield record, path, file["sha256"]
 
 
 def manifest(jobs: dict[str, dict]) -> list[dict]:
@@ -204,7 +246,29 @@ def read_manifest(path: Path) -> list[dict]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+def read_runs(root: Path) -> list[dict]:
+    """Records of all runs, the first one first."""
+    runs = []
+    for path in sorted((root / RUNS).glob("*.json")):
+        with readable(path):
+            runs.append(json.loads(path.read_text()))
+    return runs
+
+
 def last_run(root: Path) -> dict:
     """Record of the last run; empty where there is none."""
-    runs = sorted((root / RUNS).glob("*.json"))
-    return json.loads(runs[-1].read_text()) if runs else {}
+    return (read_runs(root) or [{}])[-1]
+
+
+def run_file(name: str) -> Path:
+    """Where the record of a run is kept, in the output folder."""
+    return RUNS / f"{name}.json"
+
+
+def rewritten(root: Path, run: dict) -> list[str]:
+    """Files of records that are not as a run has left them, or are gone."""
+    return [
+        name
+        for name, kept in run.get("files", {}).items()
+        if not (root / name).is_file() or checksum(root / name) != kept
+    ]

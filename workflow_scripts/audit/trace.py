@@ -23,6 +23,8 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
 
 SHOWN = 3
+# Rules whose tables say of a participant what was found in that participant's scans alone.
+OF_EACH_ROW = {"collect_features", "tabulate_cohort"}
 
 
 def find_root(path: Path) -> Path:
@@ -53,12 +55,15 @@ def find_cell(path: Path, row: str, column: str) -> tuple[dict, str]:
     InputError
         If there is no such column, or not one such row.
     """
+    if path.suffix != ".tsv":
+        raise InputError(f"{path}: rows and columns are those of a .tsv")
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    known = rows[0] if rows else {}
-    if column not in known:
-        raise InputError(f"{path}: no column {column}; columns: {', '.join(known)}")
-    if row.isdigit():
+    if not rows:
+        raise InputError(f"{path}: has no rows")
+    if column not in rows[0]:
+        raise InputError(f"{path}: no column {column}; columns: {', '.join(rows[0])}")
+    if row.isdecimal():
         found = rows[int(row) - 2 : int(row) - 1] if int(row) > 1 else []
     else:
         found = [line for line in rows if row in line.values()]
@@ -109,9 +114,10 @@ def upstream(jobs: dict, path: str, participant: str | None = None) -> tuple[lis
 
 def tell_file(root: Path, path: str, record: dict) -> str:
     """Is the file still the one on record?"""
-    kept = {file["path"]: file for file in files_of(record["outputs"])}[path]
+    [entry] = [e for e in record["outputs"] if path in (f["path"] for f in files_of([e]))]
+    [kept] = [file for file in files_of([entry]) if file["path"] == path]
     if not (root / path).is_file():
-        return "removed after use"
+        return "removed after use" if entry["temporary"] else "MISSING, though not to be removed"
     same = checksum(root / path)["sha256"] == kept["sha256"]
     return f"SHA-256 {kept['sha256']}" if same else "CHANGED since the job wrote it"
 
@@ -178,7 +184,8 @@ def trace(path: Path, row: str | None, column: str | None, every: bool) -> str:
     lines, participant = [], None
     if row:
         found, value = find_cell(path, row, column)
-        participant = found.get("participant_id")
+        if record["rule"] in OF_EACH_ROW:
+            participant = found.get("participant_id")
         dictionary = path.with_suffix(".json")
         told = json.loads(dictionary.read_text()) if dictionary.is_file() else {}
         described = told.get(column, {})

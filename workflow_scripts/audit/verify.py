@@ -4,19 +4,22 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from workflow_scripts.audit.record_run import CRATE, script_of
 from workflow_scripts.audit.records import (
+    JOBS,
     MANIFEST,
-    RUNS,
     files_of,
-    last_run,
     manifest,
     parameter,
     read_jobs,
     read_manifest,
     read_otherwise,
+    read_runs,
+    readable,
+    rewritten,
+    run_file,
     with_paths,
 )
 from workflow_scripts.common.fingerprint import contents, fingerprint
@@ -26,10 +29,10 @@ from workflow_scripts.common.record import checksum
 PROBLEMS = {
     "CHANGED": "not the file that the job wrote, or that was read",
     "MISSING": "was there when the run ended",
-    "EXTRA": "no job has made it",
+    "EXTRA": "no job on record has made it",
     "STALE": "made from another version of an input than lies there now",
     "CODE": "the code of the rule has changed since",
-    "RECORD": "the records contradict each other",
+    "RECORD": "the records contradict each other, or are not as they were left",
     "DIFFERS": "the job done again made another file",
     "FAILED": "the job could not be done again",
 }
@@ -69,33 +72,60 @@ def verify(root: Path, places: dict, threads: int = 1) -> tuple[list[Finding], d
     InputError
         If there are no records.
     """
-    jobs, run = read_jobs(root), last_run(root)
-    if not jobs or not run:
-        raise InputError(f"{root}/audit: no record of a run; run the workflow first")
-    rows = manifest(jobs)
+    jobs, runs = read_jobs(root), read_runs(root)
+    if not jobs or not runs:
+        raise InputError(
+            f"{root}/audit: no record of a run; run the workflow first (after a run that was "
+            "killed: snakemake --force cohort/check.txt)"
+        )
+    with readable(root / JOBS):
+        rows = manifest(jobs)
     findings = [
-        *check_records(root, rows, run),
+        *check_runs(root, runs),
+        *check_jobs(jobs),
+        *check_manifest(root, rows),
         *check_files(root, rows, places, threads),
         *check_extra(root, rows),
-        *check_inputs(jobs, rows),
+        *check_inputs(jobs, rows, root, places),
         *check_code(jobs, root),
     ]
     return findings, jobs
 
 
-def check_records(root: Path, rows: list[dict], run: dict):
-    """Are the records those that the last run has left, and is the manifest theirs?"""
-    for name, kept in run["files"].items():
-        path = root / name
-        if not path.is_file():
-            yield Finding(name, "MISSING", f"written by run {run['run']}")
-        elif checksum(path) != kept:
-            yield Finding(name, "RECORD", f"not as run {run['run']} has left it")
+def check_runs(root: Path, runs: list[dict]):
+    """Are the records as each run has left them to the next, and the last one to us?"""
+    last = runs[-1]
+    for name in rewritten(root, last):
+        yield Finding(name, "RECORD", f"not as run {last['run']} has left it, or gone")
+    for run in runs:
+        for name in run.get("found_rewritten", []):
+            detail = f"was not as the run before had left it when run {run['run']} ended"
+            yield Finding(name, "RECORD", detail)
+        kept = run.get("previous")
+        if kept and rewritten(root, {"files": {kept["path"]: _sums(kept)}}):
+            yield Finding(kept["path"], "RECORD", f"not as run {run['run']} has found it, or gone")
+
+
+def check_jobs(jobs: dict[str, dict]):
+    """Do all jobs on record stay in the output folder?"""
+    for job, record in jobs.items():
+        for path in [job, *(file["path"] for file in files_of(record["outputs"]))]:
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                yield Finding(str(JOBS), "RECORD", f"{path} is outside of the output folder")
+
+
+def check_manifest(root: Path, rows: list[dict]):
+    """Does the manifest say what the records of the jobs say?"""
     if (root / MANIFEST).is_file():
         fields = ("path", "kind", "bytes", "sha256")
-        written = {tuple(row[key] for key in fields) for row in read_manifest(root / MANIFEST)}
-        for path, *_ in sorted(written ^ {tuple(str(row[key]) for key in fields) for row in rows}):
-            yield Finding(str(MANIFEST), "RECORD", f"says of {path} other than audit/jobs.jsonl")
+        written = {tuple(row.get(key) for key in fields) for row in read_manifest(root / MANIFEST)}
+        told = {tuple(str(row[key]) for key in fields) for row in rows}
+        for path, *_ in sorted(written ^ told, key=str):
+            yield Finding(str(MANIFEST), "RECORD", f"says of {path} other than {JOBS}")
+
+
+def _sums(file: dict) -> dict:
+    return {key: file[key] for key in ("bytes", "sha256")}
 
 
 def check_files(root: Path, rows: list[dict], places: dict, threads: int):
@@ -127,17 +157,22 @@ def check_extra(root: Path, rows: list[dict]):
         if inside == Path():
             names[:] = [name for name in names if name not in OUTSIDE]
             files = [name for name in files if name not in OUTSIDE]
-        for name in files:
-            path = (inside / name).as_posix()
+        linked = [name for name in names if os.path.islink(os.path.join(folder, name))]
+        for name in [*files, *linked]:
+            path = os.fsencode(inside / name).decode(errors="replace")
             if path not in known and not name.endswith(IGNORED):
                 yield Finding(path, "EXTRA", PROBLEMS["EXTRA"])
 
 
-def check_inputs(jobs: dict[str, dict], rows: list[dict]):
-    """Was everything made from the versions of its inputs that are on record?"""
+def check_inputs(jobs: dict[str, dict], rows: list[dict], root: Path, places: dict):
+    """Was everything made from the versions of its inputs that are on record, or that lie there?
+
+    What was made from a result edited by hand is not out of date; the result itself is CHANGED.
+    """
     recorded = {row["path"]: row["sha256"] for row in rows}
-    for record, path in read_otherwise(jobs, recorded):
-        if path in REWRITTEN:
+    for record, path, read in read_otherwise(jobs, recorded):
+        now = root / with_paths(path, places)
+        if path in REWRITTEN or (now.is_file() and checksum(now)["sha256"] == read):
             continue
         detail = f"was made from another version of {path}"
         for made in files_of(record["outputs"]):
@@ -161,7 +196,7 @@ def check_code(jobs: dict[str, dict], root: Path):
 
 def changed_code(script: str, run: str, root: Path) -> str:
     """Files of a script's code that are not as in a run, for a message."""
-    path = root / RUNS / f"{run}.json"
+    path = root / run_file(run)
     if not path.is_file():
         return f"{path} is missing, which says more"
     then, now = json.loads(path.read_text())["code"], contents(script)
