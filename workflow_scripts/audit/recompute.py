@@ -123,6 +123,9 @@ class Recomputation:
         if script_of(record["rule"]) is None:
             self.failed(record, f"there is no rule {record['rule']} any more")
             return
+        if outside := leads_out(record):
+            self.failed(record, f"{outside} is outside of the output folder")
+            return
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         for path in {entry["path"] for entry in record["inputs"]}:
             if not os.path.isabs(path):
@@ -190,6 +193,15 @@ class Recomputation:
         if not apart and same:
             wrong = ["the values are the same, the bytes differ"]
         return "; ".join(wrong[:3])
+
+
+def leads_out(record: dict) -> str | None:
+    """A path of a job that would be written outside of the folder where it is done."""
+    inputs, outputs = (
+        [file["path"] for file in files_of(record[k])] for k in ("inputs", "outputs")
+    )
+    written = [record["job"], *outputs, *(path for path in inputs if not os.path.isabs(path))]
+    return next((p for p in written if os.path.isabs(p) or ".." in Path(p).parts), None)
 
 
 def same_environment(then: dict, now: dict) -> bool:

@@ -107,7 +107,8 @@ def record_run(
 
     before = last_run(root)
     previous = run_file(before["run"]) if before else None
-    found_rewritten = rewritten(root, before)
+    # What stays from run to run; the other files are made anew from it.
+    found_rewritten = [n for n in rewritten(root, before) if n in {str(JOBS), str(ENVIRONMENTS)}]
     jobs, environments, new = gather(root, left, places, temporary, name)
     retired = [] if sessions is None else retire(jobs, sessions)
     rows = manifest(jobs)

@@ -4,7 +4,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from workflow_scripts.audit.record_run import CRATE, script_of
 from workflow_scripts.audit.records import (
@@ -82,7 +82,6 @@ def verify(root: Path, places: dict, threads: int = 1) -> tuple[list[Finding], d
         rows = manifest(jobs)
     findings = [
         *check_runs(root, runs),
-        *check_jobs(jobs),
         *check_manifest(root, rows),
         *check_files(root, rows, places, threads),
         *check_extra(root, rows),
@@ -104,14 +103,6 @@ def check_runs(root: Path, runs: list[dict]):
         kept = run.get("previous")
         if kept and rewritten(root, {"files": {kept["path"]: _sums(kept)}}):
             yield Finding(kept["path"], "RECORD", f"not as run {run['run']} has found it, or gone")
-
-
-def check_jobs(jobs: dict[str, dict]):
-    """Do all jobs on record stay in the output folder?"""
-    for job, record in jobs.items():
-        for path in [job, *(file["path"] for file in files_of(record["outputs"]))]:
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-                yield Finding(str(JOBS), "RECORD", f"{path} is outside of the output folder")
 
 
 def check_manifest(root: Path, rows: list[dict]):
