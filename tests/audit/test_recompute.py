@@ -1,4 +1,5 @@
 import json
+import os
 
 import nibabel as nib
 import numpy as np
@@ -15,6 +16,7 @@ from workflow_scripts.audit.recompute import (
 )
 from workflow_scripts.audit.records import gather, manifest, retire
 from workflow_scripts.audit.verify import check_inputs
+from workflow_scripts.common.fingerprint import PACKAGE
 from workflow_scripts.common.record import checksum
 
 ENVIRONMENT = {
@@ -155,3 +157,24 @@ def test_what_was_made_from_a_mask_corrected_by_hand_is_not_stale(tmp_path):
     assert stale == [("volume", "STALE")]
     (tmp_path / "mask").write_text("corrected")
     assert list(check_inputs(jobs, manifest(jobs), tmp_path, {})) == []
+
+
+@pytest.mark.parametrize("what", ["rule", "job", "output"])
+def test_records_that_lead_elsewhere_are_not_followed(tmp_path, what):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("kept")
+    (tmp_path / "evil.py").write_text(f"open({str(victim)!r}, 'w')")
+    told = record("logs/j.log", "make_templates", outputs=["t.nii"]) | {"threads": 1}
+    if what == "rule":
+        told["rule"] = os.path.relpath(tmp_path / "evil", PACKAGE / "audit")
+    elif what == "job":
+        told["job"] = str(victim)
+    else:
+        told["outputs"][0]["path"] = "../victim.txt"
+    (tmp_path / "scratch").mkdir()
+    again = Recomputation(tmp_path, {}, tmp_path / "scratch", {told["job"]: told}, {}, set())
+    again.do_job(told["job"])
+    [found] = again.findings
+    assert found.problem == "FAILED"
+    assert "there is no rule" in found.detail or "outside of the output folder" in found.detail
+    assert victim.read_text() == "kept"
