@@ -110,14 +110,14 @@ def write_release(root: Path, folder: Path, title: str, jobs: dict, run: dict) -
     -------
     Names of its files
     """
-    kept = [*released_files(root, manifest(jobs)), str(SNAKEFILE)]
+    told = released_run(run)
+    records = {name: without_place(record) for name, record in jobs.items()}
+    rows = manifest(records)
+    kept = [*released_files(root, rows), str(SNAKEFILE)]
     for name in kept:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, folder / name)
     release_code(root / CODE, folder / CODE)
-    told = released_run(run)
-    records = {name: without_place(record) for name, record in jobs.items()}
-    rows = manifest(records)
     write_jobs(records, folder / JOBS)
     write_json(without_paths(read_environments(root)), folder / ENVIRONMENTS)
     write_manifest(rows, folder / MANIFEST)

@@ -106,15 +106,16 @@ def record_run(
     from workflow_scripts.audit.crate import describe_crate
 
     before = last_run(root)
-    previous = run_file(before["run"]) if before else None
+    previous = [str(run_file(before["run"]))] if before else []
     # What stays from run to run; the other files are made anew from it.
-    found_rewritten = [n for n in rewritten(root, before) if n in {str(JOBS), str(ENVIRONMENTS)}]
+    kept = {str(name): before["files"][str(name)] for name in (JOBS, ENVIRONMENTS) if before}
+    found_rewritten = rewritten(root, kept)
     jobs, environments, new = gather(root, left, places, temporary, name)
     retired = [] if sessions is None else retire(jobs, sessions)
     rows = manifest(jobs)
     run = {
         "run": name,
-        "previous": previous and {"path": str(previous), **checksum(root / previous)},
+        "previous": {name: checksum(root / name) for name in previous},
         "found_rewritten": found_rewritten,
         "retired": retired,
         "started": started.isoformat(timespec="seconds"),

@@ -101,8 +101,7 @@ def readable(path: Path):
 def read_environments(root: Path) -> dict[str, dict]:
     """Software and machine of the jobs, by the key that stands in their records."""
     path = root / ENVIRONMENTS
-    with readable(path):
-        return json.loads(path.read_text()) if path.is_file() else {}
+    return _read_json(path) if path.is_file() else {}
 
 
 def producers(jobs: dict[str, dict]) -> dict[str, dict]:
@@ -248,16 +247,22 @@ def read_manifest(path: Path) -> list[dict]:
 
 def read_runs(root: Path) -> list[dict]:
     """Records of all runs, the first one first."""
-    runs = []
-    for path in sorted((root / RUNS).glob("*.json")):
-        with readable(path):
-            runs.append(json.loads(path.read_text()))
-    return runs
+    return [_read_json(path) for path in _run_files(root)]
 
 
 def last_run(root: Path) -> dict:
     """Record of the last run; empty where there is none."""
-    return (read_runs(root) or [{}])[-1]
+    paths = _run_files(root)
+    return _read_json(paths[-1]) if paths else {}
+
+
+def _run_files(root: Path) -> list[Path]:
+    return sorted((root / RUNS).glob("*.json"))
+
+
+def _read_json(path: Path) -> dict:
+    with readable(path):
+        return json.loads(path.read_text())
 
 
 def run_file(name: str) -> Path:
@@ -265,10 +270,10 @@ def run_file(name: str) -> Path:
     return RUNS / f"{name}.json"
 
 
-def rewritten(root: Path, run: dict) -> list[str]:
-    """Files of records that are not as a run has left them, or are gone."""
+def rewritten(root: Path, files: dict[str, dict]) -> list[str]:
+    """Files of records whose checksums are not those that a run has kept, or that are gone."""
     return [
         name
-        for name, kept in run.get("files", {}).items()
+        for name, kept in files.items()
         if not (root / name).is_file() or checksum(root / name) != kept
     ]

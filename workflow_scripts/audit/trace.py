@@ -114,8 +114,8 @@ def upstream(jobs: dict, path: str, participant: str | None = None) -> tuple[lis
 
 def tell_file(root: Path, path: str, record: dict) -> str:
     """Is the file still the one on record?"""
-    [entry] = [e for e in record["outputs"] if path in (f["path"] for f in files_of([e]))]
-    [kept] = [file for file in files_of([entry]) if file["path"] == path]
+    made = {f["path"]: (f, entry) for entry in record["outputs"] for f in files_of([entry])}
+    kept, entry = made[path]
     if not (root / path).is_file():
         return "removed after use" if entry["temporary"] else "MISSING, though not to be removed"
     same = checksum(root / path)["sha256"] == kept["sha256"]
