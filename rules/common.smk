@@ -280,6 +280,7 @@ PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
 
 
 def sessions_with_scans():
+    """Sessions that the dataset has any scan of, usable or not."""
     return {
         session_prefix(row["participant_id"], row["session_id"])
         for row in COHORT.index

@@ -96,8 +96,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
             f"{bids_dir}/participants.tsv: no row for {', '.join(strangers)}, "
             "which have scans; add the rows"
         )
-    chosen = [row for row in participants if not only or row["participant_id"] in only]
-    index = complete(index, chosen, config["scans"])
+    index = complete(index, _rows_of(only, participants), config["scans"])
     cohort = make_cohort(config, participants, index, exclusions)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
@@ -140,18 +139,17 @@ def make_cohort(
     for name, study in config["studies"].items():
         check_labels(participants, name, study)
     only = config["participants"]
-    if not only:
-        return Cohort(participants, index, exclusions)
-    unknown = sorted(set(only) - {row["participant_id"] for row in participants})
+    unknown = sorted(set(only or []) - {row["participant_id"] for row in participants})
     if unknown:
         raise InputError(
             f"participants: {', '.join(unknown)} is not in participants.tsv; correct the id"
         )
-    chosen = (
-        [row for row in rows if row["participant_id"] in only]
-        for rows in (participants, index, exclusions)
-    )
-    return Cohort(*chosen)
+    return Cohort(*(_rows_of(only, rows) for rows in (participants, index, exclusions)))
+
+
+def _rows_of(only: list[str] | None, rows: list[dict]) -> list[dict]:
+    """Rows of the participants asked for; all where nobody is."""
+    return [row for row in rows if row["participant_id"] in only] if only else rows
 
 
 def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:
