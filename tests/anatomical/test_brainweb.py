@@ -22,6 +22,7 @@ DATA = Path(os.environ.get("NEUROIMMUNE_MRI_TEST_DATA", "/nonexistent")) / "brai
 TISSUES = ["csf", "gm", "wm"]
 
 
+@pytest.mark.full
 @pytest.mark.skipif(
     not DATA.is_dir(), reason="NEUROIMMUNE_MRI_TEST_DATA names no folder with brainweb-2mm"
 )

@@ -1,18 +1,15 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.demo.build_phantom import build
-from workflow_scripts.demo.images import CHANNELS, Phantom, save_fractions
+from workflow_scripts.demo.images import CHANNELS, Phantom
 from workflow_scripts.demo.simulate_t1w import simulate
 
 SEED = [7, 2, 3]
 
 
 @pytest.fixture(scope="session")
-def phantom(tmp_path_factory):
-    path = tmp_path_factory.mktemp("phantom") / "phantom.nii.gz"
-    save_fractions(*build(), path)
-    return Phantom(path)
+def phantom(phantom_file):
+    return Phantom(phantom_file)
 
 
 @pytest.fixture(scope="session")

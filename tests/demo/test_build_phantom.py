@@ -1,7 +1,22 @@
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
-from workflow_scripts.demo.build_phantom import crisp_tissues, head_tissues, inside_dura
+from workflow_scripts.demo.build_phantom import (
+    crisp_tissues,
+    depth_in,
+    distance_from,
+    head_tissues,
+    inside_dura,
+)
 from workflow_scripts.demo.images import TISSUES
+
+
+def test_distances_are_those_of_the_whole_grid():
+    mask = np.zeros((30, 25, 20), dtype=bool)
+    mask[8:15, 10:14, :9] = mask[12, 5:20, 4:15] = True
+    np.testing.assert_array_equal(depth_in(mask), distance_transform_edt(mask))
+    whole = distance_transform_edt(~mask)
+    np.testing.assert_array_equal(distance_from(mask, 6.5), np.where(whole <= 6.5, whole, np.inf))
 
 
 def test_crisp_tissues_choose_the_likeliest():

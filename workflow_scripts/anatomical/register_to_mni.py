@@ -56,13 +56,13 @@ def template_correlation(template: np.ndarray, normalized: np.ndarray, mask: np.
     return float(np.corrcoef(template[inside], normalized[inside])[0, 1])
 
 
-if "snakemake" in globals():
-    with job(snakemake), tempfile.TemporaryDirectory() as folder:  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        method = snakemake.params.registration  # noqa: F821
-        template = ants.image_read(source.template)
-        t1w = ants.image_read(source.t1w)
-        brain = t1w * ants.image_read(source.mask)
+def main(source, out, params):
+    """Register a T1w to the template, and write transforms and normalized images."""
+    method = params.registration
+    template = ants.image_read(source.template)
+    t1w = ants.image_read(source.t1w)
+    brain = t1w * ants.image_read(source.mask)
+    with tempfile.TemporaryDirectory() as folder:
         if method.startswith("fsl_"):
             transforms = register_with_fsl(source.template, brain, method, Path(folder))
         else:
@@ -71,21 +71,26 @@ if "snakemake" in globals():
             if made.endswith(".nii.gz"):
                 round_warp(made)
             shutil.move(made, kept)
-        forward = list(out.transforms[:2])[::-1]
-        normalized = ants.apply_transforms(template, t1w, forward)
-        normalized_brain = ants.apply_transforms(template, brain, forward)
-        ants.image_write(normalized, out.t1w)
-        ants.image_write(normalized_brain, out.brain)
-        mask = ants.image_read(source.template_mask).numpy()
-        for path in (out.t1w, out.brain):
-            round_intensities(path)
-        correlation = template_correlation(template.numpy(), normalized_brain.numpy(), mask)
-        write_sidecar(
-            out.sidecar,
-            sources=[source.t1w, source.template],
-            software=["nipype"] if method.startswith("fsl_") else ["antspyx"],
-            measures={"template_correlation": correlation},
-            Description="T1w in MNI152NLin2009aSym, bias-corrected",
-            Registration=DESCRIPTIONS[method],
-            SpatialReference="MNI152NLin2009aSym, as packaged in nilearn",
-        )
+    forward = list(out.transforms[:2])[::-1]
+    normalized = ants.apply_transforms(template, t1w, forward)
+    normalized_brain = ants.apply_transforms(template, brain, forward)
+    ants.image_write(normalized, out.t1w)
+    ants.image_write(normalized_brain, out.brain)
+    mask = ants.image_read(source.template_mask).numpy()
+    for path in (out.t1w, out.brain):
+        round_intensities(path)
+    correlation = template_correlation(template.numpy(), normalized_brain.numpy(), mask)
+    write_sidecar(
+        out.sidecar,
+        sources=[source.t1w, source.template],
+        software=["nipype"] if method.startswith("fsl_") else ["antspyx"],
+        measures={"template_correlation": correlation},
+        Description="T1w in MNI152NLin2009aSym, bias-corrected",
+        Registration=DESCRIPTIONS[method],
+        SpatialReference="MNI152NLin2009aSym, as packaged in nilearn",
+    )
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -18,6 +18,11 @@ from workflow_scripts.common.resources import resource
 
 TISSUES = ["CSF", "GM", "WM"]
 MARGIN = 3
+SOFTWARE = {
+    "atropos": ["antspyx"],
+    "hmrf": ["antspyx", "dipy"],
+    "fast": ["antspyx", "nipype"],
+}
 
 
 def tissue_priors(gm: np.ndarray, wm: np.ndarray) -> list[np.ndarray]:
@@ -111,68 +116,66 @@ def tissue_volumes(probabilities: np.ndarray, voxel_ml: float) -> dict[str, floa
     }
 
 
-if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        method = snakemake.params.tissue_segmentation  # noqa: F821
-        t1w, mask = ants.image_read(source.t1w), ants.image_read(source.mask)
-        affine, *warps = source.transforms
-        to_native = [affine, *warps[1:]]
-        inverted = [True] + [False] * len(warps[1:])
-        if method == "atropos":
-            gm, wm = (
-                ants.apply_transforms(
-                    t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
-                ).numpy()
-                for prior in (source.gm_prior, source.wm_prior)
-            )
-            probabilities = atropos_probabilities(
-                t1w.numpy(),
-                mask.numpy(),
-                tissue_priors(gm, wm),
-                t1w.spacing,
-                snakemake.params.prior_weight,  # noqa: F821
-            )
-        elif method == "hmrf":
-            probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())
-        else:
-            probabilities = fast_probabilities(t1w * mask)
-        atlas = ants.apply_transforms(
-            t1w,
-            ants.image_read(source.regions),
-            to_native,
-            interpolator="genericLabel",
-            whichtoinvert=inverted,
+def main(source, out, params):
+    """Segment a brain into tissues and regions, and write them with their volumes."""
+    method = params.tissue_segmentation
+    t1w, mask = ants.image_read(source.t1w), ants.image_read(source.mask)
+    affine, *warps = source.transforms
+    to_native = [affine, *warps[1:]]
+    inverted = [True] + [False] * len(warps[1:])
+    if method == "atropos":
+        gm, wm = (
+            ants.apply_transforms(
+                t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
+            ).numpy()
+            for prior in (source.gm_prior, source.wm_prior)
         )
-        table = pd.read_csv(resource("regions.tsv"), sep="\t")
-        indices = dict(zip(table["region"], table["index"], strict=True))
-        inside = probabilities.sum(axis=-1) > 0.5
-        tissues = np.where(inside, probabilities.argmax(axis=-1) + 1, 0)
-        regions = subject_regions(atlas.numpy().astype(np.uint8), tissues, indices, t1w.spacing)
+        probabilities = atropos_probabilities(
+            t1w.numpy(), mask.numpy(), tissue_priors(gm, wm), t1w.spacing, params.prior_weight
+        )
+    elif method == "hmrf":
+        probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())
+    else:
+        probabilities = fast_probabilities(t1w * mask)
+    atlas = ants.apply_transforms(
+        t1w,
+        ants.image_read(source.regions),
+        to_native,
+        interpolator="genericLabel",
+        whichtoinvert=inverted,
+    )
+    table = pd.read_csv(resource("regions.tsv"), sep="\t")
+    indices = dict(zip(table["region"], table["index"], strict=True))
+    inside = probabilities.sum(axis=-1) > 0.5
+    tissues = np.where(inside, probabilities.argmax(axis=-1) + 1, 0)
+    regions = subject_regions(atlas.numpy().astype(np.uint8), tissues, indices, t1w.spacing)
 
-        frame = nib.load(source.t1w)
-        for index, path in enumerate(out.probabilities):
-            save_probability(probabilities[..., index], frame, path)
-        save_labels(tissues, frame, out.tissues)
-        save_labels(regions, frame, out.regions)
-        in_mni = ants.apply_transforms(
-            ants.image_read(source.template),
-            ants.image_read(out.regions),
-            [*warps[:1], affine],
-            interpolator="genericLabel",
-        )
-        save_labels(in_mni.numpy(), nib.load(source.template), out.regions_mni)
-        voxel_ml = voxel_volume_ml(frame)
-        volumes = tissue_volumes(probabilities, voxel_ml)
-        for region, index in indices.items():
-            volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
-        write_sidecar(
-            out.sidecar,
-            sources=[source.t1w, source.gm_prior, source.wm_prior, source.regions],
-            software={"atropos": ["antspyx"], "hmrf": ["antspyx", "dipy"]}.get(
-                method, ["antspyx", "nipype"]
-            ),
-            measures=volumes,
-            Description="Tissues: 1 CSF, 2 GM, 3 WM",
-            TissueSegmentation=method,
-        )
+    frame = nib.load(source.t1w)
+    for index, path in enumerate(out.probabilities):
+        save_probability(probabilities[..., index], frame, path)
+    save_labels(tissues, frame, out.tissues)
+    save_labels(regions, frame, out.regions)
+    in_mni = ants.apply_transforms(
+        ants.image_read(source.template),
+        ants.image_read(out.regions),
+        [*warps[:1], affine],
+        interpolator="genericLabel",
+    )
+    save_labels(in_mni.numpy(), nib.load(source.template), out.regions_mni)
+    voxel_ml = voxel_volume_ml(frame)
+    volumes = tissue_volumes(probabilities, voxel_ml)
+    for region, index in indices.items():
+        volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
+    write_sidecar(
+        out.sidecar,
+        sources=[source.t1w, source.gm_prior, source.wm_prior, source.regions],
+        software=SOFTWARE[method],
+        measures=volumes,
+        Description="Tissues: 1 CSF, 2 GM, 3 WM",
+        TissueSegmentation=method,
+    )
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

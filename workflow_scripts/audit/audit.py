@@ -71,16 +71,13 @@ def audit(root: Path, places: dict, recompute, longest_minutes: float, threads: 
     return done
 
 
+def main(params, threads):
+    """Audit the output folder that the process is in."""
+    settings = params.audit
+    recompute, longest = settings["recompute"], settings["longest_minutes"]
+    print(audit(Path.cwd(), params.places, recompute, longest, threads))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        params = snakemake.params  # noqa: F821
-        settings = params.audit
-        print(
-            audit(
-                Path.cwd(),
-                params.places,
-                settings["recompute"],
-                settings["longest_minutes"],
-                snakemake.threads,  # noqa: F821
-            )
-        )
+    with job(snakemake):
+        main(snakemake.params, snakemake.threads)

@@ -192,7 +192,11 @@ def freeze(root: Path, places: dict, title: str, threads: int) -> str:
     return f"{len(names)} files in {folder}; SHA-256 of {SUMS}: {digest}"
 
 
+def main(params, threads):
+    """Release the studies of the output folder that the process is in."""
+    print(freeze(Path.cwd(), params.places, params.title, threads))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        params = snakemake.params  # noqa: F821
-        print(freeze(Path.cwd(), params.places, params.title, snakemake.threads))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.params, snakemake.threads)

@@ -39,7 +39,7 @@ PROBLEMS = {
 }
 # Not made by jobs: what Snakemake, the records and a training on its way keep.
 OUTSIDE = {".snakemake", "audit", "benchmarks", "logs", "releases", str(CRATE)}
-REWRITTEN = {"cohort/index.tsv", "cohort/status.tsv", "cohort/status.json"}
+REWRITTEN = {"cohort/index.tsv", "cohort/clinical.tsv", "cohort/status.tsv", "cohort/status.json"}
 # Of a training on its way, and of Snakemake in the folders that it has made.
 IGNORED = (".checkpoint", ".snakemake_timestamp")
 

@@ -10,10 +10,10 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.demo.deformation import rigid
+from workflow_scripts.demo.echo_planar import READOUT_S
 
 B_VALUE = 1000.0
 DIRECTIONS_PER_B0 = 8
-READOUT_S = 0.0455
 POLARITY = {"j": 1.0, "j-": -1.0}
 MOTION_DEGREES, MOTION_MM = 0.5, 0.4
 EDDY_SLOPE, EDDY_SHIFT_MM = 0.005, 0.5

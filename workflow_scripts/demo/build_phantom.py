@@ -11,7 +11,7 @@ from nilearn.datasets import (
     load_mni152_template,
     load_mni152_wm_template,
 )
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter, label
 
 from workflow_scripts.common.job import job
 from workflow_scripts.demo.images import CHANNELS, save_fractions
@@ -56,10 +56,31 @@ def template_maps():
     return gm, wm, t1, mask > 0, affine
 
 
+def depth_in(mask):
+    """Distance in voxels of each voxel of ``mask`` from the nearest one outside; 0 outside."""
+    box = _box(mask, 1)
+    depth = np.zeros(mask.shape)
+    depth[box] = distance_transform_edt(mask[box])
+    return depth
+
+
+def distance_from(mask, reach):
+    """Distance in voxels from ``mask``, 0 inside, infinite where it is more than ``reach``."""
+    box = _box(mask, int(np.ceil(reach)))
+    distance = np.full(mask.shape, np.inf)
+    found = distance_transform_edt(~mask[box])
+    distance[box] = np.where(found <= reach, found, np.inf)
+    return distance
+
+
+def _box(mask, margin):
+    (box,) = find_objects(mask.astype("u1"))
+    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+
+
 def inside_dura(mask, closing=CLOSING_MM, rim=CSF_RIM_MM):
     """Brain with the cerebrospinal fluid around it: the mask closed and grown by ``rim`` voxels."""
-    grown = distance_transform_edt(~mask) <= closing + rim
-    return distance_transform_edt(grown) > closing
+    return depth_in(distance_from(mask, closing + rim) < np.inf) > closing
 
 
 def crisp_tissues(gm, wm, dura, csf_weight=CSF_WEIGHT):
@@ -93,14 +114,14 @@ def lateral_ventricles(csf, narrow_csf, brain, depth=20.0, lowest=100, reach=3):
     -------
     (x, y, z) bool array
     """
-    deep = narrow_csf & (distance_transform_edt(brain) > depth)
+    deep = narrow_csf & (depth_in(brain) > depth)
     deep[:, :, :lowest] = False
     middle = deep.shape[0] // 2
     core = np.zeros_like(deep)
     for side in (slice(0, middle), slice(middle + 1, None)):
         pools, _ = label(deep[side])
         core[side] = pools == 1 + np.argmax(np.bincount(pools.ravel())[1:])
-    near = distance_transform_edt(~core) <= reach
+    near = distance_from(core, reach) < np.inf
     near[middle - 1 : middle + 2] = False
     return csf & near
 
@@ -116,7 +137,7 @@ def head_tissues(dura, affine):
         affine[a, a] * np.arange(n).reshape(np.roll((-1, 1, 1), a)) + affine[a, 3]
         for a, n in enumerate(dura.shape)
     )
-    outside = distance_transform_edt(~dura)
+    outside = distance_from(dura, SCALP_MM)
     face = (x / 60) ** 2 + ((y - 32) / 58) ** 2 + ((z + 72) / 66) ** 2 < 1
     neck = ((x / 54) ** 2 + ((y + 28) / 50) ** 2 < 1) & (z < -55)
     head = gaussian_filter((face | neck | (outside <= SCALP_MM)).astype("f4"), 5) > 0.5
@@ -128,7 +149,7 @@ def head_tissues(dura, affine):
     skull = (outside > 0) & (outside <= OUTER_TABLE_MM)
     marrow = (outside > INNER_TABLE_MM) & (outside <= MARROW_MM) & (z > -45)
     soft = head & (outside > OUTER_TABLE_MM) & ~air
-    fat = soft & (distance_transform_edt(head) <= FAT_MM)
+    fat = soft & (depth_in(head) <= FAT_MM)
     return skull & ~marrow, marrow, fat, soft & ~fat
 
 
@@ -164,7 +185,7 @@ def build(lowest_brain=-72):
     bone, marrow, fat, muscle = head_tissues(dura, affine)
     below = np.zeros_like(dura)
     below[:, :, : round(lowest_brain - affine[2, 3])] = True
-    cord = below & (distance_transform_edt(dura) > CORD_DEPTH_MM)
+    cord = below & (depth_in(dura) > CORD_DEPTH_MM)
     muscle |= dura & below & ~cord
     narrow_csf = crisp_tissues(gm, wm, dura, csf_weight=2.0)[0]
     ventricles = lateral_ventricles(csf_gm_wm[0], narrow_csf, mask)
@@ -173,10 +194,14 @@ def build(lowest_brain=-72):
     maps = [gaussian_filter(one.astype("f4"), POINT_SPREAD_MM) for one in sharp]
     maps += [texture(t1, gm, wm, dura), push / push.max()]
     assert len(maps) == len(CHANNELS)
-    return np.stack(maps, axis=-1), affine
+    return np.moveaxis(np.stack(maps), 0, -1), affine
+
+
+def main(source, out, params):
+    """Write the phantom."""
+    save_fractions(*build(), out.phantom)
 
 
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        data, voxel_to_mni = build()
-        save_fractions(data, voxel_to_mni, snakemake.output.phantom)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -119,22 +119,26 @@ def summarise(table):
     return pd.DataFrame(rows)
 
 
+def main(source, out, params):
+    """Write what was recovered of each participant's truth, and a summary by measure."""
+    features = read_table(source.features)
+    parts = []
+    for paths, measures in (
+        (source.volumes, VOLUMES),
+        (source.alps, ALPS),
+        (source.vessels, VESSELS),
+    ):
+        if paths:
+            truth = pd.concat([read_table(path) for path in paths], ignore_index=True)
+            parts.append(recovered_measures(truth, features, measures))
+    people = parts[0]["participant_id"].drop_duplicates()
+    parts.append(recovered_masks(people, source.true_masks, source.masks))
+    table = with_error(pd.concat(parts, ignore_index=True))
+    columns = resource("columns/demo.tsv")
+    write_table(table.round(4), out.recovered, columns)
+    write_table(summarise(table).round(4), out.summary, columns)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        features = read_table(source.features)
-        parts = []
-        for paths, measures in (
-            (source.volumes, VOLUMES),
-            (source.alps, ALPS),
-            (source.vessels, VESSELS),
-        ):
-            if paths:
-                truth = pd.concat([read_table(path) for path in paths], ignore_index=True)
-                parts.append(recovered_measures(truth, features, measures))
-        people = parts[0]["participant_id"].drop_duplicates()
-        parts.append(recovered_masks(people, source.true_masks, source.masks))
-        table = with_error(pd.concat(parts, ignore_index=True))
-        columns = resource("columns/demo.tsv")
-        write_table(table.round(4), out.recovered, columns)
-        write_table(summarise(table).round(4), out.summary, columns)
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -71,22 +71,33 @@ def scanner_tensors(points, dwi_to_t1w, field, alps, gyri=None):
     return rotation.T @ tensors @ rotation
 
 
-def signal(fractions, tensors, bval, direction):
-    """Noise-free signal, that of white matter at b=0 being 1: sum of f S0 exp(-b g'Dg).
+def isotropic_signal(fractions, bval):
+    """Noise-free signal of all but white matter: sum of f S0 exp(-b D); `white_signal` adds to it.
 
     Parameters
     ----------
     fractions : dict of (x, y, z) arrays
-    tensors : (n, 3, 3) array of the voxels where fractions["wm"] > 0
     bval : s/mm2
-    direction : (3,) unit vector in the axes of the tensors
     """
     result = np.zeros_like(fractions["wm"])
     for tissue, diffusivity in DIFFUSIVITY.items():
         result += fractions[tissue] * np.float32(S0[tissue] * np.exp(-bval * diffusivity))
-    white = fractions["wm"] > 0
+    return result
+
+
+def white_signal(fraction, tensors, bval, direction):
+    """Noise-free signal of white matter, f S0 exp(-b g'Dg); that of a full voxel at b=0 is 1.
+
+    Parameters
+    ----------
+    fraction : (x, y, z) array
+    tensors : (n, 3, 3) array of the voxels where ``fraction`` > 0
+    bval : s/mm2
+    direction : (3,) unit vector in the axes of the tensors
+    """
+    result, white = np.zeros_like(fraction), fraction > 0
     exponent = np.einsum("nij,i,j->n", tensors, direction, direction, optimize=True)
-    result[white] += fractions["wm"][white] * S0["wm"] * np.exp(-bval * exponent).astype("f4")
+    result[white] = fraction[white] * S0["wm"] * np.exp(-bval * exponent).astype("f4")
     return result
 
 
@@ -102,7 +113,9 @@ def head(phantom, field, shape, affine, dwi_to_t1w, alps):
 
     Returns
     -------
-    fractions : dict of arrays; tensors : array, see `signal`; fine : (4, 4) affine of the grid
+    fractions : dict of arrays
+    tensors : array, see `white_signal`
+    fine : (4, 4) affine of the grid
     """
     fine = affine @ np.diag([1 / SUBSAMPLES] * 3 + [1.0])
     fine[:3, 3] -= np.diag(affine)[:3] / 2 * (1 - 1 / SUBSAMPLES)

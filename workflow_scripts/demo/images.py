@@ -51,10 +51,39 @@ class Phantom:
 
     def sample(self, channel, points):
         """Fractions (0..1, float32) of ``channel`` at ``points`` of shape (3, ...) in mm."""
-        scale = np.diag(self.affine)[:3]
+        return self.sample_each([channel], points)[channel]
+
+    def sample_each(self, channels, points):
+        """Like `sample`, of several channels: dict by their names.
+
+        A tissue fills a small part of the head, so only points in cells with a corner in it
+        are interpolated; all others are 0.
+        """
+        scale, shape = np.diag(self.affine)[:3], points.shape[1:]
         voxels = [(p - o) / s for p, o, s in zip(points, self.affine[:3, 3], scale, strict=True)]
-        values = map_coordinates(self.channels[channel], voxels, output="f4", order=1)
-        return values / 255
+        voxels = np.stack(voxels).reshape(3, -1)
+        grid = self.channels[channels[0]].shape
+        corner = [
+            np.clip(np.floor(v), 0, n - 1).astype("i4") for v, n in zip(voxels, grid, strict=True)
+        ]
+        cell = np.ravel_multi_index(corner, grid, order="F")
+        found = {}
+        for channel in channels:
+            data = self.channels[channel]
+            inside = np.flatnonzero(cells_with(data).ravel(order="F")[cell])
+            values = np.zeros(cell.shape, dtype="f4")
+            values[inside] = map_coordinates(data, voxels[:, inside], output="f4", order=1) / 255
+            found[channel] = values.reshape(shape)
+        return found
+
+
+def cells_with(data):
+    """Where a voxel of ``data`` (x, y, z), or one of the seven after it, is not 0."""
+    filled = data > 0
+    for axis in range(3):
+        ahead = np.moveaxis(filled, axis, 0)
+        ahead[:-1] |= ahead[1:]
+    return filled
 
 
 def grid_points(shape, affine):
@@ -66,7 +95,7 @@ def grid_points(shape, affine):
 
 def tissue_fractions(phantom, points):
     """Fraction (0..1, float32) of each of `TISSUES` at ``points`` (MNI mm), as a dict."""
-    return {tissue: phantom.sample(tissue, points) for tissue in TISSUES}
+    return phantom.sample_each(TISSUES, points)
 
 
 def contrast(fractions, intensities):

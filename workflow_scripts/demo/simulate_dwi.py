@@ -16,7 +16,15 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo import acquisition
 from workflow_scripts.demo.deformation import Displacement
-from workflow_scripts.demo.diffusing_head import S0, head, moved, native_point, signal
+from workflow_scripts.demo.diffusing_head import (
+    S0,
+    head,
+    isotropic_signal,
+    moved,
+    native_point,
+    white_signal,
+)
+from workflow_scripts.demo.echo_planar import DIRECTION, REVERSE, sidecar
 from workflow_scripts.demo.images import (
     Phantom,
     bias_field,
@@ -28,8 +36,6 @@ from workflow_scripts.demo.images import (
 BRAIN_CENTRE_MM = (0.0, -18.0, 13.0)
 SCALE = 400.0
 SNR = 20.0
-ECHO_TIME_S, REPETITION_TIME_S = 0.085, 7.5
-DIRECTION, REVERSE = "j-", "j"
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,7 @@ def simulate(
         for polarity in (DIRECTION, REVERSE)
     }
     coil = bias_field(scanner, shape) if bias else 1.0
+    isotropic = {bval: isotropic_signal(fractions, bval) for bval in {0.0, *bvals}}
     volumes = []
     rows = [*zip(bvals, directions, moves, currents, strict=False)]
     rows.append((0.0, np.zeros(3), moves[-1], np.zeros(4)))
@@ -151,7 +158,8 @@ def simulate(
         origin = origins[DIRECTION if number < len(bvals) else REVERSE]
         points, jacobian = acquisition.undistorted(grid, origin, current, centre, voxel_mm)
         voxels = moved(np.linalg.inv(fine) @ np.linalg.inv(move), points)
-        clean = signal(fractions, tensors, bval, move[:3, :3].T @ direction)
+        turned = move[:3, :3].T @ direction
+        clean = isotropic[bval] + white_signal(fractions["wm"], tensors, bval, turned)
         volume = SCALE * coil * jacobian * map_coordinates(clean, voxels, order=1, output="f4")
         if snr is not None:
             volume = rician(scanner, volume, SCALE * S0["wm"] / snr)
@@ -170,17 +178,6 @@ def simulate(
     )
 
 
-def sidecar(direction):
-    """BIDS sidecar of an image with phase-encoding ``direction``."""
-    return {
-        "MagneticFieldStrength": 3,
-        "EchoTime": ECHO_TIME_S,
-        "RepetitionTime": REPETITION_TIME_S,
-        "PhaseEncodingDirection": direction,
-        "TotalReadoutTime": acquisition.READOUT_S,
-    }
-
-
 def save_series(series, out):
     """Write image, b-values, b-vectors and sidecar of a series and its reverse-phase image."""
     save_image(np.round(series.data).astype("u2"), series.affine, out.dwi)
@@ -190,19 +187,24 @@ def save_series(series, out):
     Path(out.json).write_text(json.dumps(sidecar(DIRECTION), indent=2) + "\n")
 
 
+def main(source, out, params):
+    """Write the diffusion series of a participant, its reverse-phase image and the truth."""
+    subject = params.subject
+    alps = subject["alps_left"], subject["alps_right"]
+    series = simulate(
+        Phantom(source.phantom),
+        subject["seed"],
+        Displacement(source.field),
+        alps,
+        (subject["tilt_degrees"], subject["tilt_axis"]),
+    )
+    save_series(series, out)
+    np.savetxt(out.to_t1w, series.dwi_to_t1w, fmt="%.8f")
+    fields = ("participant_id", "alps_left", "alps_right", "tilt_degrees")
+    row = {field: subject[field] for field in fields} | {"alps": sum(alps) / 2}
+    write_table(pd.DataFrame([row]), out.truth, resource("columns/demo.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out, subject = snakemake.input, snakemake.output, snakemake.params.subject  # noqa: F821
-        alps = subject["alps_left"], subject["alps_right"]
-        series = simulate(
-            Phantom(source.phantom),
-            subject["seed"],
-            Displacement(source.field),
-            alps,
-            (subject["tilt_degrees"], subject["tilt_axis"]),
-        )
-        save_series(series, out)
-        np.savetxt(out.to_t1w, series.dwi_to_t1w, fmt="%.8f")
-        fields = ("participant_id", "alps_left", "alps_right", "tilt_degrees")
-        row = {field: subject[field] for field in fields} | {"alps": sum(alps) / 2}
-        write_table(pd.DataFrame([row]), out.truth, resource("columns/demo.tsv"))
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from workflow_scripts.common.job import job
-from workflow_scripts.demo.simulate_dwi import REVERSE, sidecar
+from workflow_scripts.demo.echo_planar import REVERSE, sidecar
 
 
 def fieldmap_sidecar(bids_uri):
@@ -13,10 +13,14 @@ def fieldmap_sidecar(bids_uri):
     return sidecar(REVERSE) | {"IntendedFor": [bids_uri]}
 
 
+def main(source, out, wildcards):
+    """Copy the reverse-phase image of a participant, and write its sidecar."""
+    shutil.copyfile(source.opposite, out.epi)
+    name = wildcards.participant
+    content = fieldmap_sidecar(f"bids::{name}/dwi/{name}_dir-AP_dwi.nii.gz")
+    Path(out.json).write_text(json.dumps(content, indent=2) + "\n")
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out = snakemake.output  # noqa: F821
-        name = snakemake.wildcards.participant  # noqa: F821
-        shutil.copyfile(snakemake.input.opposite, out.epi)  # noqa: F821
-        content = fieldmap_sidecar(f"bids::{name}/dwi/{name}_dir-AP_dwi.nii.gz")
-        Path(out.json).write_text(json.dumps(content, indent=2) + "\n")
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.wildcards)

@@ -79,14 +79,18 @@ def simulate(phantom, seed, field, lesion):
     return np.round(flair).astype("u2"), affine, flair_to_t1w
 
 
+def main(source, out, params):
+    """Write the FLAIR of a participant, and how its head moved since the T1w."""
+    flair, affine, flair_to_t1w = simulate(
+        Phantom(source.phantom),
+        params.subject["seed"],
+        Displacement(source.field),
+        nib.load(source.lesion),
+    )
+    save_image(flair, affine, out.flair)
+    np.savetxt(out.to_t1w, flair_to_t1w, fmt="%.8f")
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        flair, affine, flair_to_t1w = simulate(
-            Phantom(source.phantom),
-            snakemake.params.subject["seed"],  # noqa: F821
-            Displacement(source.field),
-            nib.load(source.lesion),
-        )
-        save_image(flair, affine, out.flair)
-        np.savetxt(out.to_t1w, flair_to_t1w, fmt="%.8f")
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

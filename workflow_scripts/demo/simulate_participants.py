@@ -46,18 +46,22 @@ def participants_table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows).convert_dtypes()
 
 
+def main(source, out, params):
+    """Write the participants, the exclusions and the descriptions of the dataset."""
+    participants, _, exclusions = plan_cohort(params.demo)
+    columns = resource("columns/demo.tsv")
+    write_table(participants_table(participants), out.participants, columns)
+    fields = ["participant_id", "session_id", "suffix", "reason"]
+    write_table(pd.DataFrame(exclusions, columns=fields), out.exclusions, columns)
+    descriptions = {
+        out.description: dataset_description(),
+        out.vessels_description: vessels_description(),
+    }
+    for path, content in descriptions.items():
+        Path(path).write_text(json.dumps(content, indent=2) + "\n")
+    Path(out.readme).write_text(README)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out = snakemake.output  # noqa: F821
-        participants, _, exclusions = plan_cohort(snakemake.params.demo)  # noqa: F821
-        columns = resource("columns/demo.tsv")
-        write_table(participants_table(participants), out.participants, columns)
-        fields = ["participant_id", "session_id", "suffix", "reason"]
-        write_table(pd.DataFrame(exclusions, columns=fields), out.exclusions, columns)
-        descriptions = {
-            out.description: dataset_description(),
-            out.vessels_description: vessels_description(),
-        }
-        for path, content in descriptions.items():
-            Path(path).write_text(json.dumps(content, indent=2) + "\n")
-        Path(out.readme).write_text(README)
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

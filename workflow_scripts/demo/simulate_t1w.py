@@ -186,21 +186,26 @@ def volumes_ml(truth, voxel_ml):
     return volumes
 
 
+def main(source, out, params):
+    """Write the T1w of a participant, and the truth that it was made from."""
+    subject = params.subject
+    t1w, truth, brain, affine = simulate(
+        Phantom(source.phantom),
+        subject["seed"],
+        subject["age"],
+        subject["sex"],
+        subject["severity"],
+        out.field,
+    )
+    save_image(t1w, affine, out.t1w)
+    save_image(brain.astype("u1"), affine, out.brain)
+    for name in ("gm", "wm", "csf", "lesion"):
+        save_fractions(truth[name] / 255, affine, getattr(out, name))
+    row = {"participant_id": subject["participant_id"]}
+    row |= volumes_ml(truth, VOXEL_MM**3 / 1000)
+    write_table(pd.DataFrame([row]).round(4), out.volumes, resource("columns/demo.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out, subject = snakemake.output, snakemake.params.subject  # noqa: F821
-        t1w, truth, brain, affine = simulate(
-            Phantom(snakemake.input.phantom),  # noqa: F821
-            subject["seed"],
-            subject["age"],
-            subject["sex"],
-            subject["severity"],
-            out.field,
-        )
-        save_image(t1w, affine, out.t1w)
-        save_image(brain.astype("u1"), affine, out.brain)
-        for name in ("gm", "wm", "csf", "lesion"):
-            save_fractions(truth[name] / 255, affine, out[name])
-        row = {"participant_id": subject["participant_id"]}
-        row |= volumes_ml(truth, VOXEL_MM**3 / 1000)
-        write_table(pd.DataFrame([row]).round(4), out.volumes, resource("columns/demo.tsv"))
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -35,12 +35,16 @@ def contours(tube, rng):
     return table[["slice", "contour", "x_mm", "y_mm", "z_mm"]]
 
 
+def main(source, out, params):
+    """Write the contours of a participant's arteries, and the truth."""
+    columns, subject = resource("columns/demo.tsv"), params.subject
+    tubes = arteries(subject)
+    for number, side in enumerate(SIDES):
+        reader = np.random.default_rng([*subject["seed"], 11, number])
+        write_table(contours(tubes[side], reader), getattr(out, side), columns)
+    write_table(truth(subject["participant_id"], tubes), out.truth, columns)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out, subject = snakemake.output, snakemake.params.subject  # noqa: F821
-        columns = resource("columns/demo.tsv")
-        tubes = arteries(subject)
-        for number, side in enumerate(SIDES):
-            reader = np.random.default_rng([*subject["seed"], 11, number])
-            write_table(contours(tubes[side], reader), out[side], columns)
-        write_table(truth(subject["participant_id"], tubes), out.truth, columns)
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

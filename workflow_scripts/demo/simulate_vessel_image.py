@@ -62,13 +62,17 @@ def centre_line(tube):
     return pd.DataFrame(line.round(4), columns=["x_mm", "y_mm", "z_mm"])
 
 
+def main(source, out, params):
+    """Write a participant's vessel-wall image, centre lines and the truth."""
+    columns, subject = resource("columns/demo.tsv"), params.subject
+    tubes = arteries(subject)
+    image, affine = vessel_image(tubes, np.random.default_rng([*subject["seed"], 11]))
+    save_image(np.round(image).astype("u2"), affine, out.image)
+    for side in SIDES:
+        write_table(centre_line(tubes[side]), getattr(out, side), columns)
+    write_table(truth(subject["participant_id"], tubes), out.truth, columns)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out, subject = snakemake.output, snakemake.params.subject  # noqa: F821
-        columns = resource("columns/demo.tsv")
-        tubes = arteries(subject)
-        image, affine = vessel_image(tubes, np.random.default_rng([*subject["seed"], 11]))
-        save_image(np.round(image).astype("u2"), affine, out.image)
-        for side in SIDES:
-            write_table(centre_line(tubes[side]), out[side], columns)
-        write_table(truth(subject["participant_id"], tubes), out.truth, columns)
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

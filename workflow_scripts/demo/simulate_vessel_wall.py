@@ -25,14 +25,18 @@ def save_segmentation(fractions, affine, kind, path):
         save_image((fractions >= 0.5).astype("u1"), affine, path)
 
 
+def main(source, out, params, wildcards):
+    """Write the segmentations of a participant's arteries, and the truth."""
+    tubes = arteries(params.subject)
+    for side in SIDES:
+        maps, affine = segmentations(tubes[side])
+        for name, fractions in maps.items():
+            path = getattr(out, f"{name}_{side}")
+            save_segmentation(fractions, affine, wildcards.kind, path)
+    table = truth(params.subject["participant_id"], tubes)
+    write_table(table, out.truth, resource("columns/demo.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out, subject = snakemake.output, snakemake.params.subject  # noqa: F821
-        tubes = arteries(subject)
-        for side in SIDES:
-            maps, affine = segmentations(tubes[side])
-            for name, fractions in maps.items():
-                path = out[f"{name}_{side}"]
-                save_segmentation(fractions, affine, snakemake.wildcards.kind, path)  # noqa: F821
-        table = truth(subject["participant_id"], tubes)
-        write_table(table, out.truth, resource("columns/demo.tsv"))
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards)

@@ -99,65 +99,81 @@ def outlier_slices(residual, predicted, mask, bvals, directions) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["volume", "slice", "deviation"])
 
 
+def tensor_maps(evals: np.ndarray, evecs: np.ndarray) -> dict[str, np.ndarray]:
+    """Maps of tensors by name: fa, md, ad, rd, mode, and tensor, its lower triangle.
+
+    Parameters
+    ----------
+    evals : (n, 3) mm2/s, largest first, not negative
+    evecs : (n, 3, 3), eigenvectors in columns
+
+    Returns
+    -------
+    Arrays (n,), of tensor (n, 6); diffusivities and tensor in um2/ms
+    """
+    tensors = np.einsum("nij,nj,nkj->nik", evecs, evals * 1000, evecs)
+    return {
+        "fa": fractional_anisotropy(evals),
+        "md": evals.mean(axis=-1) * 1000,
+        "ad": evals[:, 0] * 1000,
+        "rd": evals[:, 1:].mean(axis=-1) * 1000,
+        "mode": mode(tensors),
+        "tensor": lower_triangular(tensors),
+    }
+
+
+@threadpool_limits.wrap(limits=1)
+def main(source, out, params):
+    """Fit the tensors of a prepared series, and write their maps and the series' quality."""
+    image = nib.load(source.dwi)
+    mask = np.asanyarray(nib.load(source.mask).dataobj) > 0
+    dwi = np.asanyarray(image.dataobj)
+    gradients = read_gradients(source.dwi, dwi.shape[3])
+    used, shell = shell_volumes(gradients, params.bval)
+    directions = gradients.scanner_axes(image.affine)[:, used]
+    bvals = gradients.bvals[used]
+    evals, evecs, predicted = fit(dwi[..., used], mask, bvals, directions)
+    maps = tensor_maps(np.clip(evals, 0, None), evecs)
+    for name, values in maps.items():
+        data = np.zeros(mask.shape + values.shape[1:], np.float32)
+        data[mask] = values
+        save_image(data, image, getattr(out, name))
+    signal = dwi[mask][:, used]
+    b0 = signal[:, bvals <= 50].mean(axis=1, keepdims=True)
+    b0 = np.maximum(b0, b0.mean() / 10)
+    residual = np.clip((signal - predicted) / b0, -1, 1)
+    model = np.clip(predicted / b0, 0, 1)
+    outliers = outlier_slices(residual, model, mask, bvals, directions)
+    first = np.zeros((*mask.shape, 3))
+    first[mask] = evecs[..., 0] * (maps["fa"] > CHECK_FA)[:, None]
+    table = check_gradients(first, image.affine)
+    columns = resource("columns/diffusion.tsv")
+    outliers["volume"] = np.flatnonzero(used)[outliers["volume"].astype(int)]
+    write_table(outliers.round(2), out.outliers, columns, dictionary=False)
+    write_table(table.round(4), out.gradient_check, columns, dictionary=False)
+    ratio = table["coherence"].iloc[0] / table["coherence"].iloc[1:].max()
+    flags = []
+    if not ratio >= 1:
+        better = table["table"].iloc[1]
+        flags.append(f"gradient table: fibres fit together better with the axes {better}")
+    write_sidecar(
+        out.sidecar,
+        sources=[source.dwi],
+        software=["dipy"],
+        measures={
+            "dwi_bval": shell,
+            "dwi_directions": int((bvals > 50).sum()),
+            "dwi_outlier_slices": len(outliers),
+            "dwi_gradient_coherence_ratio": ratio,
+        },
+        Description="Diffusion tensor by weighted least squares of the b = 0 volumes and "
+        f"the shell b = {shell:g} s/mm2; diffusivities in um2/ms",
+        OrientationEncoding="xx, xy, yy, xz, yz, zz in scanner (RAS) axes",
+        GradientTable="doubtful" if flags else "as given",
+        Flags=flags,
+    )
+
+
 if "snakemake" in globals():
-    with job(snakemake), threadpool_limits(1):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        image = nib.load(source.dwi)
-        mask = np.asanyarray(nib.load(source.mask).dataobj) > 0
-        dwi = np.asanyarray(image.dataobj)
-        gradients = read_gradients(source.dwi, dwi.shape[3])
-        used, shell = shell_volumes(gradients, snakemake.params.bval)  # noqa: F821
-        directions = gradients.scanner_axes(image.affine)[:, used]
-        bvals = gradients.bvals[used]
-        evals, evecs, predicted = fit(dwi[..., used], mask, bvals, directions)
-        evals = np.clip(evals, 0, None)
-        maps = {
-            "fa": fractional_anisotropy(evals),
-            "md": evals.mean(axis=-1) * 1000,
-            "ad": evals[:, 0] * 1000,
-            "rd": evals[:, 1:].mean(axis=-1) * 1000,
-        }
-        tensors = np.einsum("nij,nj,nkj->nik", evecs, evals * 1000, evecs)
-        maps["mode"] = mode(tensors)
-        maps["tensor"] = lower_triangular(tensors)
-        for name, values in maps.items():
-            data = np.zeros(mask.shape + values.shape[1:], np.float32)
-            data[mask] = values
-            save_image(data, image, out[name])
-        signal = dwi[mask][:, used]
-        b0 = signal[:, bvals <= 50].mean(axis=1, keepdims=True)
-        b0 = np.maximum(b0, b0.mean() / 10)
-        residual = np.clip((signal - predicted) / b0, -1, 1)
-        model = np.clip(predicted / b0, 0, 1)
-        outliers = outlier_slices(residual, model, mask, bvals, directions)
-        outliers["volume"] = np.flatnonzero(used)[outliers["volume"].astype(int)]
-        write_table(
-            outliers.round(2), out.outliers, resource("columns/diffusion.tsv"), dictionary=False
-        )
-        first = np.zeros((*mask.shape, 3))
-        first[mask] = evecs[..., 0] * (maps["fa"] > CHECK_FA)[:, None]
-        table = check_gradients(first, image.affine)
-        write_table(
-            table.round(4), out.gradient_check, resource("columns/diffusion.tsv"), dictionary=False
-        )
-        ratio = table["coherence"].iloc[0] / table["coherence"].iloc[1:].max()
-        flags = []
-        if not ratio >= 1:
-            better = table["table"].iloc[1]
-            flags.append(f"gradient table: fibres fit together better with the axes {better}")
-        write_sidecar(
-            out.sidecar,
-            sources=[source.dwi],
-            software=["dipy"],
-            measures={
-                "dwi_bval": shell,
-                "dwi_directions": int((bvals > 50).sum()),
-                "dwi_outlier_slices": len(outliers),
-                "dwi_gradient_coherence_ratio": ratio,
-            },
-            Description="Diffusion tensor by weighted least squares of the b = 0 volumes and "
-            f"the shell b = {shell:g} s/mm2; diffusivities in um2/ms",
-            OrientationEncoding="xx, xy, yy, xz, yz, zz in scanner (RAS) axes",
-            GradientTable="doubtful" if flags else "as given",
-            Flags=flags,
-        )
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

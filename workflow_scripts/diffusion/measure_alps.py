@@ -177,33 +177,33 @@ def colour_fa(tensor, affine, brain, transform, template) -> np.ndarray:
     return colours
 
 
+def main(source, out, params):
+    """Measure the ALPS of a session, and draw its fibres' directions in MNI152."""
+    image = nib.load(source.tensor)
+    tensor = np.asanyarray(image.dataobj)
+    brain = np.asanyarray(nib.load(source.mask).dataobj) > 0
+    template = nib.load(source.template_mask)
+    transform = PointTransform(list(source.transforms))
+    rois = read_rois(source.rois or resource("alps_rois.tsv"))
+    table, measures = measure(
+        tensor, image.affine, brain, transform, rois, params.min_voxels, params.min_fa
+    )
+    columns = resource("columns/diffusion.tsv")
+    described = table.assign(flags=table["flags"].replace("", None)).round(5)
+    write_table(described, out.rois, columns, dictionary=False)
+    colours = colour_fa(tensor, image.affine, brain, transform, template)
+    save_probability(colours, template, out.colour)
+    flagged = table[table["flags"] != ""]
+    write_sidecar(
+        out.sidecar,
+        sources=[source.tensor, *source.transforms],
+        software=["dipy"],
+        measures=measures,
+        Description="DTI-ALPS from tensors in MNI axes, by preservation of principal direction",
+        Flags=[f"ALPS, {row.roi}: {row.flags}" for row in flagged.itertuples()],
+    )
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out, params = snakemake.input, snakemake.output, snakemake.params  # noqa: F821
-        image = nib.load(source.tensor)
-        tensor = np.asanyarray(image.dataobj)
-        brain = np.asanyarray(nib.load(source.mask).dataobj) > 0
-        template = nib.load(source.template_mask)
-        transform = PointTransform(list(source.transforms))
-        rois = read_rois(source.get("rois") or resource("alps_rois.tsv"))
-        table, measures = measure(
-            tensor, image.affine, brain, transform, rois, params.min_voxels, params.min_fa
-        )
-        write_table(
-            table.assign(flags=table["flags"].replace("", None)).round(5),
-            out.rois,
-            resource("columns/diffusion.tsv"),
-            dictionary=False,
-        )
-        save_probability(
-            colour_fa(tensor, image.affine, brain, transform, template), template, out.colour
-        )
-        flagged = table[table["flags"] != ""]
-        write_sidecar(
-            out.sidecar,
-            sources=[source.tensor, *source.transforms],
-            software=["dipy"],
-            measures=measures,
-            Description="DTI-ALPS from tensors in MNI axes, by preservation of principal direction",
-            Flags=[f"ALPS, {row.roi}: {row.flags}" for row in flagged.itertuples()],
-        )
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

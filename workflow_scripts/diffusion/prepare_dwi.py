@@ -177,45 +177,51 @@ def write_gradients(gradients: Gradients, bval, bvec) -> None:
     np.savetxt(bvec, gradients.bvecs, fmt="%.6f")
 
 
+@threadpool_limits.wrap(limits=1)
+def main(source, out, params):
+    """Clean, align and undistort the diffusion series of a session, and write them as one."""
+    settings = params.settings
+    raw = read_series(list(source.dwi))
+    image = raw[0].image
+    zooms = image.header.get_zooms()[:3]
+    masks = [brain_mask(one.b0, zooms) for one in raw]
+    wide = [ndimage.binary_dilation(mask) for mask in masks]
+    cleaned = [clean(one, mask, settings) for one, mask in zip(raw, wide, strict=True)]
+    series, noise = zip(*cleaned, strict=True)
+    motions = [find_motion(o, m, settings) for o, m in zip(series, masks, strict=True)]
+    shift, distortion = find_displacement(
+        series, list(source.epi), list(source.t1w), settings, masks[0]
+    )
+    dwi, gradients, rigid = correct(series, shift, motions)
+    b0 = dwi[..., gradients.is_b0].mean(axis=-1)
+    mask = brain_mask(b0, zooms)
+    field = bias_field(b0, mask, zooms)
+    table = motion_table(series, motions, rigid, mask, zooms)
+    dwi /= field[..., None]
+    save_image(dwi, image, out.dwi)
+    save_image(b0 / field, image, out.b0)
+    save_labels(mask, image, out.mask)
+    write_gradients(gradients, out.bval, out.bvec)
+    write_table(table.round(4), out.motion, resource("columns/diffusion.tsv"), dictionary=False)
+    measures = {
+        "dwi_mean_displacement_mm": table["displacement_mm"].mean(),
+        "dwi_max_displacement_mm": table["displacement_mm"].max(),
+    }
+    if noise[0]:
+        measures["dwi_snr"] = raw[0].b0[masks[0]].mean() / noise[0]
+    write_sidecar(
+        out.sidecar,
+        sources=[one.path for one in raw],
+        software=SOFTWARE,
+        measures=measures,
+        Description="Diffusion series, cleaned, aligned and undistorted",
+        Denoising=settings["denoise"],
+        GibbsRemoval=settings["gibbs"],
+        MotionCorrection=settings["motion"],
+        DistortionCorrection=distortion,
+    )
+
+
 if "snakemake" in globals():
-    with job(snakemake), threadpool_limits(1):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        settings = snakemake.params.settings  # noqa: F821
-        raw = read_series(list(source.dwi))
-        image = raw[0].image
-        zooms = image.header.get_zooms()[:3]
-        masks = [brain_mask(one.b0, zooms) for one in raw]
-        wide = [ndimage.binary_dilation(mask) for mask in masks]
-        cleaned = [clean(one, mask, settings) for one, mask in zip(raw, wide, strict=True)]
-        series, noise = zip(*cleaned, strict=True)
-        motions = [find_motion(o, m, settings) for o, m in zip(series, masks, strict=True)]
-        t1w = list(source.get("t1w", []))
-        shift, distortion = find_displacement(series, list(source.epi), t1w, settings, masks[0])
-        dwi, gradients, rigid = correct(series, shift, motions)
-        b0 = dwi[..., gradients.is_b0].mean(axis=-1)
-        mask = brain_mask(b0, zooms)
-        field = bias_field(b0, mask, zooms)
-        dwi /= field[..., None]
-        save_image(dwi, image, out.dwi)
-        save_image(b0 / field, image, out.b0)
-        save_labels(mask, image, out.mask)
-        write_gradients(gradients, out.bval, out.bvec)
-        table = motion_table(series, motions, rigid, mask, zooms)
-        write_table(table.round(4), out.motion, resource("columns/diffusion.tsv"), dictionary=False)
-        measures = {
-            "dwi_mean_displacement_mm": table["displacement_mm"].mean(),
-            "dwi_max_displacement_mm": table["displacement_mm"].max(),
-        }
-        if noise[0]:
-            measures["dwi_snr"] = raw[0].b0[masks[0]].mean() / noise[0]
-        write_sidecar(
-            out.sidecar,
-            sources=[one.path for one in raw],
-            software=SOFTWARE,
-            measures=measures,
-            Description="Diffusion series, cleaned, aligned and undistorted",
-            Denoising=settings["denoise"],
-            GibbsRemoval=settings["gibbs"],
-            MotionCorrection=settings["motion"],
-            DistortionCorrection=distortion,
-        )
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

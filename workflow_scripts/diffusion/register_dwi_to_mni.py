@@ -26,21 +26,26 @@ def register(template: ants.ANTsImage, b0: ants.ANTsImage, nonlinear: bool, pref
     return found["fwdtransforms"][::-1]
 
 
-if "snakemake" in globals():
-    with job(snakemake), tempfile.TemporaryDirectory() as folder:  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        template = even_brain(source.template, source.template_mask)
-        b0 = even_brain(source.b0, source.mask)
-        made = register(template, b0, snakemake.params.nonlinear, f"{folder}/")  # noqa: F821
+def main(source, out, params):
+    """Register a series without a T1w to the template, and write the transforms."""
+    template = even_brain(source.template, source.template_mask)
+    b0 = even_brain(source.b0, source.mask)
+    with tempfile.TemporaryDirectory() as folder:
+        made = register(template, b0, params.nonlinear, f"{folder}/")
         for transform, kept in zip(made, out.transforms, strict=True):
             if transform.endswith(".nii.gz"):
                 round_warp(transform)
             shutil.move(transform, kept)
-        write_sidecar(
-            out.sidecar,
-            sources=[source.b0, source.template],
-            software=["antspyx"],
-            measures={},
-            Description="Transform from the diffusion series to MNI152NLin2009aSym",
-            Flags=["no T1w: the series was registered straight to the template"],
-        )
+    write_sidecar(
+        out.sidecar,
+        sources=[source.b0, source.template],
+        software=["antspyx"],
+        measures={},
+        Description="Transform from the diffusion series to MNI152NLin2009aSym",
+        Flags=["no T1w: the series was registered straight to the template"],
+    )
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -50,24 +50,29 @@ def shared_information(t1w: ants.ANTsImage, b0: ants.ANTsImage, transform: str) 
     return normalized_mutual_information(t1w.numpy()[inside], aligned[inside])
 
 
-if "snakemake" in globals():
-    with job(snakemake), tempfile.TemporaryDirectory() as folder:  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        t1w = even_brain(source.t1w, source.t1w_mask)
-        b0 = even_brain(source.b0, source.mask)
+def main(source, out, params):
+    """Align a series to its T1w, and flag it where the two share little."""
+    t1w = even_brain(source.t1w, source.t1w_mask)
+    b0 = even_brain(source.b0, source.mask)
+    with tempfile.TemporaryDirectory() as folder:
         shutil.move(align(t1w, b0, f"{folder}/"), out.transform)
-        shared = shared_information(t1w, b0, out.transform)
-        flags = []
-        if shared < LOWEST_MUTUAL_INFORMATION:
-            flags.append(
-                f"DWI and T1w share little (normalized mutual information {shared:.3f}, "
-                f"expected above {LOWEST_MUTUAL_INFORMATION}): of one person? aligned?"
-            )
-        write_sidecar(
-            out.sidecar,
-            sources=[source.b0, source.t1w],
-            software=["antspyx"],
-            measures={"dwi_t1w_mutual_information": shared},
-            Description="Rigid transform from the diffusion series to the T1w",
-            Flags=flags,
+    shared = shared_information(t1w, b0, out.transform)
+    flags = []
+    if shared < LOWEST_MUTUAL_INFORMATION:
+        flags.append(
+            f"DWI and T1w share little (normalized mutual information {shared:.3f}, "
+            f"expected above {LOWEST_MUTUAL_INFORMATION}): of one person? aligned?"
         )
+    write_sidecar(
+        out.sidecar,
+        sources=[source.b0, source.t1w],
+        software=["antspyx"],
+        measures={"dwi_t1w_mutual_information": shared},
+        Description="Rigid transform from the diffusion series to the T1w",
+        Flags=flags,
+    )
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -104,24 +104,29 @@ def session_flags(vessels: list[Vessel], segments: pd.DataFrame) -> list[str]:
     return [f"{v.name}: {text}" for v, text in zip(vessels, flags, strict=True) if text]
 
 
+def main(source, out, params):
+    """Measure the vessels of a session, and write their sections, segments and contours."""
+    paths = list(source)
+    vessels = read_vessels(paths)
+    sections, segments, contours = measure(vessels)
+    columns = resource("columns/vessel_wall.tsv")
+    for table, path in (
+        (sections, out.sections),
+        (segments, out.segments),
+        (contours, out.contours),
+    ):
+        write_table(table, path, columns, dictionary=False)
+    write_sidecar(
+        out.sidecar,
+        sources=paths,
+        software=["scipy", "scikit-image", "shapely"],
+        measures=session_measures(segments),
+        Description="Lumen and vessel wall in sections perpendicular to the centre line",
+        Vessels={vessel.name: vessel.source for vessel in vessels},
+        Flags=session_flags(vessels, segments),
+    )
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        paths, out = list(snakemake.input), snakemake.output  # noqa: F821
-        vessels = read_vessels(paths)
-        sections, segments, contours = measure(vessels)
-        columns = resource("columns/vessel_wall.tsv")
-        for table, path in (
-            (sections, out.sections),
-            (segments, out.segments),
-            (contours, out.contours),
-        ):
-            write_table(table, path, columns, dictionary=False)
-        write_sidecar(
-            out.sidecar,
-            sources=paths,
-            software=["scipy", "scikit-image", "shapely"],
-            measures=session_measures(segments),
-            Description="Lumen and vessel wall in sections perpendicular to the centre line",
-            Vessels={vessel.name: vessel.source for vessel in vessels},
-            Flags=session_flags(vessels, segments),
-        )
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

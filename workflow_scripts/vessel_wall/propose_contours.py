@@ -156,8 +156,12 @@ def propose_session(image_path: str, line_paths: list[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def main(source, out, params):
+    """Write the contours proposed along a session's centre lines."""
+    table = propose_session(source.image, list(source.lines))
+    write_table(table, out.contours, resource("columns/vessel_wall.tsv"), dictionary=False)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        table = propose_session(snakemake.input.image, list(snakemake.input.lines))  # noqa: F821
-        columns = resource("columns/vessel_wall.tsv")
-        write_table(table, snakemake.output.contours, columns, dictionary=False)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)
