@@ -33,6 +33,13 @@ if not CONFIG["participants"]:
     include: "rules/audit.smk"
 
 
+# Reruns follow the fingerprint of a rule's script; what a split holds does not change with it.
+for made in workflow.rules:
+    made.conda_env = f"{workflow.basedir}/envs/environment.yaml"
+    if made.script and made.name not in ("freeze_population", "draw_splits"):
+        made.set_params(code=code(made.script.removeprefix("../workflow_scripts/")))
+
+
 # After the rules: an input that a rule takes from another's output is then known to come from
 # it, and no rule's patterns are tried, a sixth of the time of building the graph.
 wildcard_constraints:
@@ -40,9 +47,10 @@ wildcard_constraints:
     prefix="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     participant="sub-[A-Za-z0-9]+",
     study="[A-Za-z0-9_]+",
-    trial="[0-9]+",
+    split="[0-9]+",
     repeat="[0-9]+",
-    strategy="[a-z_+]+",
+    input="[A-Za-z0-9_]+",
+    model="[A-Za-z0-9_+]+",
 
 
 onstart:
@@ -97,7 +105,7 @@ rule features:
 rule studies:
     input:
         "cohort/check.txt",
-        study_tables,
+        lambda wildcards: study_tables(),
 
 
 rule report:

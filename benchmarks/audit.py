@@ -24,7 +24,7 @@ from workflow_scripts.audit.record_run import record_run  # noqa: E402
 from workflow_scripts.audit.verify import verify  # noqa: E402
 from workflow_scripts.common.record import SPOOL, checksum, environment  # noqa: E402
 
-RULES = ["prepare_t1w", "register_to_mni", "segment_brain", "align_flair", "prepare_dwi"]
+RULES = ["prepare_t1w", "register_to_mni", "segment_brain", "align_contrast", "prepare_dwi"]
 RULES += ["fit_tensor", "register_dwi_to_t1w", "measure_alps", "draw_qc", "draw_dwi_qc"]
 FILES = 4
 

@@ -6,7 +6,8 @@ Every participant has a T1w, a FLAIR and a diffusion series, or what ``--scans``
 are seconds, CPU seconds and peak memory of the first dry run, of a run on the finished cohort
 that finds nothing to do, and of bringing one participant up to date there. The plain workflow
 has as many rules per participant, with as many files each, listed from a TSV, and as many steps
-of the whole cohort.
+of the whole cohort. ``--against`` measures another clone, of another version, on the same
+dataset in turn.
 """
 
 import argparse
@@ -94,8 +95,8 @@ def finish(folder: Path, root: Path, options: list[str], one: list[str]) -> Coun
     outputs = {row[0]: row[2] for row in rows if len(row) > 5 and row[0] != "output_file"}
     for name in outputs:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith("_events"):
-            (folder / name).mkdir()
+        if name.endswith("_events"):  # of TensorBoard, up to version 0.6
+            (folder / name).mkdir(exist_ok=True)
         elif not (folder / name).exists():
             (folder / name).write_text("path\n")
     run(None, "--touch", "--forceall", *one, folder=root)
@@ -127,24 +128,42 @@ def measure_plain(folder: Path, subjects: int, steps: dict, groups: int) -> None
     run("plain workflow, nothing to do", folder=folder)
 
 
-def main(subjects: int, scans: list[str], plain: bool) -> None:
+def prepare(root: Path, folder: Path) -> tuple[list[str], list[str]]:
+    """Options of a run of a clone on the dataset beside ``folder``, and of one participant's."""
+    folder.mkdir()
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    del config["studies"]["npsle_multimodal"], config["demo"]
+    config["studies"]["npsle_contrastive"]["table1"] = ["age", "sex"]
+    config |= {"bids_dir": f"{folder.parent}/bids", "output_dir": f"{folder}/results"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    options = ["--configfile", f"{folder}/config.yaml"]
+    return options, [*options, "--config", "participants=[sub-00000]"]
+
+
+def main(subjects: int, scans: list[str], plain: bool, against: Path | None) -> None:
+    roots = {"": ROOT} | ({f"{against}: ": against} if against else {})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_dataset(folder / "bids", subjects, scans)
-        config = yaml.safe_load((ROOT / "config.yaml").read_text())
-        del config["studies"]["npsle_multimodal"], config["demo"]
-        config["studies"]["npsle_contrastive"]["table1"] = ["age", "sex"]
-        config |= {"bids_dir": f"{folder}/bids", "output_dir": f"{folder}/results"}
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        options = ["--configfile", f"{folder}/config.yaml"]
-        run("first dry run", "--dry-run", "--quiet", *options)
-        run(None, "studies/npsle_contrastive/split-1_trials.tsv", *options)
-        one = [*options, "--config", "participants=[sub-00000]"]
-        outputs = finish(folder / "results", ROOT, options, one)
-        run("nothing to do", *options)
-        run("one participant", *one)
-        steps = {rule: n // subjects for rule, n in outputs.items() if n >= subjects}
-        print(f"per participant: {len(steps)} rules, {sum(steps.values())} files")
+        prepared = {}
+        for number, (title, root) in enumerate(roots.items()):
+            options, one = prepare(root, folder / str(number))
+            run(f"{title}first dry run", "--dry-run", "--quiet", *options, folder=root)
+            run(None, "studies/npsle_contrastive/split-1_population.tsv", *options, folder=root)
+            outputs = finish(folder / str(number) / "results", root, options, one)
+            prepared[title] = root, options, one, outputs
+        for _ in range(3 if against else 1):
+            for title, (root, options, _, _) in prepared.items():
+                run(f"{title}nothing to do", *options, folder=root)
+        for title, (root, _, one, _) in prepared.items():
+            run(f"{title}one participant", *one, folder=root)
+        for title, (_, _, _, outputs) in prepared.items():
+            steps = {rule: n // subjects for rule, n in outputs.items() if n >= subjects}
+            print(f"{title}per participant: {len(steps)} rules, {sum(steps.values())} files")
+        steps, outputs = next(
+            ({rule: n // subjects for rule, n in made.items() if n >= subjects}, made)
+            for *_, made in prepared.values()
+        )
         if plain:
             measure_plain(folder / "plain", subjects, steps, len(outputs) - len(steps))
 
@@ -153,5 +172,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("subjects", type=int, nargs="?", default=1000)
     parser.add_argument("--scans", nargs="+", choices=SCANS, default=SCANS)
+    parser.add_argument("--against", type=Path, help="another clone")
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
     main(**vars(parser.parse_args()))

@@ -60,11 +60,11 @@ def save_cohort(folder: Path, n: int, shape: tuple) -> None:
     rng = np.random.default_rng(0)
     grid = np.meshgrid(*[np.linspace(-1, 1, size) for size in shape], indexing="ij")
     brain = sum(axis**2 for axis in grid) < 1
-    volumes = np.lib.format.open_memmap(folder / "volumes.npy", "w+", np.float16, (n, *shape))
+    volumes = np.lib.format.open_memmap(folder / "volumes.npy", "w+", np.float16, (n, 1, *shape))
     for row in range(n):
         noise = gaussian_filter(rng.normal(size=shape).astype("f4"), 1)
-        volumes[row] = (1 + noise) * brain
-        nib.save(nib.Nifti1Image(volumes[row].astype("f4"), np.eye(4)), folder / f"{row}.nii.gz")
+        volumes[row, 0] = (1 + noise) * brain
+        nib.save(nib.Nifti1Image(volumes[row, 0].astype("f4"), np.eye(4)), folder / f"{row}.nii.gz")
     volumes.flush()
 
 
@@ -154,7 +154,7 @@ def time_monai(step: Step, files: list[str], strategy: str, shape, batch: int, s
 def rotate_by_grid_sample(images: torch.Tensor) -> torch.Tensor:
     """Two views of each volume by the three-dimensional `grid_sample`, one by one."""
     views = []
-    for image in images.repeat(2, 1, 1, 1)[:, None, None].float():
+    for image in images.repeat(2, 1, 1, 1, 1)[:, None].float():
         x, y, z = ((torch.rand(3) * 2 - 1) * np.deg2rad(ROTATE)).tolist()
         turn = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]]))
         grid = affine_grid(pad(turn, (0, 1))[None].to(NAME), image.shape, align_corners=False)
@@ -183,7 +183,7 @@ def time_steps(folder: Path, options, name: str) -> pd.DataFrame:
     works = {"pure": lambda: step(fixed)}
     works |= {key: lambda feed=feed: step(feed()) for key, feed in feeds.items()}
     taken = take_turns(works, options.steps)
-    shape = volumes.shape[1:]
+    shape = volumes.shape[2:]
     taken |= {
         f"MONAI {key}": time_monai(step, files, key, shape, options.batch, options.steps)
         for key in (STRATEGIES if options.monai else ())

@@ -1,31 +1,28 @@
-TISSUES = ["CSF", "GM", "WM"]
-TEMPLATE = f"templates/tpl-{SPACE}"
-
-PROBSEGS = [bids_anat("probseg.nii.gz", label=tissue) for tissue in TISSUES]
+include: "helpers/anatomical.smk"
 
 
 rule make_templates:
+    """Template brain, mask, tissue maps and atlas on the grid of the registration."""
     output:
         t1w=f"{TEMPLATE}_T1w.nii.gz",
         mask=f"{TEMPLATE}_desc-brain_mask.nii.gz",
         gm=f"{TEMPLATE}_label-GM_probseg.nii.gz",
         wm=f"{TEMPLATE}_label-WM_probseg.nii.gz",
         regions=f"{TEMPLATE}_atlas-HarvardOxford_desc-regions_dseg.nii.gz",
+        atlas=f"{TEMPLATE}_atlas-HarvardOxford_probseg.nii.gz",
+        atlas_names=f"{TEMPLATE}_atlas-HarvardOxford_probseg.csv",
     log:
         "logs/make_templates.log",
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(4000),
-        runtime=need(10),
     params:
         resolution=ANATOMICAL["template_resolution"],
-        code=code("anatomical/make_templates.py"),
     script:
         "../workflow_scripts/anatomical/make_templates.py"
 
 
 rule prepare_t1w:
+    """Bias correction and brain mask of a T1w."""
     input:
         t1w=lambda wildcards: T1W[wildcards.prefix]["path"],
         template=rules.make_templates.output.t1w,
@@ -36,22 +33,18 @@ rule prepare_t1w:
         sidecar=bids_anat("T1w.json", desc="preproc"),
     log:
         "logs/prepare_t1w/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/prepare_t1w/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1500, T1w=150),
         runtime=need(15, T1w=1),
     params:
         raw_bytes=lambda wildcards: raw_bytes(T1W[wildcards.prefix]["path"]),
         brain_extraction=ANATOMICAL["brain_extraction"],
-        code=code("anatomical/prepare_t1w.py"),
     script:
         "../workflow_scripts/anatomical/prepare_t1w.py"
 
 
 rule register_to_mni:
+    """Registration of a T1w to MNI152."""
     input:
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
@@ -64,21 +57,17 @@ rule register_to_mni:
         sidecar=bids_anat("T1w.json", space=SPACE, desc="preproc"),
     log:
         "logs/register_to_mni/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/register_to_mni/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(ON_TEMPLATE, T1w=100),
         runtime=need(30, T1w=2),
     params:
         registration=ANATOMICAL["registration"],
-        code=code("anatomical/register_to_mni.py"),
     script:
         "../workflow_scripts/anatomical/register_to_mni.py"
 
 
 rule segment_brain:
+    """Tissue maps, regions and their volumes."""
     input:
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
@@ -88,55 +77,49 @@ rule segment_brain:
         wm_prior=rules.make_templates.output.wm,
         regions=rules.make_templates.output.regions,
     output:
-        probabilities=PROBSEGS,
+        probabilities=[bids_anat("probseg.nii.gz", label=name) for name in TISSUES],
         tissues=bids_anat("dseg.nii.gz"),
         regions=bids_anat("dseg.nii.gz", desc="regions"),
         regions_mni=bids_anat("dseg.nii.gz", space=SPACE, desc="regions"),
         sidecar=bids_anat("dseg.json"),
     log:
         "logs/segment_brain/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/segment_brain/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(ON_TEMPLATE, T1w=150),
         runtime=need(30, T1w=2),
     params:
         tissue_segmentation=ANATOMICAL["tissue_segmentation"],
         prior_weight=ANATOMICAL["prior_weight"],
-        code=code("anatomical/segment_brain.py"),
     script:
         "../workflow_scripts/anatomical/segment_brain.py"
 
 
-rule align_flair:
+rule align_contrast:
+    """Bring another contrast to its T1w, and along to MNI152."""
     input:
-        flair=lambda wildcards: FLAIR[wildcards.prefix]["path"],
+        scan=contrast_scan,
         t1w=rules.prepare_t1w.output.t1w,
         transforms=rules.register_to_mni.output.transforms,
         template=rules.make_templates.output.t1w,
     output:
-        flair=bids_anat("FLAIR.nii.gz", space="T1w", desc="preproc"),
-        normalized=bids_anat("FLAIR.nii.gz", space=SPACE, desc="preproc"),
-        sidecar=bids_anat("FLAIR.json", space="T1w", desc="preproc"),
+        aligned=bids_anat("{suffix}.nii.gz", space="T1w", desc="{desc}"),
+        normalized=bids_anat("{suffix}.nii.gz", space=SPACE, desc="{desc}"),
+        sidecar=bids_anat("{suffix}.json", space="T1w", desc="{desc}"),
     log:
-        "logs/align_flair/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/align_flair/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
+        "logs/align_contrast/{folder}/{prefix}_desc-{desc}_{suffix}.log",
+    wildcard_constraints:
+        suffix="(?!T1w)[A-Za-z0-9]+" if CONTRASTS else "-",
+        desc="[A-Za-z0-9]+",
     resources:
-        mem_mb=need(ON_TEMPLATE, T1w=100, FLAIR=100),
-        runtime=need(20),
+        mem_mb=need(ON_TEMPLATE, T1w=200),
     params:
-        raw_bytes=lambda wildcards: raw_bytes(FLAIR[wildcards.prefix]["path"]),
-        code=code("anatomical/align_flair.py"),
+        raw_bytes=lambda wildcards, input: raw_bytes(input.scan),
     script:
-        "../workflow_scripts/anatomical/align_flair.py"
+        "../workflow_scripts/anatomical/align_contrast.py"
 
 
 rule draw_qc:
+    """Picture for the quality control of a T1w."""
     input:
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
@@ -149,12 +132,7 @@ rule draw_qc:
         picture=bids_figures("T1w.webp", desc="qc"),
     log:
         "logs/draw_qc/{folder}/{prefix}.log",
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(ON_TEMPLATE, T1w=50),
-        runtime=need(5),
-    params:
-        code=code("report/draw_qc.py"),
     script:
         "../workflow_scripts/report/draw_qc.py"

@@ -1,9 +1,9 @@
 rule audit:
+    """Verify what lies there against its records, and do some jobs again."""
+
     # No input: what lies there is verified, not brought up to date.
     log:
         "logs/audit.log",
-    conda:
-        "../envs/environment.yaml"
     threads: 4
     resources:
         mem_mb=need(16000),
@@ -11,17 +11,16 @@ rule audit:
     params:
         places=PLACES,
         audit=CONFIG["audit"],
-        code=code("audit/audit.py"),
     script:
         "../workflow_scripts/audit/audit.py"
 
 
 rule freeze:
+    """Release of the studies without images."""
+
     # No input: what lies there is released if it is as recorded.
     log:
         "logs/freeze.log",
-    conda:
-        "../envs/environment.yaml"
     threads: 4
     resources:
         mem_mb=need(2000, sessions=1),
@@ -29,6 +28,5 @@ rule freeze:
     params:
         places=PLACES,
         title=CONFIG["report"]["title"],
-        code=code("audit/freeze.py"),
     script:
         "../workflow_scripts/audit/freeze.py"

@@ -1,118 +1,77 @@
-rule draw_trials:
+include: "helpers/baselines.smk"
+
+
+rule fit_features:
+    """A table model fitted in every split, and its predictions."""
     input:
-        population="studies/{study}/split-{split}_population.tsv",
+        **CASES,
     output:
-        trials="studies/{study}/split-{split}_trials.tsv",
-        dictionary="studies/{study}/split-{split}_trials.json",
+        **tables(predictions=f"{MODEL}_predictions.tsv"),
+        models=f"{MODEL}_models.json",
     log:
-        "logs/draw_trials/{study}_split-{split}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
+        "logs/fit_features/{study}/model-{model}.log",
     params:
-        study=study("classes", "design", "seed"),
-        code=code("baselines/draw_trials.py"),
+        **CASES_PARAMS,
+        settings=model(),
     script:
-        "../workflow_scripts/baselines/draw_trials.py"
+        "../workflow_scripts/baselines/fit_features.py"
 
 
-rule classify_features:
+rule permute_features:
+    """A table model fitted anew to the labels of permutations."""
     input:
-        features="studies/{study}/features.tsv",
-        trials=trials_file,
+        **CASES,
     output:
-        predictions="studies/{study}/model-features_predictions.tsv",
-        predictions_dictionary="studies/{study}/model-features_predictions.json",
-        permutations="studies/{study}/model-features_permutations.tsv",
-        permutations_dictionary="studies/{study}/model-features_permutations.json",
+        **tables(permutations=f"{MODEL}_permutations.tsv"),
     log:
-        "logs/classify_features/{study}.log",
-    benchmark:
-        "benchmarks/classify_features/{study}.tsv"
-    conda:
-        "../envs/environment.yaml"
+        "logs/permute_features/{study}/model-{model}.log",
     threads: 2
     resources:
-        mem_mb=need(1000),
-        runtime=need(60),
+        runtime=need(120),
     params:
-        study=study("classes", "features", "permutations", "seed"),
-        code=code("baselines/classify_features.py"),
+        **CASES_PARAMS,
+        settings=model(),
+        permutations=study("permutations"),
     script:
-        "../workflow_scripts/baselines/classify_features.py"
+        "../workflow_scripts/baselines/permute_features.py"
+
+
+rule bootstrap_models:
+    """Logistic models fitted to everybody, to bootstrap samples and to permuted columns."""
+    input:
+        **CASES,
+    output:
+        **tables(
+            predictions="studies/{study}/apparent.tsv",
+            coefficients="studies/{study}/coefficients.tsv",
+            samples="studies/{study}/bootstraps.tsv",
+            permutations="studies/{study}/apparent_permutations.tsv",
+        ),
+    log:
+        "logs/bootstrap_models/{study}.log",
+    threads: 2
+    resources:
+        runtime=need(120),
+    params:
+        **CASES_PARAMS,
+        models=lambda wildcards: models_of(STUDIES[wildcards.study], "logistic"),
+        samples=lambda wildcards: evaluation("optimism")(wildcards)["samples"],
+        permutations=study("permutations"),
+    script:
+        "../workflow_scripts/baselines/bootstrap_models.py"
 
 
 rule one_class_svm:
+    """One-class SVM on the images of an input."""
     input:
-        population=population_file,
-        brains=normalized_brains,
+        **VOLUMES,
+        splits=of_split("splits"),
     output:
-        predictions="studies/{study}/model-oneclasssvm_predictions.tsv",
-        predictions_dictionary="studies/{study}/model-oneclasssvm_predictions.json",
-        trials="studies/{study}/model-oneclasssvm_trials.tsv",
-        trials_dictionary="studies/{study}/model-oneclasssvm_trials.json",
+        **tables(predictions=f"{MODEL}_desc-images_predictions.tsv"),
     log:
-        "logs/one_class_svm/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(30),
+        "logs/one_class_svm/{study}/model-{model}.log",
     params:
-        study=study("classes", "design", "one_class_svm", "seed"),
-        code=code("baselines/one_class_svm.py"),
+        settings=model(),
+        classes=design_classes,
     script:
         "../workflow_scripts/baselines/one_class_svm.py"
-
-
-rule draw_folds:
-    input:
-        population="studies/{study}/split-{split}_population.tsv",
-    output:
-        folds="studies/{study}/split-{split}_folds.tsv",
-        dictionary="studies/{study}/split-{split}_folds.json",
-    log:
-        "logs/draw_folds/{study}_split-{split}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
-    params:
-        study=study("models", "seed"),
-        code=code("baselines/draw_folds.py"),
-    script:
-        "../workflow_scripts/baselines/draw_folds.py"
-
-
-rule fit_models:
-    input:
-        features="studies/{study}/features.tsv",
-        participants="cohort/participants.tsv",
-        folds=lambda wildcards: split_file(wildcards.study, "folds"),
-    output:
-        predictions="studies/{study}/models_predictions.tsv",
-        predictions_dictionary="studies/{study}/models_predictions.json",
-        coefficients="studies/{study}/models_coefficients.tsv",
-        coefficients_dictionary="studies/{study}/models_coefficients.json",
-        bootstraps="studies/{study}/models_bootstraps.tsv",
-        bootstraps_dictionary="studies/{study}/models_bootstraps.json",
-        permutations="studies/{study}/models_permutations.tsv",
-        permutations_dictionary="studies/{study}/models_permutations.json",
-    log:
-        "logs/fit_models/{study}.log",
-    benchmark:
-        "benchmarks/fit_models/{study}.tsv"
-    conda:
-        "../envs/environment.yaml"
-    threads: 2
-    resources:
-        mem_mb=need(1000),
-        runtime=need(120),
-    params:
-        study=study("models", "seed"),
-        code=code("baselines/fit_models.py"),
-    script:
-        "../workflow_scripts/baselines/fit_models.py"

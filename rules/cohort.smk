@@ -1,52 +1,44 @@
+include: "helpers/cohort.smk"
+
+
 rule preflight:
+    """Open every scan and say what is wrong with it."""
     input:
         scans=lambda wildcards: ALL_SCANS,
         gradients=all_gradients,
     output:
-        table=update("cohort/preflight.tsv"),
-        dictionary="cohort/preflight.json",
+        **tables(table="cohort/preflight.tsv") | {"table": update("cohort/preflight.tsv")},
     log:
         "logs/preflight.log",
     priority: 100
-    conda:
-        "../envs/environment.yaml"
     resources:
-        mem_mb=need(2000),
         runtime=need(30, sessions=0.2),
     params:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input],
         slabs=[row["path"] for row in VWI.values()],
-        code=code("cohort/preflight.py"),
     script:
         "../workflow_scripts/cohort/preflight.py"
 
 
 rule tabulate_cohort:
+    """Status of every scan."""
     input:
         index=INDEX,
         preflight="cohort/preflight.tsv",
-        participants=str(BIDS_DIR / "participants.tsv"),
-        phenotype=sorted(map(str, (BIDS_DIR / "phenotype").glob("*.tsv"))),
         exclusions=CONFIG["exclusions"] or [],
     output:
-        scans="cohort/scans.tsv",
-        scans_dictionary="cohort/scans.json",
-        participants="cohort/participants.tsv",
+        **tables(scans="cohort/scans.tsv"),
     log:
         "logs/tabulate_cohort.log",
     priority: 100
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1000, sessions=0.2),
-        runtime=need(5),
-    params:
-        code=code("cohort/tabulate_cohort.py"),
     script:
         "../workflow_scripts/cohort/tabulate_cohort.py"
 
 
 rule check_cohort:
+    """Stop the group steps while the cohort holds scans that cannot be used."""
     input:
         scans="cohort/scans.tsv",
         preflight="cohort/preflight.tsv",
@@ -55,106 +47,109 @@ rule check_cohort:
     log:
         "logs/check_cohort.log",
     priority: 100
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
     params:
         resolution=ANATOMICAL["template_resolution"],
         nonlinear=NONLINEAR,
-        code=code("cohort/check_cohort.py"),
     script:
         "../workflow_scripts/cohort/check_cohort.py"
 
 
 rule describe_dataset:
+    """Description of the derivatives, and the dictionaries that tables of sessions share."""
     output:
         description="dataset_description.json",
-        diffusion=[
-            "desc-motion_timeseries.json",
-            "desc-outliers_slices.json",
-            "desc-gradients_check.json",
-            "desc-alps_rois.json",
-        ],
-        vessel_wall=[
-            "desc-vesselwall_sections.json",
-            "desc-vesselwall_segments.json",
-            "desc-vesselwall_contours.json",
-            "desc-automatic_contours.json",
-        ],
+        diffusion=expand("desc-{name}.json", name=DIFFUSION_TABLES),
+        vessel_wall=expand("desc-{name}.json", name=VESSEL_WALL_TABLES),
     log:
         "logs/describe_dataset.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
-    params:
-        code=code("cohort/describe_dataset.py"),
     script:
         "../workflow_scripts/cohort/describe_dataset.py"
 
 
 rule collect_sidecars:
+    """Sidecars of all sessions in one file."""
     input:
         all_sidecars,
     output:
         "cohort/sidecars.json",
     log:
         "logs/collect_sidecars.log",
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1000, sessions=0.5),
         runtime=need(10, sessions=0.01),
-    params:
-        code=code("cohort/collect_sidecars.py"),
     script:
         "../workflow_scripts/cohort/collect_sidecars.py"
 
 
 rule collect_features:
+    """Measures of the sessions of the cohort or of a study."""
     input:
-        check=lambda wildcards: (
-            "cohort/check.txt" if wildcards.scope == "cohort" else []
-        ),
-        collected=lambda wildcards: (
-            "cohort/sidecars.json" if wildcards.scope == "cohort" else []
-        ),
+        check=of_cohort("cohort/check.txt"),
+        collected=of_cohort("cohort/sidecars.json"),
         sidecars=study_sidecars,
     output:
-        table="{scope}/features.tsv",
-        dictionary="{scope}/features.json",
+        **tables(table="{scope}/features.tsv"),
     log:
         "logs/collect_features/{scope}.log",
     wildcard_constraints:
         scope="cohort|studies/[A-Za-z0-9_]+",
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1000, sessions=0.5),
         runtime=need(10, sessions=0.01),
     params:
         sessions=scope_sessions,
-        code=code("cohort/collect_features.py"),
     script:
         "../workflow_scripts/cohort/collect_features.py"
 
 
+rule collect_clinical:
+    """What the participants' tables say of a study's sessions, as it stands there."""
+
+    # The tables count by what they say of the study's sessions, which is a parameter.
+    input:
+        tables=ancient(
+            [
+                str(BIDS_DIR / "participants.tsv"),
+                *map(str, sorted(BIDS_DIR.glob("phenotype/[!.]*.tsv"))),
+            ]
+        ),
+    output:
+        table="studies/{study}/clinical.tsv",
+    log:
+        "logs/collect_clinical/{study}.log",
+    params:
+        rows=lambda wildcards: clinical_of_population(
+            COHORT,
+            POPULATIONS[wildcards.study],
+            columns_of_study(STUDIES[wildcards.study]),
+        ),
+    script:
+        "../workflow_scripts/cohort/collect_clinical.py"
+
+
 rule freeze_population:
+    """A study's population on the day its split is drawn."""
+
     # No input: a kept split never changes because the cohort grew.
     output:
-        table="studies/{study}/split-{split}_population.tsv",
-        dictionary="studies/{study}/split-{split}_population.json",
+        **tables(table=f"{SPLIT}_population.tsv"),
     log:
         "logs/freeze_population/{study}_split-{split}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
     params:
         population=lambda wildcards: POPULATIONS[wildcards.study],
     script:
         "../workflow_scripts/cohort/freeze_population.py"
+
+
+rule draw_splits:
+    """Who trains, validates and is tested in which split."""
+    input:
+        population=rules.freeze_population.output.table,
+    output:
+        **tables(splits=f"{SPLIT}_splits.tsv"),
+    log:
+        "logs/draw_splits/{study}_split-{split}.log",
+    params:
+        study=study("design", "seed"),
+    script:
+        "../workflow_scripts/cohort/draw_splits.py"

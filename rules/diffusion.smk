@@ -1,17 +1,11 @@
-TENSOR_MAPS = {
-    "fa": bids_dwi("dwimap.nii.gz", model="tensor", param="FA"),
-    "md": bids_dwi("dwimap.nii.gz", model="tensor", param="MD"),
-    "ad": bids_dwi("dwimap.nii.gz", model="tensor", param="AD"),
-    "rd": bids_dwi("dwimap.nii.gz", model="tensor", param="RD"),
-    "mode": bids_dwi("dwimap.nii.gz", model="tensor", param="mode"),
-    "tensor": bids_dwi("dwimap.nii.gz", model="tensor", param="tensor"),
-}
+include: "helpers/diffusion.smk"
 
 
 rule prepare_dwi:
+    """Denoising, motion, eddy currents and distortion of the diffusion series of a session."""
     input:
         dwi=lambda wildcards: paths(DWI, wildcards.prefix),
-        gradients=gradient_files,
+        gradients=lambda wildcards: gradient_tables(paths(DWI, wildcards.prefix)),
         epi=lambda wildcards: paths(EPI, wildcards.prefix),
         metadata=inherited_metadata,
         t1w=dwi_t1w,
@@ -25,10 +19,6 @@ rule prepare_dwi:
         sidecar=bids_dwi("dwi.json", desc="preproc"),
     log:
         "logs/prepare_dwi/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/prepare_dwi/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1000, dwi=60),
         runtime=need(30, dwi=2),
@@ -44,12 +34,12 @@ rule prepare_dwi:
                 "t1w_distortion",
             )
         },
-        code=code("diffusion/prepare_dwi.py"),
     script:
         "../workflow_scripts/diffusion/prepare_dwi.py"
 
 
 rule fit_tensor:
+    """Tensor and its maps."""
     input:
         dwi=rules.prepare_dwi.output.dwi,
         bval=rules.prepare_dwi.output.bval,
@@ -62,21 +52,16 @@ rule fit_tensor:
         sidecar=bids_dwi("dwimap.json", model="tensor"),
     log:
         "logs/fit_tensor/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/fit_tensor/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1000, dwi=60),
-        runtime=need(20),
     params:
         bval=DIFFUSION["bval"],
-        code=code("diffusion/fit_tensor.py"),
     script:
         "../workflow_scripts/diffusion/fit_tensor.py"
 
 
 rule register_dwi_to_t1w:
+    """Rigid registration of a diffusion series to its T1w."""
     input:
         b0=rules.prepare_dwi.output.b0,
         mask=rules.prepare_dwi.output.mask,
@@ -87,20 +72,14 @@ rule register_dwi_to_t1w:
         sidecar=bids_dwi("xfm.json", from_="dwi", to="T1w"),
     log:
         "logs/register_dwi_to_t1w/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/register_dwi_to_t1w/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(1000, T1w=150),
-        runtime=need(20),
-    params:
-        code=code("diffusion/register_dwi_to_t1w.py"),
     script:
         "../workflow_scripts/diffusion/register_dwi_to_t1w.py"
 
 
 rule register_dwi_to_mni:
+    """Registration of a diffusion series without a T1w to MNI152."""
     input:
         b0=rules.prepare_dwi.output.b0,
         mask=rules.prepare_dwi.output.mask,
@@ -111,21 +90,17 @@ rule register_dwi_to_mni:
         sidecar=bids_dwi("xfm.json", from_="dwi", to=SPACE),
     log:
         "logs/register_dwi_to_mni/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/register_dwi_to_mni/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(ON_TEMPLATE, dwi=20),
         runtime=need(60),
     params:
         nonlinear=NONLINEAR,
-        code=code("diffusion/register_dwi_to_mni.py"),
     script:
         "../workflow_scripts/diffusion/register_dwi_to_mni.py"
 
 
 rule measure_alps:
+    """DTI-ALPS in the axes of MNI152."""
     input:
         tensor=rules.fit_tensor.output.tensor,
         mask=rules.prepare_dwi.output.mask,
@@ -138,22 +113,17 @@ rule measure_alps:
         sidecar=bids_dwi("alps.json"),
     log:
         "logs/measure_alps/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/measure_alps/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(ON_TEMPLATE, dwi=20),
-        runtime=need(10),
     params:
         min_voxels=DIFFUSION["min_voxels"],
         min_fa=DIFFUSION["min_fa"],
-        code=code("diffusion/measure_alps.py"),
     script:
         "../workflow_scripts/diffusion/measure_alps.py"
 
 
 rule draw_dwi_qc:
+    """Picture for the quality control of a diffusion series."""
     input:
         colour=rules.measure_alps.output.colour,
         measured=rules.measure_alps.output.rois,
@@ -167,12 +137,7 @@ rule draw_dwi_qc:
         picture=bids_figures("dwi.webp", desc="qc"),
     log:
         "logs/draw_dwi_qc/{folder}/{prefix}.log",
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(ON_TEMPLATE),
-        runtime=need(5),
-    params:
-        code=code("report/draw_dwi_qc.py"),
     script:
         "../workflow_scripts/report/draw_dwi_qc.py"

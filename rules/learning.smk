@@ -1,222 +1,153 @@
-TRAINED = "studies/{study}/models/trial-{trial}_strategy-{strategy}_repeat-{repeat}"
+include: "helpers/learning.smk"
 
 
 rule cache_volumes:
+    """Images of an input of a study as one memory map."""
     input:
-        population=population_file,
-        brains=normalized_brains,
-        template_mask=rules.make_templates.output.mask,
+        **of_template("mask", "regions", "gm", "wm"),
+        population=of_split("population"),
+        images=image_paths,
+        brains=brains,
     output:
-        volumes="studies/{study}/volumes.npy",
-        index="studies/{study}/volumes.tsv",
-        dictionary="studies/{study}/volumes.json",
-        mask="studies/{study}/volumes_mask.nii.gz",
+        **tables(index=f"{INPUT}_volumes.tsv"),
+        volumes=f"{INPUT}_volumes.npy",
+        mask=f"{INPUT}_mask.nii.gz",
     log:
-        "logs/cache_volumes/{study}.log",
-    benchmark:
-        "benchmarks/cache_volumes/{study}.tsv"
-    conda:
-        "../envs/environment.yaml"
+        "logs/cache_volumes/{study}_{input}.log",
     resources:
-        mem_mb=need(2000),
         runtime=need(30, sessions=0.1),
     params:
-        downsample=learning("downsample"),
-        code=code("learning/cache_volumes.py"),
+        entry=lambda wildcards: STUDIES[wildcards.study]["inputs"][wildcards.input],
     script:
         "../workflow_scripts/learning/cache_volumes.py"
 
 
 rule pretrain_encoder:
+    """Contrastive training of an encoder on the training side of a split."""
     input:
-        volumes="studies/{study}/volumes.npy",
-        index="studies/{study}/volumes.tsv",
-        trials=trials_file,
+        **VOLUMES,
+        splits=of_split("splits"),
     output:
+        **tables(history=f"{TRAINED}_desc-pretraining_history.tsv"),
         encoder=f"{TRAINED}_encoder.safetensors",
         description=f"{TRAINED}_encoder.json",
-        history=f"{TRAINED}_desc-pretraining_history.tsv",
-        history_dictionary=f"{TRAINED}_desc-pretraining_history.json",
-        events=directory(f"{TRAINED}_desc-pretraining_events"),
     log:
-        "logs/pretrain_encoder/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
-    benchmark:
-        "benchmarks/pretrain_encoder/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.tsv"
-    conda:
-        "../envs/environment.yaml"
-    threads: learning("threads")
+        f"logs/pretrain_encoder/{TRAINING_LOG}",
+    threads: model("threads")
     resources:
         mem_mb=need(16000, doublings=1),
         runtime=1440,  # the retry goes on, and needs no more
-        gpu=learning("gpus"),
+        gpu=model("gpus"),
     params:
-        learning=learning(
-            "encoder",
-            "widths",
-            "crop_voxels",
-            "rotate_degrees",
-            "batch",
-            "pretraining",
-            "precision",
-            "deterministic",
-            "compile",
-        ),
-        study=study("seed"),
-        code=code("learning/pretrain_encoder.py"),
+        settings=model(),
+        seed=study("seed"),
     script:
         "../workflow_scripts/learning/pretrain_encoder.py"
 
 
 rule train_classifier:
+    """Classifier of a split, its predictions and, of a linear layer, its permutations."""
     input:
-        volumes="studies/{study}/volumes.npy",
-        index="studies/{study}/volumes.tsv",
-        mask="studies/{study}/volumes_mask.nii.gz",
-        trials=trials_file,
+        **VOLUMES,
+        splits=of_split("splits"),
         encoder=pretrained_encoder,
     output:
+        **tables(
+            predictions=f"{TRAINED}_predictions.tsv",
+            permutations=f"{TRAINED}_permutations.tsv",
+            history=f"{TRAINED}_desc-training_history.tsv",
+        ),
         model=f"{TRAINED}_model.safetensors",
         description=f"{TRAINED}_model.json",
-        predictions=f"{TRAINED}_predictions.tsv",
-        predictions_dictionary=f"{TRAINED}_predictions.json",
-        permutations=f"{TRAINED}_permutations.tsv",
-        permutations_dictionary=f"{TRAINED}_permutations.json",
         layers=f"{TRAINED}_layers.safetensors",
-        history=f"{TRAINED}_desc-training_history.tsv",
-        history_dictionary=f"{TRAINED}_desc-training_history.json",
     log:
-        "logs/train_classifier/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
-    benchmark:
-        "benchmarks/train_classifier/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.tsv"
-    conda:
-        "../envs/environment.yaml"
-    threads: learning("threads")
+        f"logs/train_classifier/{TRAINING_LOG}",
+    threads: model("threads")
     resources:
         mem_mb=need(16000, doublings=1),
         runtime=240,
-        gpu=learning("gpus"),
+        gpu=model("gpus"),
     params:
-        learning=learning(
-            "downsample",
-            "encoder",
-            "widths",
-            "crop_voxels",
-            "rotate_degrees",
-            "batch",
-            "finetuning",
-            "supervised",
-            "precision",
-            "deterministic",
-        ),
-        study=study("classes", "permutations", "seed"),
-        code=code("learning/train_classifier.py"),
+        settings=model(),
+        entry=lambda wildcards: STUDIES[wildcards.study]["inputs"][model("inputs")(wildcards)[0]],
+        classes=design_classes,
+        permutations=study("permutations"),
+        seed=study("seed"),
     script:
         "../workflow_scripts/learning/train_classifier.py"
 
 
-rule collect_predictions:
-    input:
-        predictions=trained("predictions.tsv"),
-        permutations=trained("permutations.tsv"),
-    output:
-        predictions="studies/{study}/model-cnn_predictions.tsv",
-        predictions_dictionary="studies/{study}/model-cnn_predictions.json",
-        permutations="studies/{study}/model-cnn_permutations.tsv",
-        permutations_dictionary="studies/{study}/model-cnn_permutations.json",
-    log:
-        "logs/collect_predictions/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(10),
-    params:
-        code=code("learning/collect_predictions.py"),
-    script:
-        "../workflow_scripts/learning/collect_predictions.py"
-
-
 rule predict_sessions:
+    """Scores of the cohort's sessions by trained networks."""
     input:
-        models=frozen_models(),
-        descriptions=model_descriptions(),
-        brains=lambda wildcards: sessions(
-            bids_anat("T1w.nii.gz", space=SPACE, desc="brain"), T1W
-        ),
-        template_mask=rules.make_templates.output.mask,
+        **of_template("mask", "regions", "gm", "wm"),
+        models=FROZEN,
+        descriptions=[beside(path, ".json") for path in FROZEN],
+        images=lambda wildcards: [
+            path
+            for session in session_images(FROZEN, SCANS, channel_paths)
+            for path in [*session["MNI152"].values(), *session["native"].values()]
+        ],
     output:
-        predictions="predictions/sessions.tsv",
-        dictionary="predictions/sessions.json",
+        **tables(predictions="predictions/sessions.tsv"),
     log:
         "logs/predict_sessions.log",
-    conda:
-        "../envs/environment.yaml"
     resources:
         mem_mb=need(4000),
         runtime=need(30, sessions=0.2),
     params:
-        sessions=list(T1W.values()),
-        code=code("learning/predict_sessions.py"),
+        sessions=lambda wildcards: session_images(FROZEN, SCANS, channel_paths),
     script:
         "../workflow_scripts/learning/predict_sessions.py"
 
 
-GRADCAM = "studies/{study}/gradcam/trial-{trial}_strategy-{strategy}_repeat-{repeat}"
-MEAN_GRADCAM = "studies/{study}/gradcam/strategy-{strategy}"
+GRADCAM = "studies/{study}/gradcam/model-{model}"
+SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
 
 
 rule explain_predictions:
+    """Grad-CAM of the test scans of a training."""
     input:
-        model=f"{TRAINED}_model.safetensors",
-        description=f"{TRAINED}_model.json",
-        predictions=f"{TRAINED}_predictions.tsv",
-        layers=f"{TRAINED}_layers.safetensors",
-        volumes="studies/{study}/volumes.npy",
-        index="studies/{study}/volumes.tsv",
-        mask="studies/{study}/volumes_mask.nii.gz",
+        **{
+            name: getattr(rules.train_classifier.output, name)
+            for name in ("model", "description", "predictions", "layers")
+        },
+        **VOLUMES,
     output:
-        maps=f"{GRADCAM}_gradcam.nii.gz",
-        index=f"{GRADCAM}_gradcam.tsv",
-        dictionary=f"{GRADCAM}_gradcam.json",
-        sums=temp(f"{GRADCAM}_sums.safetensors"),
+        **tables(index=f"{SINGLE_GRADCAM}_gradcam.tsv"),
+        maps=f"{SINGLE_GRADCAM}_gradcam.nii.gz",
+        sums=temp(f"{SINGLE_GRADCAM}_sums.safetensors"),
     log:
-        "logs/explain_predictions/{study}/trial-{trial}_strategy-{strategy}_repeat-{repeat}.log",
-    conda:
-        "../envs/environment.yaml"
-    threads: learning("threads")
+        f"logs/explain_predictions/{TRAINING_LOG}",
+    threads: model("threads")
     resources:
         mem_mb=need(8000),
         runtime=need(60),
-    params:
-        code=code("learning/explain_predictions.py"),
     script:
         "../workflow_scripts/learning/explain_predictions.py"
 
 
 rule average_gradcam:
+    """Mean Grad-CAM of a model, and the regions that it hits."""
     input:
-        maps=trained("gradcam.nii.gz", "gradcam"),
-        index=trained("gradcam.tsv", "gradcam"),
-        sums=trained("sums.safetensors", "gradcam"),
-        mask="studies/{study}/volumes_mask.nii.gz",
+        maps=trained(rules.explain_predictions.output.maps),
+        index=trained(rules.explain_predictions.output.index),
+        sums=trained(rules.explain_predictions.output.sums),
+        mask=input_of_model("mask.nii.gz"),
         white_matter=rules.make_templates.output.wm,
+        atlas=rules.make_templates.output.atlas,
+        atlas_names=rules.make_templates.output.atlas_names,
     output:
-        maps=f"{MEAN_GRADCAM}_desc-mean_gradcam.nii.gz",
-        index=f"{MEAN_GRADCAM}_desc-mean_gradcam.tsv",
-        dictionary=f"{MEAN_GRADCAM}_desc-mean_gradcam.json",
-        layers=f"{MEAN_GRADCAM}_desc-permuted_gradcam.safetensors",
-        regions=f"{MEAN_GRADCAM}_regions.tsv",
-        regions_dictionary=f"{MEAN_GRADCAM}_regions.json",
+        **tables(index=f"{GRADCAM}_desc-mean_gradcam.tsv", regions=f"{GRADCAM}_regions.tsv"),
+        maps=f"{GRADCAM}_desc-mean_gradcam.nii.gz",
+        layers=f"{GRADCAM}_desc-permuted_gradcam.safetensors",
     log:
-        "logs/average_gradcam/{study}/strategy-{strategy}.log",
-    conda:
-        "../envs/environment.yaml"
+        "logs/average_gradcam/{study}/model-{model}.log",
     resources:
         mem_mb=need(4000),
         runtime=need(60),
     params:
-        study=study("classes"),
-        gradcam=learning("gradcam"),
-        code=code("learning/average_gradcam.py"),
+        classes=design_classes,
+        gradcam=evaluation("gradcam"),
     script:
         "../workflow_scripts/learning/average_gradcam.py"

@@ -1,200 +1,215 @@
+include: "helpers/statistics.smk"
+
+
 rule describe_population:
+    """Table 1 of a study, and the flow from screened to analysed."""
     input:
-        participants="cohort/participants.tsv",
         scans="cohort/scans.tsv",
-        population=population_file,
+        population=of_split("population"),
+        clinical=rules.collect_clinical.output.table,
     output:
-        table1="studies/{study}/table1.tsv",
-        table1_dictionary="studies/{study}/table1.json",
-        flow="studies/{study}/flow.tsv",
-        flow_dictionary="studies/{study}/flow.json",
+        **tables(table1=f"{STUDY}/table1.tsv", flow=f"{STUDY}/flow.tsv"),
     log:
         "logs/describe_population/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
     params:
-        study=study("label", "classes", "table1", "requires"),
-        code=code("statistics/describe_population.py"),
+        columns=lambda wildcards: [
+            column
+            for column in STUDIES[wildcards.study]["table1"]
+            if column != STUDIES[wildcards.study]["label"]
+        ],
+        classes=study("classes"),
+        requires=study("requires"),
+        labels=lambda wildcards: screened(COHORT, STUDIES[wildcards.study]),
     script:
         "../workflow_scripts/statistics/describe_population.py"
 
 
-rule compare_fractions:
+rule compare_classes:
+    """t-tests of the tissue fractions or of the regions."""
     input:
-        features="studies/{study}/features.tsv",
-        trials=trials_file,
+        features=f"{STUDY}/features.tsv",
+        splits=of_split("splits"),
     output:
-        table="studies/{study}/fractions.tsv",
-        dictionary="studies/{study}/fractions.json",
+        **tables(table=f"{STUDY}/{{measures}}.tsv"),
     log:
-        "logs/compare_fractions/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
+        "logs/compare_classes/{study}_{measures}.log",
+    wildcard_constraints:
+        measures="fractions|regions",
     params:
-        study=study("classes"),
-        code=code("statistics/compare_fractions.py"),
+        classes=design_classes,
+        design=lambda wildcards: study("design")(wildcards)["kind"],
     script:
-        "../workflow_scripts/statistics/compare_fractions.py"
+        "../workflow_scripts/statistics/compare_classes.py"
 
 
-rule compare_regions:
+rule collect_predictions:
+    """Predictions of all models of a study in one table."""
     input:
-        features="studies/{study}/features.tsv",
-        trials=trials_file,
+        model_outputs("predictions"),
     output:
-        table="studies/{study}/regions.tsv",
-        dictionary="studies/{study}/regions.json",
+        **tables(table=f"{STUDY}/predictions.tsv"),
     log:
-        "logs/compare_regions/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
-    params:
-        study=study("classes"),
-        code=code("statistics/compare_regions.py"),
+        "logs/collect_predictions/{study}.log",
     script:
-        "../workflow_scripts/statistics/compare_regions.py"
+        "../workflow_scripts/statistics/collect_predictions.py"
+
+
+EVALUATED = {"classes": design_classes, "bootstraps": study("bootstraps"), "seed": study("seed")}
 
 
 rule evaluate_classifiers:
+    """Metrics of the models per split and over the splits."""
     input:
-        predictions=trial_tables("predictions"),
-        permutations=trial_tables("permutations"),
+        predictions=rules.collect_predictions.output.table,
     output:
-        metrics="studies/{study}/metrics.tsv",
-        metrics_dictionary="studies/{study}/metrics.json",
-        permutation_test="studies/{study}/permutation_test.tsv",
-        permutation_test_dictionary="studies/{study}/permutation_test.json",
+        **tables(table=f"{STUDY}/metrics.tsv"),
     log:
         "logs/evaluate_classifiers/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(10),
     params:
-        study=study("classes", "bootstraps", "seed"),
-        code=code("statistics/evaluate_classifiers.py"),
+        **EVALUATED,
     script:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
 
 
-rule compare_strategies:
+rule permutation_test:
+    """Models against permutations of the labels."""
     input:
-        metrics=rules.evaluate_classifiers.output.metrics,
+        metrics=rules.evaluate_classifiers.output.table,
+        permutations=model_outputs("permutations"),
+        splits=of_split("splits"),
     output:
-        table="studies/{study}/strategies.tsv",
-        dictionary="studies/{study}/strategies.json",
+        **tables(table=f"{STUDY}/permutation_test.tsv"),
+    log:
+        "logs/permutation_test/{study}.log",
+    script:
+        "../workflow_scripts/statistics/permutation_test.py"
+
+
+WITH_APPARENT = {
+    "predictions": rules.collect_predictions.output.table,
+    "apparent": if_optimism(rules.bootstrap_models.output.predictions),
+}
+
+
+rule compare_models:
+    """Differences in AUC between the models."""
+    input:
+        **WITH_APPARENT,
+        samples=if_optimism(rules.bootstrap_models.output.samples),
+    output:
+        **tables(table=f"{STUDY}/comparisons.tsv"),
+    log:
+        "logs/compare_models/{study}.log",
+    params:
+        classes=design_classes,
+    script:
+        "../workflow_scripts/statistics/compare_models.py"
+
+
+rule trace_curves:
+    """ROC or decision curves of the models."""
+    input:
+        **WITH_APPARENT,
+    output:
+        **tables(table=f"{STUDY}/{{curve}}.tsv"),
+    log:
+        "logs/trace_curves/{study}_{curve}.log",
+    wildcard_constraints:
+        curve="roc|decision_curve",
+    params:
+        **EVALUATED,
+    script:
+        "../workflow_scripts/statistics/trace_curves.py"
+
+
+rule calibrate_models:
+    """Calibration of the models that give probabilities."""
+    input:
+        **WITH_APPARENT,
+    output:
+        **tables(table=f"{STUDY}/calibration.tsv", figures=f"{STUDY}/calibration_figures.tsv"),
+    log:
+        "logs/calibrate_models/{study}.log",
+    params:
+        **EVALUATED,
+    script:
+        "../workflow_scripts/statistics/calibrate_models.py"
+
+
+rule correct_optimism:
+    """Apparent figures of logistic models, less their optimism."""
+    input:
+        apparent=rules.bootstrap_models.output.predictions,
+        samples=rules.bootstrap_models.output.samples,
+        permutations=rules.bootstrap_models.output.permutations,
+    output:
+        **tables(table=f"{STUDY}/optimism.tsv"),
+    log:
+        "logs/correct_optimism/{study}.log",
+    params:
+        **EVALUATED,
+    script:
+        "../workflow_scripts/statistics/correct_optimism.py"
+
+
+rule compare_strategies:
+    """Analysis of variance of models over the splits."""
+    input:
+        metrics=rules.evaluate_classifiers.output.table,
+    output:
+        **tables(table=f"{STUDY}/strategies.tsv"),
     log:
         "logs/compare_strategies/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
     params:
-        code=code("statistics/compare_strategies.py"),
+        models=lambda wildcards: evaluation("repeated_measures")(wildcards)["models"],
     script:
         "../workflow_scripts/statistics/compare_strategies.py"
 
 
 rule compare_published:
+    """Published tables recomputed."""
     output:
-        table="published/inglese2022.tsv",
-        dictionary="published/inglese2022.json",
-        strategies="published/inglese2022_strategies.tsv",
-        strategies_dictionary="published/inglese2022_strategies.json",
+        **tables(
+            table="published/inglese2022.tsv",
+            strategies="published/inglese2022_strategies.tsv",
+        ),
     log:
         "logs/compare_published.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
-    params:
-        code=code("statistics/compare_published.py"),
     script:
         "../workflow_scripts/statistics/compare_published.py"
 
 
 rule compare_groups:
+    """Kruskal-Wallis over the classes, and Dunn's test between each two."""
     input:
-        features="studies/{study}/features.tsv",
-        population=population_file,
+        features=f"{STUDY}/features.tsv",
+        population=of_split("population"),
     output:
-        groups="studies/{study}/groups.tsv",
-        groups_dictionary="studies/{study}/groups.json",
-        pairwise="studies/{study}/groups_pairwise.tsv",
-        pairwise_dictionary="studies/{study}/groups_pairwise.json",
+        **tables(groups=f"{STUDY}/groups.tsv", pairwise=f"{STUDY}/groups_pairwise.tsv"),
     log:
         "logs/compare_groups/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(10),
     params:
-        study=study("classes", "comparison", "bootstraps", "seed"),
-        code=code("statistics/compare_groups.py"),
+        classes=study("classes"),
+        groups=evaluation("groups"),
+        bootstraps=study("bootstraps"),
+        seed=study("seed"),
+        key="studies.{study}",
     script:
         "../workflow_scripts/statistics/compare_groups.py"
 
 
 rule correlate_features:
+    """Partial correlations of features with clinical columns."""
     input:
-        features="studies/{study}/features.tsv",
-        population=population_file,
-        participants="cohort/participants.tsv",
+        features=f"{STUDY}/features.tsv",
+        population=of_split("population"),
+        clinical=rules.collect_clinical.output.table,
     output:
-        table="studies/{study}/correlations.tsv",
-        dictionary="studies/{study}/correlations.json",
+        **tables(table=f"{STUDY}/correlations.tsv"),
     log:
         "logs/correlate_features/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(5),
     params:
-        study=study("correlations"),
-        code=code("statistics/correlate_features.py"),
+        correlations=evaluation("correlations"),
+        key="studies.{study}",
     script:
         "../workflow_scripts/statistics/correlate_features.py"
-
-
-rule evaluate_models:
-    input:
-        predictions="studies/{study}/models_predictions.tsv",
-        bootstraps="studies/{study}/models_bootstraps.tsv",
-        permutations="studies/{study}/models_permutations.tsv",
-    output:
-        metrics="studies/{study}/models_metrics.tsv",
-        metrics_dictionary="studies/{study}/models_metrics.json",
-        comparisons="studies/{study}/models_comparisons.tsv",
-        comparisons_dictionary="studies/{study}/models_comparisons.json",
-        roc="studies/{study}/models_roc.tsv",
-        roc_dictionary="studies/{study}/models_roc.json",
-        calibration="studies/{study}/models_calibration.tsv",
-        calibration_dictionary="studies/{study}/models_calibration.json",
-        decision_curve="studies/{study}/models_decision_curve.tsv",
-        decision_curve_dictionary="studies/{study}/models_decision_curve.json",
-    log:
-        "logs/evaluate_models/{study}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(1000),
-        runtime=need(10),
-    params:
-        study=study("models", "bootstraps", "seed"),
-        code=code("statistics/evaluate_models.py"),
-    script:
-        "../workflow_scripts/statistics/evaluate_models.py"

@@ -1,4 +1,8 @@
+include: "helpers/vessel_wall.smk"
+
+
 rule propose_contours:
+    """Contours of a vessel along its centre line."""
     input:
         image=vessel_wall_image,
         lines=centre_lines,
@@ -6,20 +10,12 @@ rule propose_contours:
         contours=bids_anat("contours.tsv", desc="automatic"),
     log:
         "logs/propose_contours/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/propose_contours/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(2000),
-        runtime=need(10),
-    params:
-        code=code("vessel_wall/propose_contours.py"),
     script:
         "../workflow_scripts/vessel_wall/propose_contours.py"
 
 
 rule measure_vessel_wall:
+    """Measures of the vessel wall of a session."""
     input:
         vessel_wall_files,
     output:
@@ -29,20 +25,12 @@ rule measure_vessel_wall:
         sidecar=bids_anat("vesselwall.json"),
     log:
         "logs/measure_vessel_wall/{folder}/{prefix}.log",
-    benchmark:
-        "benchmarks/measure_vessel_wall/{folder}/{prefix}.tsv"
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(2000),
-        runtime=need(10),
-    params:
-        code=code("vessel_wall/measure_vessel_wall.py"),
     script:
         "../workflow_scripts/vessel_wall/measure_vessel_wall.py"
 
 
 rule draw_vessel_wall:
+    """Picture for the quality control of a vessel wall."""
     input:
         sections=rules.measure_vessel_wall.output.sections,
         contours=rules.measure_vessel_wall.output.contours,
@@ -51,12 +39,5 @@ rule draw_vessel_wall:
         picture=bids_figures("vesselwall.webp", desc="qc"),
     log:
         "logs/draw_vessel_wall/{folder}/{prefix}.log",
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        mem_mb=need(2000),
-        runtime=need(5),
-    params:
-        code=code("report/draw_vessel_wall.py"),
     script:
         "../workflow_scripts/report/draw_vessel_wall.py"

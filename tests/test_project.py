@@ -49,14 +49,29 @@ def rules():
             yield block.split(":", 1)[0], block
 
 
-def test_every_rule_runs_the_script_of_its_name_with_its_fingerprint():
+def test_every_rule_has_a_docstring_a_log_and_the_script_of_its_name():
     for name, block in rules():
         script = re.search(r'"\.\./workflow_scripts/(\w+/(\w+)\.py)"', block)
         assert script.group(2) == name
+        assert re.match(r'\w+:\n    """[^\n]+\."""\n', block), name
         assert "    log:" in block, name
-        if name != "freeze_population":  # kept as it was drawn, whatever the code
-            assert f'code=code("{script.group(1)}")' in block, name
-            assert fingerprint(script.group(1))
+        assert fingerprint(script.group(1))
+
+
+def test_rules_stay_short():
+    lines_of = {
+        str(file.relative_to(ROOT)): len(file.read_text().splitlines())
+        for file in ROOT.glob("rules/**/*.smk")
+    }
+    assert lines_of["rules/common.smk"] < 300
+    assert sum(lines_of.values()) < 1900
+
+
+def test_every_script_is_a_rule_or_imported():
+    written = "".join(file.read_text() for file in ROOT.glob("rules/*.smk"))
+    for file in (ROOT / "workflow_scripts").glob("*/*.py"):
+        if "if \"snakemake\" in globals()" in file.read_text():
+            assert f"{file.parent.name}/{file.name}" in written, file
 
 
 def test_wings_import_only_themselves_and_common():

@@ -216,3 +216,43 @@ def test_derivative_without_vessels_is_an_error(tmp_path):
         index_vessels(tmp_path)
     with pytest.raises(InputError, match="holds no masks, contours or centre lines"):
         index_vessels(dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz"))
+
+
+def test_contrasts_of_a_name_of_their_own(tmp_path):
+    """STIR is a T2w of one acquisition, and no candidate for T2w; R1map is a BIDS suffix."""
+    dataset(
+        tmp_path,
+        "sub-01/anat/sub-01_acq-stir_T2w.nii.gz",
+        "sub-01/anat/sub-01_acq-tse_T2w.nii.gz",
+        "sub-02/anat/sub-02_T2w.nii.gz",
+        "sub-02/anat/sub-02_R1map.nii.gz",
+        "sub-02/anat/sub-02_T2star.nii.gz",
+    )
+    filters = {"T2w": {}, "R1map": {}, "STIR": {"suffix": "T2w", "acq": "stir"}}
+    found = {key[::2]: path for key, path in rows(tmp_path, filters).items()}
+    names = {key: path and path.rpartition("/")[2] for key, path in found.items()}
+    assert names == {
+        ("sub-01", "R1map"): None,
+        ("sub-01", "STIR"): "sub-01_acq-stir_T2w.nii.gz",
+        ("sub-01", "T2w"): "sub-01_acq-tse_T2w.nii.gz",
+        ("sub-02", "R1map"): "sub-02_R1map.nii.gz",
+        ("sub-02", "STIR"): None,
+        ("sub-02", "T2w"): "sub-02_T2w.nii.gz",
+    }
+
+
+def test_several_scans_of_a_named_contrast_are_not_picked_among(tmp_path):
+    names = [f"sub-01/anat/sub-01_acq-stir_run-{n}_T2w.nii.gz" for n in (1, 2)]
+    dataset(tmp_path, *names)
+    with pytest.raises(InputError, match="run-1.*run-2.*scans.STIR"):
+        index_scans(tmp_path, {"STIR": {"suffix": "T2w", "acq": "stir"}})
+    chosen = {"STIR": {"suffix": "T2w", "acq": "stir", "run": "02"}}
+    assert "run-2" in rows(tmp_path, chosen)["sub-01", None, "STIR"]
+
+
+def test_a_contrast_that_nobody_has_is_expected_of_nobody(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    assert set(rows(tmp_path, NO_FILTER | {"R1map": {}})) == {
+        ("sub-01", None, "T1w"),
+        ("sub-01", None, "FLAIR"),
+    }

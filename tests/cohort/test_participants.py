@@ -2,14 +2,11 @@ import pytest
 
 from workflow_scripts.cohort.participants import (
     check_exclusions,
-    check_labels,
     exclusion_reason,
     read_exclusions,
     read_participants,
 )
 from workflow_scripts.common.job import InputError
-
-STUDY = {"label": "diagnosis", "classes": ["a", "b"], "other_labels": ["c"], "table1": ["age"]}
 
 
 def write(folder, text, name="participants.tsv"):
@@ -19,12 +16,11 @@ def write(folder, text, name="participants.tsv"):
     return folder
 
 
-def test_reads_with_phenotype(tmp_path):
+def test_reads_rows_as_text(tmp_path):
     write(tmp_path, "participant_id\tage\tsex\nsub-1\t30\tF\nsub-2\tn/a\tM\n")
-    write(tmp_path, "participant_id\tedss\nsub-2\t3.5\n", "phenotype/edss.tsv")
     assert read_participants(tmp_path) == [
-        {"participant_id": "sub-1", "age": "30", "sex": "F", "edss": None},
-        {"participant_id": "sub-2", "age": None, "sex": "M", "edss": "3.5"},
+        {"participant_id": "sub-1", "age": "30", "sex": "F"},
+        {"participant_id": "sub-2", "age": None, "sex": "M"},
     ]
 
 
@@ -60,22 +56,6 @@ def test_rows_of_others_do_not_stop_a_run_for_one(tmp_path):
         read_participants(tmp_path, ["sub-2"])
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("participant_id\tedss\nsub-9\t1\n", "sub-9 is not in participants.tsv"),
-        ("participant_id\tedss\nsub-1\t1\nsub-1\t2\n", "sub-1 has a second row"),
-        ("participant_id\tage\nsub-1\t1\n", r"\['age'\] stands in another table"),
-        ("edss\n1\n", "no participant_id"),
-    ],
-)
-def test_bad_phenotype(tmp_path, text, message):
-    write(tmp_path, "participant_id\tage\nsub-1\t30\n")
-    write(tmp_path, text, "phenotype/x.tsv")
-    with pytest.raises(InputError, match=message):
-        read_participants(tmp_path)
-
-
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="participants.tsv: no such file"):
         read_participants(tmp_path)
@@ -104,27 +84,6 @@ def test_exclusions(tmp_path):
 def test_bad_exclusions(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_exclusions(write(tmp_path, text, "x.tsv") / "x.tsv", {"sub-1"})
-
-
-def people(*labels):
-    return [
-        {"participant_id": f"sub-{i}", "age": "30", "diagnosis": label}
-        for i, label in enumerate(labels)
-    ]
-
-
-def test_known_other_and_missing_labels_are_fine():
-    check_labels(people("a", "b", "c", None), "s", STUDY)
-
-
-def test_unknown_label_is_named():
-    with pytest.raises(InputError, match="sub-1: diagnosis is 'A', which is none of studies.s"):
-        check_labels(people("a", "A"), "s", STUDY)
-
-
-def test_missing_columns_are_named():
-    with pytest.raises(InputError, match="(?s)studies.s.label.*'diagnosis'.*studies.s.table1.*age"):
-        check_labels([{"participant_id": "sub-1", "dx": "a"}], "s", STUDY)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,13 @@
-import pandas as pd
 import pytest
 
+from workflow_scripts.cohort import check_cohort, tabulate_cohort
 from workflow_scripts.cohort.check_cohort import check_status
-from workflow_scripts.cohort.cohort import Cohort, complete, frozen_population
+from workflow_scripts.cohort.cohort import complete
 from workflow_scripts.cohort.disk import estimate_bytes
+from workflow_scripts.cohort.index import write_index
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
-
-STUDY = {
-    "label": "dx",
-    "classes": ["a", "b"],
-    "session": "first",
-    "requires": ["T1w"],
-    "split": 1,
-    "design": {"train": {"a": 0, "b": 0}, "test": {"a": 1, "b": 1}},
-}
+from workflow_scripts.common.tables import read_table
 
 
 def scan(participant, suffix="T1w", session=None, path="x"):
@@ -70,6 +63,40 @@ def test_check_counts_a_good_cohort():
     assert check_status(status) == "T1w\tAVAILABLE\t1\nT1w\tMISSING\t1\n"
 
 
+class Files(dict):
+    """Files of a rule: by name, by key and by place."""
+
+    __getattr__ = dict.__getitem__
+
+    def __getitem__(self, key):
+        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+
+
+def test_status_on_files_with_and_without_exclusions(tmp_path):
+    index = [scan("sub-1", suffix="STIR"), scan("sub-2"), scan("sub-3", path=None)]
+    write_index(index, tmp_path / "index.tsv")
+    preflight = tmp_path / "preflight.tsv"
+    preflight.write_text(
+        "path\tsize_bytes\tproblem\nbids::sub-1-None-x\t1000\tn/a\nbids::sub-2-None-x\t500\tempty\n"
+    )
+    exclusions = tmp_path / "exclusions.tsv"
+    exclusions.write_text("participant_id\tsession_id\tsuffix\treason\nsub-2\tn/a\tT1w\tmotion\n")
+    source = Files(index=tmp_path / "index.tsv", preflight=preflight)
+    out = Files(scans=tmp_path / "scans.tsv")
+    params = Files(resolution=2, nonlinear=True)
+    checked = Files(scans=out.scans, preflight=preflight)
+    tabulate_cohort.main(source, out, None)
+    assert read_table(out.scans)["status"].tolist() == ["AVAILABLE", "INVALID", "MISSING"]
+    with pytest.raises(InputError, match="bids::sub-2-None-x: empty"):
+        check_cohort.main(checked, Files(told=tmp_path / "check.txt"), params)
+    tabulate_cohort.main(Files(source, exclusions=exclusions), out, None)
+    assert read_table(out.scans)["status"].tolist() == ["AVAILABLE", "EXCLUDED", "MISSING"]
+    check_cohort.main(checked, Files(told=tmp_path / "check.txt"), params)
+    *counts, disk = (tmp_path / "check.txt").read_text().splitlines()
+    assert counts == ["STIR\tAVAILABLE\t1", "T1w\tEXCLUDED\t1", "T1w\tMISSING\t1"]
+    assert disk.startswith("estimated disk\t")
+
+
 def test_scans_that_are_not_there_are_missing_not_forgotten():
     people = [{"participant_id": "sub-1"}, {"participant_id": "sub-2"}]
     index = complete([scan("sub-1", session="ses-1")], people, ["T1w", "FLAIR"])
@@ -79,82 +106,6 @@ def test_scans_that_are_not_there_are_missing_not_forgotten():
         ("sub-2", None, "FLAIR", None),
         ("sub-2", None, "T1w", None),
     ]
-
-
-def cohort(labels, index, exclusions=()):
-    people = [{"participant_id": f"sub-{i}", "dx": label} for i, label in enumerate(labels, 1)]
-    return Cohort(people, index, list(exclusions))
-
-
-def test_population_is_labelled_usable_and_one_session_each():
-    index = [
-        scan("sub-1", session="ses-1"),
-        scan("sub-1", session="ses-2"),
-        scan("sub-2", path=None),
-        scan("sub-3"),
-        scan("sub-4"),
-        scan("sub-5"),
-    ]
-    everyone = cohort(["a", "a", "b", "b", None], index, [exclusion("sub-3")])
-    assert everyone.population(STUDY) == [
-        {"participant_id": "sub-1", "session_id": "ses-1", "label": "a"},
-        {"participant_id": "sub-4", "session_id": None, "label": "b"},
-    ]
-    named = everyone.population(STUDY | {"session": "ses-2"})
-    assert named == [{"participant_id": "sub-1", "session_id": "ses-2", "label": "a"}]
-
-
-def test_population_has_every_scan_that_the_study_requires():
-    dwi = [scan(name) | {"suffix": "dwi"} for name in ("sub-1", "sub-3")]
-    index = [scan("sub-1"), scan("sub-2"), scan("sub-3", path=None), *dwi]
-    everyone = cohort(["a", "a", "b"], index)
-    for requires, names in (
-        (["dwi"], ["sub-1", "sub-3"]),
-        (["T1w", "dwi"], ["sub-1"]),
-        (["T1w"], ["sub-1", "sub-2"]),
-    ):
-        population = everyone.population(STUDY | {"requires": requires})
-        assert [row["participant_id"] for row in population] == names
-
-
-def keep(path, population):
-    pd.DataFrame(population).to_csv(path, sep="\t", index=False, na_rep="n/a")
-
-
-def test_kept_population_does_not_grow_with_the_cohort(tmp_path):
-    kept = tmp_path / "population.tsv"
-    before = cohort(["a", "b"], [scan("sub-1"), scan("sub-2")])
-    population = frozen_population(kept, STUDY, "s", before)
-    assert [row["participant_id"] for row in population] == ["sub-1", "sub-2"]
-    keep(kept, population)
-    grown = cohort(["a", "b", "b"], [scan("sub-1"), scan("sub-2"), scan("sub-3")])
-    assert frozen_population(kept, STUDY, "s", grown) == population
-
-
-@pytest.mark.parametrize(
-    "later",
-    [
-        cohort(["a", "b"], [scan("sub-1"), scan("sub-2")], [exclusion("sub-2")]),
-        cohort(["a", "a"], [scan("sub-1"), scan("sub-2")]),
-        cohort(["a", "b"], [scan("sub-1"), scan("sub-2", path=None)]),
-        cohort(["a", "b"], [scan("sub-1"), scan("sub-2", session="ses-1")]),
-    ],
-    ids=["excluded", "other label", "scan gone", "other session"],
-)
-def test_change_of_a_kept_participant_is_not_passed_over(tmp_path, later):
-    kept = tmp_path / "population.tsv"
-    before = cohort(["a", "b"], [scan("sub-1"), scan("sub-2")])
-    keep(kept, frozen_population(kept, STUDY, "s", before))
-    with pytest.raises(InputError, match="(?s)split 1 was drawn with sub-2.*split to 2"):
-        frozen_population(kept, STUDY, "s", later)
-
-
-def test_class_that_is_too_small_is_named_before_anything_runs(tmp_path):
-    study = STUDY | {"design": {"train": {"a": 1, "b": 2}, "test": {"a": 1, "b": 1}}}
-    people = cohort(["a", "a", "b", "b"], [scan(f"sub-{i}") for i in range(1, 5)])
-    message = r"studies.s.design: class b has 2 participants .* needs 3 .2 to train and 1 to test"
-    with pytest.raises(InputError, match=message):
-        frozen_population(tmp_path / "none.tsv", study, "s", people)
 
 
 def test_disk_estimate_grows_with_sessions_scans_and_resolution():

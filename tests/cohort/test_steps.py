@@ -78,7 +78,7 @@ def test_table_dictionary_and_summary(tmp_path):
     for number in range(2, SHOWN_FAILURES + 4):
         put(tmp_path, f"logs/prepare/sub-{number}_ses-1.log", "no space left")
     told = report_status(
-        Cohort([], index, []), lambda _: STEPS, tmp_path, tmp_path / "cohort/status.tsv"
+        Cohort([], index, [], {}), lambda _: STEPS, tmp_path, tmp_path / "cohort/status.tsv"
     )
     rows = read_rows(tmp_path / "cohort/status.tsv")
     assert len(rows) == 2 * len(index)

@@ -12,7 +12,7 @@ POPULATION = pd.DataFrame(
         "label": ["ill", "healthy", "ill", "other"],
     }
 )
-KEY, FILE = "studies.s.models.clinical", "participants.tsv"
+KEY, FILE = "studies.s.inputs.clinical.columns", "clinical.tsv"
 
 
 def people():
@@ -29,12 +29,25 @@ def test_members_are_ordered_and_of_the_classes():
     assert found["label"].tolist() == ["healthy", "ill", "ill"]
 
 
-def test_members_refuse_missing_classes_and_two_sessions():
+def test_members_refuse_missing_classes():
     with pytest.raises(InputError, match=r"studies.s.classes: .*no participant of \['dead'\]"):
         members(POPULATION, ["healthy", "dead"], "studies.s.classes")
-    twice = pd.concat([POPULATION, POPULATION.iloc[[0]].assign(session_id="ses-2")])
-    with pytest.raises(InputError, match="sub-3.*one session"):
-        members(twice, ["healthy", "ill"], "studies.s.classes")
+
+
+def test_members_have_one_row_of_their_first_session():
+    twice = pd.concat([POPULATION, POPULATION.iloc[[0, 3]].assign(session_id="ses-2", label="ill")])
+    found = members(twice, ["healthy", "ill"], "studies.s.classes")
+    assert found["participant_id"].tolist() == ["sub-1", "sub-2", "sub-3", "sub-4"]
+    # sub-4 counts from the first session with one of the classes
+    assert found["session_id"].tolist() == ["ses-2", "ses-1", "ses-1", "ses-2"]
+
+
+def test_members_are_not_external():
+    table = POPULATION.assign(external=["yes", "no", "no", "no"])
+    found = members(table, ["healthy", "ill"], "studies.s.classes")
+    assert found["participant_id"].tolist() == ["sub-1", "sub-2"]
+    with pytest.raises(InputError, match=r"no participant of \['ill'\]"):
+        members(table.assign(external="yes").iloc[:2], ["ill"], "studies.s.classes")
 
 
 def test_columns_are_joined_by_participant_and_session():

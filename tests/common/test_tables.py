@@ -24,6 +24,15 @@ def test_round_trip_keeps_digits_ids_and_missing_values(tmp_path, columns):
     assert "n/a" in (tmp_path / "t.tsv").read_text()
 
 
+def test_names_of_classes_and_sites_stay_text(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("label\tpredicted\tsite\tweight\n0\t1\t01\t1\n1\tn/a\t2\t2\n")
+    table = read_table(path)
+    assert table["label"].tolist() == ["0", "1"] and table["site"].tolist() == ["01", "2"]
+    assert table["predicted"].iloc[0] == "1" and pd.isna(table["predicted"].iloc[1])
+    assert table["weight"].sum() == 3
+
+
 def test_dictionary_names_units(tmp_path, columns):
     write_table(pd.DataFrame({"volume": [1.0]}), tmp_path / "t.tsv", columns)
     dictionary = json.loads((tmp_path / "t.json").read_text())

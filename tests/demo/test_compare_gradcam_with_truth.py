@@ -1,20 +1,25 @@
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
+from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.demo import compare_gradcam_with_truth
 from workflow_scripts.demo.compare_gradcam_with_truth import (
     COLUMNS,
-    Strategy,
+    Model,
     area_under_curve,
     areas_of,
     compare,
     compare_study,
     lesion_frequency,
+    main,
     planted_region,
 )
 from workflow_scripts.demo.images import save_fractions
@@ -47,13 +52,13 @@ def noise(seed, brain):
     return (smooth - smooth.min()) * brain
 
 
-def strategy(maps, permuted):
-    """Mean maps over all trials of classes a and b, and k of each with permuted labels."""
+def model(maps, permuted):
+    """Mean maps over all splits of classes a and b, and k of each with permuted labels."""
     image = nib.Nifti1Image(np.stack(maps, axis=-1), np.eye(4))
-    index = pd.DataFrame({"volume": [0, 1], "trial": "all", "class": ["a", "b"], "n": [0, 3]})
-    index = pd.concat([index.assign(trial="1"), index])
+    index = pd.DataFrame({"volume": [0, 1], "split": "all", "class": ["a", "b"], "n": [0, 3]})
+    index = pd.concat([index.assign(split="1"), index])
     means = np.stack([np.stack(maps), *permuted])
-    return Strategy(image, index, {"means": means, "affine": np.eye(4)})
+    return Model(image, index, {"means": means, "affine": np.eye(4)})
 
 
 @pytest.fixture(scope="module")
@@ -91,20 +96,20 @@ def test_maps_together_are_their_mean_against_that_of_each_permutation(brain, re
     assert found["n_permutations"] == 3
 
 
-def test_strategies_and_classes_keep_to_their_own_permutations(brain, region, tmp_path):
-    """Class a has no map in one strategy, and is on the region in the other; b is elsewhere."""
+def test_models_and_classes_keep_to_their_own_permutations(brain, region, tmp_path):
+    """Class a has no map in one model, and is on the region in the other; b is elsewhere."""
     mask = nib.Nifti1Image(brain.astype(np.uint8), np.eye(4))
     on, off, nothing = bump((7, 16, 14)) * brain, bump((17, 8, 8)) * brain, np.zeros(SHAPE)
-    strategies = {
-        "crop": strategy([nothing, off], [[off, on]] * 9),
-        "crop+flip": strategy([on, off], [[off, on]] * 9),
-        "supervised": strategy([on, off], []),
+    models = {
+        "crop": model([nothing, off], [[off, on]] * 9),
+        "crop+flip": model([on, off], [[off, on]] * 9),
+        "supervised": model([on, off], []),
     }
-    table = pd.DataFrame(compare_study(strategies, region, mask, 0.75)).assign(study="s")[COLUMNS]
-    assert list(table["strategy"]) == [name for name in [*strategies, "all"] for _ in "ab"]
+    table = pd.DataFrame(compare_study(models, region, mask, 0.75)).assign(study="s")[COLUMNS]
+    assert list(table["model"]) == [name for name in [*models, "all"] for _ in "ab"]
     assert list(table["class"]) == ["a", "b"] * 4
     assert list(table["n"]) == [0, 3] * 3 + [0, 6]
-    table = table.set_index(["strategy", "class"])
+    table = table.set_index(["model", "class"])
     assert table.loc[("crop", "a"), "auc_in_region":"p"].isna().all()
     assert table.loc[("crop+flip", "a"), "p"] == 0.1
     assert (table.xs("b", level="class")["p"].dropna() == 1).all()
@@ -117,24 +122,75 @@ def test_strategies_and_classes_keep_to_their_own_permutations(brain, region, tm
     write_table(table.reset_index(), tmp_path / "gradcam.tsv", resource("columns/demo.tsv"))
 
 
+GRID, GRID_SHAPE = np.diag([4.0, 4, 4, 1]), (41, 48, 41)
+GRID[:3, 3] = (-80, -110, -70)
+
+
+def grid_points():
+    voxels = np.moveaxis(np.indices(GRID_SHAPE), 0, -1)
+    return np.moveaxis(nib.affines.apply_affine(GRID, voxels), -1, 0).astype("f4")
+
+
 def test_lesions_come_to_the_template_through_the_true_deformation(patient, tmp_path, phantom):
     """Most of the lesions lie near the ventricles of the template, where they were planted."""
     _, truth, _, affine, field = patient
     lesion = tmp_path / "lesion.nii.gz"
     save_fractions(truth["lesion"] / 255, affine, lesion)
-    grid = np.diag([4.0, 4, 4, 1])
-    grid[:3, 3] = (-80, -110, -70)
-    shape = (41, 48, 41)
+    grid, shape = GRID, GRID_SHAPE
     frequency = lesion_frequency([lesion], [field], shape, grid)
-    points = np.moveaxis(
-        nib.affines.apply_affine(grid, np.moveaxis(np.indices(shape), 0, -1)), -1, 0
-    )
-    near = phantom.sample("push", points.astype("f4")) > 0.02
+    points = grid_points()
+    near = phantom.sample("push", points) > 0.02
     assert frequency.max() <= 1
     assert frequency[near].sum() > 0.8 * frequency.sum()
     assert near.mean() < 0.1
     head = np.ones(shape, bool)
     region = planted_region([lesion], [field], phantom, head, grid)
-    ventricles = phantom.sample("ventricles", points.astype("f4")) > 0.5
+    ventricles = phantom.sample("ventricles", points) > 0.5
     assert region[ventricles].all()
     assert ventricles.sum() < region.sum() < 0.05 * region.size
+
+
+def test_table_of_studies_with_models_of_their_own(patient, phantom, tmp_path, monkeypatch):
+    """One model looks at the ventricles, the other, of another study, everywhere but there.
+
+    Who is not affected has a lesion map that cannot be read: it is not needed.
+    """
+    monkeypatch.setattr(compare_gradcam_with_truth, "Phantom", lambda path: phantom)
+    _, truth, _, affine, field = patient
+    lesion, nobody = (tmp_path / name / "lesion.nii.gz" for name in ("sub-1", "sub-2"))
+    lesion.parent.mkdir()
+    save_fractions(truth["lesion"] / 255, affine, lesion)
+    people = pd.DataFrame({"participant_id": ["sub-1", "sub-2"], "diagnosis": ["NPSLE", "control"]})
+    people.to_csv(tmp_path / "participants.tsv", sep="\t", index=False)
+    ventricles = phantom.sample("ventricles", grid_points()) > 0.5
+    mask = tmp_path / "mask.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(GRID_SHAPE, np.uint8), GRID), mask)
+    files = {name: [] for name in ("maps", "index", "layers", "masks")}
+    for study, name, cam in (("one", "crop+flip", ventricles), ("two", "net_2", ~ventricles)):
+        stem = tmp_path / "studies" / study / "gradcam" / f"model-{name}"
+        stem.parent.mkdir(parents=True)
+        paths = [f"{stem}_desc-mean_gradcam.nii.gz", f"{stem}.tsv", f"{stem}.safetensors"]
+        cams = np.stack([cam, ~cam]).astype(np.float32)
+        nib.save(nib.Nifti1Image(np.moveaxis(cams, 0, -1), GRID), paths[0])
+        index = pd.DataFrame({"volume": [0, 1], "split": "all", "class": ["01", "02"], "n": 2})
+        write_table(index, paths[1], resource("columns/learning.tsv"))
+        save_file({"means": np.stack([cams, 1 - cams]), "affine": GRID}, paths[2])
+        for key, path in zip(files, [*paths, str(mask)], strict=True):
+            files[key].append(path)
+    source = SimpleNamespace(
+        participants=tmp_path / "participants.tsv",
+        phantom=None,
+        lesions=[str(lesion), str(nobody)],
+        fields=[field, None],
+        **files,
+    )
+    out = SimpleNamespace(table=tmp_path / "gradcam.tsv")
+    main(source, out, SimpleNamespace(thresholds={"one": [0.9, 0.5], "two": [0.75]}))
+    table = read_table(out.table).set_index(["study", "model", "class"])
+    assert len(table) == 8
+    on, off = table.loc[("one", "crop+flip", "01")], table.loc[("two", "net_2", "01")]
+    assert on["auc_in_region"] == pytest.approx(1 - off["auc_in_region"], abs=1e-3)
+    assert on["auc_in_region"] > 0.6 and on["share_in_region"] == 1
+    assert (on["p"], off["p"]) == (0.5, 1)
+    assert table.loc[("one", "all", "01"), "auc_in_region"] == on["auc_in_region"]
+    assert (table["n_permutations"] == 1).all()

@@ -28,6 +28,11 @@ def random_volumes(n=3, shape=(12, 14, 10), seed=0):
     return torch.rand(n, *shape, generator=seeded(seed)) + 0.5
 
 
+def random_images(n=3, channels=1):
+    """Half-precision volumes (n, channels, x, y, z)."""
+    return random_volumes(n * channels).half().unflatten(0, (n, channels))
+
+
 def smooth_volume(shape=(40, 44, 36), sd=4.5):
     """Three blobs of different height, none of which leaves the volume when it is turned."""
     grid = np.stack(np.meshgrid(*[np.arange(k) for k in shape], indexing="ij"), axis=-1)
@@ -175,35 +180,55 @@ def test_draws_keep_their_ranges_and_fill_them():
 
 def test_settings_of_zero_change_nothing():
     zero = {"crop_voxels": 0, "rotate_degrees": 0, "gain": 0, "offset": 0, "noise": 0, "bias": 0}
-    volumes = random_volumes().half()
+    volumes = random_images(channels=2)
     strategy = "crop+rotate+intensity+noise+bias_field"
     views = Augmentation(strategy, **zero)(volumes, seeded())
-    assert torch.equal(views, volumes.float()[:, None])
+    assert torch.equal(views, volumes.float())
 
 
 @pytest.mark.parametrize("strategy", ["crop", "crop+flip", "crop+flip+rotate", ALL])
 def test_a_seed_gives_the_same_views(strategy):
-    volumes = random_volumes().half()
+    volumes = random_images(channels=2)
     augmentation = Augmentation(strategy, crop_voxels=4)
     views = augmentation(volumes, seeded(3), views=2)
-    assert views.dtype == torch.float32 and views.shape == (6, 1, 12, 14, 10)
+    assert views.dtype == torch.float32 and views.shape == (6, 2, 12, 14, 10)
     assert torch.equal(augmentation(volumes, seeded(3), views=2), views)
     assert not torch.equal(augmentation(volumes, seeded(4), views=2), views)
     assert not torch.equal(views[:3], views[3:])
-    assert torch.equal(volumes, random_volumes().half())
+    assert torch.equal(volumes, random_images(channels=2))
+
+
+@pytest.mark.parametrize("strategy", ["crop+flip+rotate", "flip+bias_field", "noise"])
+def test_channels_go_the_same_way_and_the_first_as_it_would_alone(strategy):
+    """Two equal channels stay equal but for their noise."""
+    one = random_images()
+    augmentation = Augmentation(strategy, crop_voxels=4)
+    alone = augmentation(one, seeded(3), views=2)
+    both = augmentation(one.repeat(1, 2, 1, 1, 1), seeded(3), views=2)
+    assert torch.equal(both[:, :1], alone)
+    if "noise" not in strategy:
+        assert torch.equal(both[:, 1:], alone)
+        return
+    noise = (both - one.float().repeat(2, 2, 1, 1, 1)).flatten(2)
+    deviation = noise.std(2)
+    torch.testing.assert_close(deviation[:, 0], deviation[:, 1], rtol=0.1, atol=0)
+    for first, second in noise:
+        assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1]) < 0.1
 
 
 def test_views_are_those_of_the_transforms_one_after_another():
-    volumes = random_volumes().half()
+    volumes = random_images(channels=2)
     augmentation = Augmentation("crop+flip+rotate", crop_voxels=4)
     parameters = augmentation.draw(3, seeded(1))
     cuts, flipped, turned = (torch.stack(values) for values in zip(*parameters, strict=True))
-    expected = rotate(flip(crop(volumes, cuts), flipped), turned)[:, None].float()
+    expected = torch.stack(
+        [rotate(flip(crop(c, cuts), flipped), turned).float() for c in volumes.unbind(1)], dim=1
+    )
     torch.testing.assert_close(augmentation.apply(volumes, parameters), expected)
 
 
 def test_a_share_of_the_parameters_gives_that_share_of_the_views():
-    volumes = random_volumes(4)
+    volumes = random_images(4)
     augmentation = Augmentation("crop+flip+rotate", crop_voxels=4)
     parameters = augmentation.draw(4, seeded(1))
     part = slice(1, 3)
@@ -222,7 +247,7 @@ def test_half_precision_costs_no_more_than_its_rounding():
 @pytest.mark.parametrize("threads", [1, 3])
 def test_views_do_not_depend_on_the_number_of_threads_nor_change_it(threads):
     before = torch.get_num_threads()
-    volumes, augmentation = random_volumes().half(), Augmentation(ALL, crop_voxels=4)
+    volumes, augmentation = random_images(channels=2), Augmentation(ALL, crop_voxels=4)
     expected = augmentation(volumes, seeded(), views=2)
     torch.set_num_threads(threads)
     try:
@@ -234,7 +259,7 @@ def test_views_do_not_depend_on_the_number_of_threads_nor_change_it(threads):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_views_on_a_gpu_are_those_on_a_cpu():
-    volumes = random_volumes().half()
+    volumes = random_images(channels=2)
     augmentation = Augmentation("crop+flip+rotate+intensity+bias_field", crop_voxels=4)
     views = augmentation(volumes.cuda(), seeded(), views=2)
     assert views.is_cuda
@@ -244,10 +269,10 @@ def test_views_on_a_gpu_are_those_on_a_cpu():
 
 @pytest.mark.parametrize("strategy", ["crop+spin", "", "crop+"])
 def test_unknown_transforms_are_refused(strategy):
-    with pytest.raises(InputError, match=r"learning.strategies.*unknown transform.*crop, flip"):
+    with pytest.raises(InputError, match=r"augmentation: .*unknown transform.*crop, flip"):
         Augmentation(strategy)
 
 
 def test_a_crop_of_the_whole_volume_is_refused():
     with pytest.raises(InputError, match="crop_voxels: 10 voxels"):
-        Augmentation("crop", crop_voxels=10)(random_volumes(), seeded())
+        Augmentation("crop", crop_voxels=10)(random_images(), seeded())

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from workflow_scripts.anatomical.make_templates import harvard_oxford
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning.average_gradcam import (
@@ -13,7 +14,7 @@ from workflow_scripts.learning.average_gradcam import (
     region_p,
     region_table,
 )
-from workflow_scripts.learning.structures import atlas_structures, split_side
+from workflow_scripts.learning.structures import Atlas, atlas_structures, read_atlas, split_side
 
 CLASSES = ["controls", "patients"]
 # Points deep inside a structure, MNI152 mm; textbook anatomy.
@@ -29,9 +30,9 @@ PLACES = {
 }
 
 
-def table(labels, correct, trial=1):
+def table(labels, correct, split=1):
     return pd.DataFrame(
-        {"volume": range(len(labels)), "trial": trial, "label": labels, "correct": correct}
+        {"volume": range(len(labels)), "split": split, "label": labels, "correct": correct}
     )
 
 
@@ -40,8 +41,8 @@ def test_only_correctly_classified_scans_of_the_class_are_averaged():
     maps = [rng.random((2, 3, 4, 3)), rng.random((2, 3, 4, 2)), rng.random((2, 3, 4, 2))]
     tables = [
         table(["controls", "patients", "patients"], [1, 1, 0]),
-        table(["patients", "patients"], [1, 1]),  # a second repeat of the trial
-        table(["controls", "patients"], [0, 1], trial=2),
+        table(["patients", "patients"], [1, 1]),  # a second repeat of the split
+        table(["controls", "patients"], [0, 1], split=2),
     ]
     means, index = average_maps(maps, tables, CLASSES)
     expected = {
@@ -52,15 +53,17 @@ def test_only_correctly_classified_scans_of_the_class_are_averaged():
         ("2", "patients"): [maps[2][..., 1]],
     }
     expected["all", "patients"] = expected["1", "patients"] + expected["2", "patients"]
-    assert list(zip(index["trial"], index["class"], strict=True)) == list(expected)
+    assert list(zip(index["split"], index["class"], strict=True)) == list(expected)
     for row, chosen in zip(index.itertuples(), expected.values(), strict=True):
         assert row.n == len(chosen)
         wanted = np.mean(chosen, axis=0) if chosen else np.zeros((2, 3, 4))
         np.testing.assert_allclose(means[..., row.volume], wanted, atol=0.0006)
 
 
-def test_labels_that_are_numbers_are_classes_too():
-    _, index = average_maps([np.ones((1, 1, 1, 2))], [table([0, 1], [1, 1])], ["0", "1"])
+def test_labels_that_look_like_numbers_are_classes_too(tmp_path):
+    file = tmp_path / "gradcam.tsv"
+    write_table(table(["01", "02"], [1, 1]), file, resource("columns/learning.tsv"))
+    _, index = average_maps([np.ones((1, 1, 1, 2))], [read_table(file)], ["01", "02"])
     assert list(index["n"]) == [1, 1, 1, 1]
 
 
@@ -131,9 +134,27 @@ def head():
     return brain, nib.Nifti1Image(white.reshape(brain.shape).astype(np.uint8), affine)
 
 
-def test_structures_lie_where_anatomy_has_them(head):
+@pytest.fixture(scope="module")
+def atlas():
+    return read_atlas(*harvard_oxford())
+
+
+def test_structures_are_those_of_the_atlas_given(head):
+    """An atlas of two structures, one of them too improbable, that ends before the brain does."""
     brain, white = head
-    labels, structures = atlas_structures(brain, white)
+    percent = np.zeros((*brain.shape[:2], 20, 2), np.uint8)
+    percent[10:12, ..., 0], percent[12:14, ..., 1] = 25, 24
+    image = nib.Nifti1Image(percent, brain.affine)
+    labels, structures = atlas_structures(brain, white, Atlas(image, ["Left_Caudate", "Stem"]))
+    assert list(structures["region"].iloc[:2]) == ["Caudate", "Stem"]
+    assert (labels[10:12, :, :20] == 0).all()
+    assert (labels[10:12, :, 20:] > 1).all()
+    assert (labels != 1).all()
+
+
+def test_structures_lie_where_anatomy_has_them(head, atlas):
+    brain, white = head
+    labels, structures = atlas_structures(brain, white, atlas)
     for (region, side), place in PLACES.items():
         voxel = np.round(nib.affines.apply_affine(np.linalg.inv(brain.affine), place)).astype(int)
         found = structures.iloc[labels[tuple(voxel)]]
@@ -151,17 +172,17 @@ def test_sides_are_split_from_names_and_one_misprint_mended():
     assert split_side("Brain-Stem") == ("Brain-Stem", None)
 
 
-def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
+def test_class_without_a_correct_scan_has_a_row_that_says_so(head, atlas, tmp_path):
     brain, white = head
     maps = np.zeros((*brain.shape, 2))
-    labels, structures = atlas_structures(brain, white)
+    labels, structures = atlas_structures(brain, white, atlas)
     caudate = structures.query("region == 'Caudate' and side == 'left'").index[0]
     maps[labels == caudate] = (0, 1)
     means, index = average_maps([maps], [table(CLASSES, [0, 1])], CLASSES)
     layers = np.zeros((10, 2, *brain.shape), np.float16)
     layers[:, :, labels != caudate] = 1
     layers[[0, 1], 1] = maps[..., 1]  # the true labels, and one permutation of nine
-    regions = region_table(means, index, [0.75, 0.95], brain, white, layers, brain.affine)
+    regions = region_table(means, index, [0.75, 0.95], brain, white, layers, brain.affine, atlas)
     path = tmp_path / "regions.tsv"
     write_table(regions, path, resource("columns/learning.tsv"))
     write_table(index, tmp_path / "index.tsv", resource("columns/learning.tsv"))
@@ -175,5 +196,5 @@ def test_class_without_a_correct_scan_has_a_row_that_says_so(head, tmp_path):
     assert (found[["share_of_mask", "share_of_region", "peak"]] == 1).all(axis=None)
     assert (found["peak_x_mm"] < 0).all()
     assert list(found["p"].dropna()) == [0.2, 0.2]
-    assert (found.loc[found["p"].notna(), "trial"] == "all").all()
+    assert (found.loc[found["p"].notna(), "split"] == "all").all()
     np.testing.assert_allclose(found["volume_ml"], (labels == caudate).sum() * 0.064)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from workflow_scripts.common.trials import LeakageError
+from workflow_scripts.common.predictions import PERMUTATIONS
+from workflow_scripts.common.splits import LeakageError, read_splits
 from workflow_scripts.learning.classifier import (
     check_unseen,
     fit_linear,
@@ -14,7 +15,7 @@ from workflow_scripts.learning.classifier import (
 )
 from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
-from workflow_scripts.learning.sides import Side, read_side
+from workflow_scripts.learning.sides import Side
 from workflow_scripts.learning.train_classifier import relabelled, train_linear
 from workflow_scripts.learning.training import draw_batches, seed_of
 
@@ -31,10 +32,13 @@ def test_a_participant_seen_in_pretraining_is_named():
         check_unseen(scans("sub-9", "sub-1", "sub-2"), ["sub-2", "sub-3", "sub-9"], "encoder")
 
 
-def test_a_participant_on_both_sides_is_named(tmp_path):
-    trials = scans("sub-1", "sub-1").assign(trial=1, label="a", weight=1, role=["train", "test"])
+@pytest.mark.parametrize("role", ["validation", "test", "external"])
+def test_a_participant_on_two_sides_is_named(tmp_path, role):
+    """Both rules that train read the splits by this function."""
+    splits = scans("sub-1", "sub-1").assign(split=1, label="a", weight=1, role=["train", role])
+    splits.to_csv(tmp_path / "splits.tsv", sep="\t", index=False)
     with pytest.raises(LeakageError, match="sub-1"):
-        read_side(trials, 1, "train", tmp_path / "volumes.npy", "a")
+        read_splits(tmp_path / "splits.tsv")
 
 
 def test_linear_layers_are_those_of_single_trainings():
@@ -70,7 +74,7 @@ def test_permutations_keep_class_sizes_and_people_together():
     np.testing.assert_allclose(drawn.mean(axis=0), 2 / 5, atol=4 * np.sqrt(0.24 / 400))
 
 
-def test_a_permuted_participant_is_ranked_alike_in_every_trial():
+def test_a_permuted_participant_is_ranked_alike_in_every_split():
     """Two sides that share people: who is called positive in both depends on one draw."""
     positive = np.array([True, False, False])
     agreed = [
@@ -87,38 +91,59 @@ def test_predictions_and_their_probabilities():
     np.testing.assert_allclose(table["probability"], logits.softmax(dim=1)[:, 1], rtol=1e-6)
     assert table["predicted"].tolist() == ["n", "p", "n"]
     assert table["score"].tolist() == [0, 2, -3]
+    assert (table["threshold"] == 0).all()
 
 
 def test_permutation_table_of_known_scores():
     truth = np.array([[True, True, False, False]] * 2)
-    table = permutation_table(np.array([[2.0, 1, -1, -2], [1, -1, 2, -2]]), truth)
+    table = permutation_table(np.array([[2.0, 1, -1, -2], [1, -1, 2, -2]]), truth, list("abcd"))
+    assert list(table) == PERMUTATIONS[3:]
     assert table["permutation"].tolist() == [1, 2]
-    assert table["balanced_accuracy"].tolist() == [1.0, 0.5]
+    assert table["sensitivity"].tolist() == [1.0, 0.5]
+    assert table["specificity"].tolist() == [1.0, 0.5]
     assert table["auc"].tolist() == [1.0, 0.5]
+    assert (table[["n_positive", "n_negative"]] == 2).all(axis=None)
 
 
-def side(ids, positive, rng, signal):
-    volumes = rng.normal(1, 0.05, (len(ids), 16, 16, 16))
+def test_scans_of_a_participant_count_as_one_in_a_permutation():
+    """Three scans of a, one of them missed, and one of b, missed: a mean of 2/3 and 0."""
+    truth = np.array([[True] * 4 + [False]])
+    scores = np.array([[3.0, 2, -1, -1, -2]])
+    (row,) = permutation_table(scores, truth, list("aaabc")).to_dict("records")
+    assert (row["n_positive"], row["n_negative"]) == (2, 1)
+    assert row["sensitivity"] == pytest.approx(1 / 3)
+    assert row["auc"] == 1
+
+
+def test_without_permutations_the_table_has_its_columns():
+    table = permutation_table(np.empty((0, 3)), np.empty((0, 3), bool), list("abc"))
+    assert table.empty and list(table) == PERMUTATIONS[3:]
+
+
+def side(ids, positive, rng, signal, role="train"):
+    volumes = rng.normal(1, 0.05, (len(ids), 1, 16, 16, 16))
     volumes[np.asarray(positive)] *= 1 + signal
-    table = scans(*ids).assign(label=np.where(positive, "p", "n"), weight=np.where(positive, 2, 1))
+    table = scans(*ids).assign(
+        label=np.where(positive, "p", "n"), role=role, weight=np.where(positive, 2, 1)
+    )
     return Side(table, torch.from_numpy(volumes.astype(np.float16)), np.asarray(positive))
 
 
 def test_the_layer_finds_a_signal_and_permuted_labels_do_not():
     rng = np.random.default_rng(0)
     train = side("abcdef", [True] * 3 + [False] * 3, rng, 0.2)
-    test = side("uvwxyz", [True] * 3 + [False] * 3, rng, 0.2)
+    test = side("uvwxyz", [True] * 3 + [False] * 3, rng, 0.2, "test")
     torch.manual_seed(0)
     classifier = with_classifier(build_encoder("strided", [4, 8])).eval()
     settings = {"batch": 4, "finetuning": {"epochs": 30, "learning_rate": 0.05}}
     cpu = Device("cpu", False)
     logits, layers = train_linear(classifier, train, test, settings, 60, 1, 2, cpu)
-    nulls = permutation_table(layers["score"][1:], layers["positive"][1:])
+    nulls = permutation_table(layers["score"][1:], layers["positive"][1:], list("uvwxyz"))
     assert ((logits[:, 1] > logits[:, 0]).numpy() == test.positive).all()
     assert 0.3 < nulls["auc"].mean() < 0.7
     with torch.no_grad():
-        own = classifier(test.volumes[:, None].float())
-        features = classifier.encoder(test.volumes[:, None].float()).numpy()
+        own = classifier(test.volumes.float())
+        features = classifier.encoder(test.volumes.float()).numpy()
     torch.testing.assert_close(
         own[:, 1] - own[:, 0], logits[:, 1] - logits[:, 0], atol=1e-3, rtol=1e-3
     )
@@ -130,10 +155,24 @@ def test_the_layer_finds_a_signal_and_permuted_labels_do_not():
 def test_true_labels_come_first_and_weights_go_with_the_class():
     rng = np.random.default_rng(0)
     train = side("abcdef", [True, True, False, False, False, False], rng, 0)
-    test = side("wxyz", [True, False, True, False], rng, 0)
+    test = side("wxyz", [True, False, True, False], rng, 0, "test")
     labels, weights, truth = relabelled(train, test, 5, seed=1)
     assert labels.shape == weights.shape == (6, 6) and truth.shape == (6, 4)
     np.testing.assert_array_equal(labels[0], train.positive)
     np.testing.assert_array_equal(truth[0], test.positive)
     np.testing.assert_array_equal(weights, np.where(labels, 2, 1))
     assert (labels.sum(axis=1) == 2).all() and (truth.sum(axis=1) == 2).all()
+
+
+def test_external_participants_keep_their_labels_and_do_not_change_the_others():
+    rng = np.random.default_rng(0)
+    train = side("abcdef", [True, True, False, False, False, False], rng, 0)
+    alone = side("wxyz", [True, False, True, False], rng, 0, "test")
+    outside = [True, True, False]
+    both = side("wxyzopq", [*alone.positive, *outside], rng, 0, ["test"] * 4 + ["external"] * 3)
+    expected = relabelled(train, alone, 20, seed=1)
+    labels, weights, truth = relabelled(train, both, 20, seed=1)
+    np.testing.assert_array_equal(labels, expected[0])
+    np.testing.assert_array_equal(weights, expected[1])
+    np.testing.assert_array_equal(truth[:, :4], expected[2])
+    np.testing.assert_array_equal(truth[:, 4:], [outside] * 21)

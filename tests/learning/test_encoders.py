@@ -7,28 +7,29 @@ from workflow_scripts.learning.encoders import build_encoder, with_classifier, w
 VOLUMES = torch.zeros(2, 1, 32, 40, 32)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("name", "grid"), [("paper", (8, 10, 8)), ("strided", (4, 5, 4))])
-def test_last_convolution_is_a_map_of_the_volume(name, grid):
-    encoder = build_encoder(name, [2, 3, 5])
+def test_last_convolution_is_a_map_of_the_volume(name, grid, channels):
+    encoder = build_encoder(name, [2, 3, 5], channels)
     seen = []
     encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2].shape))
-    assert encoder(VOLUMES).shape == (2, 5)
+    assert encoder(VOLUMES.repeat(1, channels, 1, 1, 1)).shape == (2, 5)
     assert seen == [(2, 5, *grid)]
 
 
-@pytest.mark.parametrize("name", ["resnet10", "densenet121"])
-def test_networks_of_monai_fit_the_same_place(name):
+@pytest.mark.parametrize(("name", "channels"), [("resnet10", 1), ("densenet121", 2)])
+def test_networks_of_monai_fit_the_same_place(name, channels):
     pytest.importorskip("monai")
-    encoder = build_encoder(name, [])
+    encoder = build_encoder(name, [], channels)
     encoder.eval()
     seen = []
     encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2].dim()))
-    assert encoder(torch.zeros(2, 1, 64, 64, 64)).shape == (2, encoder.n_features)
+    assert encoder(torch.zeros(2, channels, 64, 64, 64)).shape == (2, encoder.n_features)
     assert seen == [5]
 
 
 def test_unknown_encoder():
-    with pytest.raises(InputError, match="learning.encoder.*'vgg'.*paper"):
+    with pytest.raises(InputError, match="encoder: .*'vgg'.*paper"):
         build_encoder("vgg", [])
 
 

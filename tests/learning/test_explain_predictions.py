@@ -54,7 +54,7 @@ def head_mask(shape=SHAPE, affine=None, first_outside=None):
 
 
 def cells_of(classifier, mask):
-    first, step = cell_positions(classifier.encoder, mask.shape)
+    first, step = cell_positions(classifier.encoder, (1, *mask.shape))
     return mask.affine @ nib.affines.from_matvec(np.diag(step), first)
 
 
@@ -62,13 +62,13 @@ def explain_bright(classifier, volumes, mask=None):
     """Maps of scans that were all called bright."""
     mask = mask or head_mask()
     scans = pd.DataFrame({"volume": range(len(volumes)), "score": 1.0, "predicted": "bright"})
-    channels = [channel_maps(classifier.encoder, volume) for volume in volumes]
+    channels = [channel_maps(classifier.encoder, volume[None]) for volume in volumes]
     return explain(channels, weights_of(classifier), scans, cells_of(classifier, mask), mask)
 
 
 def cam_of(classifier, volume, target):
     weights = weights_of(classifier)
-    return gradcam(channel_maps(classifier.encoder, volume), weights if target else -weights)
+    return gradcam(channel_maps(classifier.encoder, volume[None]), weights if target else -weights)
 
 
 def predict(classifier, volumes):
@@ -144,21 +144,23 @@ def test_map_is_the_formula_of_selvaraju():
     np.testing.assert_allclose(cam, expected.detach().numpy(), atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["paper", "strided", "resnet10", "densenet121"])
-def test_map_is_that_of_captum(name):
+@pytest.mark.parametrize(
+    ("name", "channels"), [("paper", 1), ("strided", 2), ("resnet10", 1), ("densenet121", 2)]
+)
+def test_map_is_that_of_captum(name, channels):
     torch.manual_seed(2)
-    classifier = with_classifier(build_encoder(name, [3, 4, 5])).eval()
-    volume = np.random.default_rng(2).random((64, 64, 64), np.float32)
+    classifier = with_classifier(build_encoder(name, [3, 4, 5], channels)).eval()
+    volume = np.random.default_rng(2).random((channels, 64, 64, 64), np.float32)
 
     def score(images):
         logits = classifier(images)
         return logits[:, 1] - logits[:, 0]
 
     judge = LayerGradCam(score, classifier.encoder.last_convolution)
-    expected = judge.attribute(torch.from_numpy(volume)[None, None], relu_attributions=True)
+    expected = judge.attribute(torch.from_numpy(volume)[None], relu_attributions=True)
     expected = expected[0, 0].detach().numpy()
     assert expected.max() > 0
-    found = cam_of(classifier, volume, 1)
+    found = gradcam(channel_maps(classifier.encoder, volume), weights_of(classifier))
     np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
 
 
@@ -168,7 +170,7 @@ def test_map_is_that_of_captum(name):
 )
 def test_cells_lie_in_the_middle_of_what_they_see(name, first, step):
     encoder = build_encoder(name, [2, 2, 2]).eval()
-    found = cell_positions(encoder, (64, 64, 64))
+    found = cell_positions(encoder, (1, 64, 64, 64))
     np.testing.assert_array_equal(found, [[first] * 3, [step] * 3])
 
 
@@ -177,7 +179,7 @@ def test_cells_lie_where_the_gradient_says(name):
     classifier = smooth_classifier(name)
     if name == "paper":  # the maximum has no centre
         classifier.encoder.pool = nn.AvgPool3d(2)
-    first, step = cell_positions(classifier.encoder, (64, 64, 64))
+    first, step = cell_positions(classifier.encoder, (1, 64, 64, 64))
     volume = torch.rand(1, 1, 64, 64, 64, requires_grad=True)
     seen = []
     classifier.encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2]))
@@ -227,7 +229,7 @@ def test_each_layer_sums_the_maps_of_what_it_classifies_correctly():
     volumes = np.random.default_rng(3).random((3, *SHAPE), np.float32)
     mask = head_mask()
     cells = cells_of(classifier, mask)
-    channels = [channel_maps(classifier.encoder, volume) for volume in volumes]
+    channels = [channel_maps(classifier.encoder, volume[None]) for volume in volumes]
     weights = weights_of(classifier)
     layers = {
         "weight": np.stack([weights, -weights]),

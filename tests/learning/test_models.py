@@ -1,3 +1,5 @@
+import json
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -5,34 +7,64 @@ import pytest
 import torch
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.learning.cache_volumes import box_affine, brain_box
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.learning import predict_sessions
+from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
+from workflow_scripts.learning.frozen import frozen_models, session_images, wanted_images
+from workflow_scripts.learning.images import (
+    Template,
+    make_grid,
+    native_volume,
+    normalized_volume,
+)
 from workflow_scripts.learning.models import load_classifier, save_model
 from workflow_scripts.learning.predict_sessions import score
+from workflow_scripts.learning.train_classifier import describe
 
 DESCRIPTION = {"encoder": "strided", "widths": [3, 5]}
+SHAPE = (20, 24, 20)
+T1W = {"channels": ["T1w"], "space": "MNI152", "region": "brain", "downsample": 1}
+TWO = T1W | {"channels": ["FLAIR", "T1w"], "region": "ventricles"}
+NATIVE = {"channels": ["STIR"], "space": "native", "region": "brain", "downsample": 1}
+NATIVE |= {"spacing": [0.6, 0.6, 3.3], "shape": [16, 16, 8]}
 
 
 @pytest.fixture
-def mask():
-    mask = np.zeros((20, 24, 20), np.uint8)
+def template():
+    mask = np.zeros(SHAPE, np.uint8)
     mask[2:18, 4:20, 2:18] = 1
-    return nib.Nifti1Image(mask, np.diag([2.0, 2, 2, 1]))
+    regions = np.zeros(SHAPE, np.uint8)
+    regions[8:12, 8:12, 8:12] = 4
+    return Template(nib.Nifti1Image(mask, np.diag([2.0, 2, 2, 1])), regions, mask / 2, mask / 2)
+
+
+def saved(path, entry, mask):
+    """A classifier that was trained on an input, as `train_classifier` writes it."""
+    torch.manual_seed(0)
+    settings = DESCRIPTION | {"augmentation": "crop"}
+    encoder = build_encoder("strided", [3, 5], len(entry["channels"]))
+    save_model(
+        with_classifier(encoder), path, describe(settings, entry, ["n", "p"], {"sub-2"}, mask)
+    )
+    return path
 
 
 @pytest.fixture
-def weights(tmp_path, mask):
-    box = brain_box(np.asanyarray(mask.dataobj) > 0, 1)
-    description = DESCRIPTION | {
-        "classes": ["n", "p"],
-        "participants": ["sub-2"],
-        "downsample": 1,
-        "shape": [16, 16, 16],
-        "affine": box_affine(mask.affine, box, 1).tolist(),
-    }
-    torch.manual_seed(0)
+def weights(tmp_path, template):
+    path = tmp_path / "model-crop_split-1_repeat-1_model.safetensors"
+    return saved(path, T1W, make_grid(T1W, template).mask)
+
+
+@pytest.fixture
+def old_weights(tmp_path, weights):
+    """The same model as version 0.6 described it."""
     path = tmp_path / "trial-1_strategy-crop_repeat-1_model.safetensors"
-    save_model(with_classifier(build_encoder("strided", [3, 5])), path, description)
+    path.write_bytes(weights.read_bytes())
+    description = json.loads(weights.with_suffix(".json").read_text())
+    description |= {"downsample": description.pop("input")["downsample"]}
+    path.with_suffix(".json").write_text(json.dumps(description))
     return path
 
 
@@ -58,31 +90,172 @@ def test_missing_description_is_named(weights):
         load_classifier(weights)
 
 
-def test_weights_of_another_network_are_refused(weights):
-    save_model(with_classifier(build_encoder("strided", [3, 6])), weights, DESCRIPTION)
+@pytest.mark.parametrize(("widths", "channels"), [([3, 6], 1), ([3, 5], 2)])
+def test_weights_of_another_network_are_refused(weights, widths, channels):
+    network = with_classifier(build_encoder("strided", widths, channels))
+    save_model(network, weights, DESCRIPTION | {"input": T1W})
     with pytest.raises(InputError, match="not the weights of this network"):
         load_classifier(weights)
 
 
-def brains(tmp_path, mask):
+@pytest.fixture
+def sessions(tmp_path):
+    """Three sessions with a T1w, of which two have a FLAIR, and a fourth with a STIR alone."""
     rng = np.random.default_rng(0)
-    paths = []
-    for number in range(3):
-        data = rng.uniform(1, 2, mask.shape).astype(np.float32) * np.asanyarray(mask.dataobj)
-        paths.append(tmp_path / f"{number}.nii.gz")
-        nib.save(nib.Nifti1Image(data, mask.affine), paths[-1])
-    scans = pd.DataFrame({"participant_id": ["sub-1", "sub-2", "sub-3"], "session_id": None})
-    return paths, scans
+    brain = np.zeros(SHAPE)
+    brain[2:18, 4:20, 2:18] = 1
+
+    def image(name, data, affine):
+        nib.save(nib.Nifti1Image(data.astype(np.float32), affine), tmp_path / name)
+        return str(tmp_path / name)
+
+    made = []
+    for number in range(1, 5):
+        entry = {"participant_id": f"sub-{number}", "session_id": "ses-1"}
+        made.append(entry | {"MNI152": {}, "native": {}})
+        for name in ["T1w", "FLAIR"][: (2, 1, 2, 0)[number - 1]]:
+            data = rng.uniform(1, 2, SHAPE) * (brain if name == "T1w" else 1)
+            path = image(f"{number}_{name}.nii.gz", data, np.diag([2.0, 2, 2, 1]))
+            made[-1]["MNI152"][name] = path
+    stir = image("4_STIR.nii.gz", rng.uniform(1, 2, (18, 18, 9)), np.diag([0.6, 0.6, 3.3, 1]))
+    made[-1]["native"]["STIR"] = stir
+    return made
 
 
-def test_sessions_are_scored_and_known_ones_marked(tmp_path, weights, mask):
-    table = score(weights, *brains(tmp_path, mask), mask)
+def said(weights, volumes):
+    """Scores of a model for volumes, by its own network."""
+    with torch.no_grad():
+        logits = load_classifier(weights)[0](torch.from_numpy(np.stack(volumes)).float())
+    return (logits[:, 1] - logits[:, 0]).tolist()
+
+
+def test_sessions_are_scored_and_known_ones_marked(weights, sessions, template, tmp_path):
+    table = score(weights, sessions, template)
+    assert table["participant_id"].tolist() == ["sub-1", "sub-2", "sub-3"]
     assert table["seen_in_training"].tolist() == ["no", "yes", "no"]
-    assert set(table["model"]) == {"trial-1_strategy-crop_repeat-1"}
+    assert set(table["model"]) == {"model-crop_split-1_repeat-1"}
     assert table["probability"].between(0, 1).all() and table["score"].nunique() == 3
+    write_table(table, tmp_path / "sessions.tsv", resource("columns/learning.tsv"))
+    assert len(read_table(tmp_path / "sessions.tsv")) == 3
 
 
-def test_another_template_grid_is_refused(tmp_path, weights, mask):
-    fine = nib.Nifti1Image(np.asanyarray(mask.dataobj).repeat(2, 0), np.diag([1.0, 2, 2, 1]))
-    with pytest.raises(InputError, match="template_resolution"):
-        score(weights, *brains(tmp_path, mask), fine)
+def test_a_model_of_version_0_6_says_what_it_said(weights, old_weights, sessions, template):
+    table, old = (score(path, sessions, template) for path in (weights, old_weights))
+    assert set(old.pop("model")) == {"trial-1_strategy-crop_repeat-1"}
+    pd.testing.assert_frame_equal(old, table.drop(columns="model"))
+
+
+@pytest.fixture
+def in_32_bits(monkeypatch):
+    monkeypatch.setattr(predict_sessions, "choose_device", lambda *_, **__: Device("cpu", False))
+
+
+@pytest.mark.usefixtures("in_32_bits")
+def test_a_model_of_two_channels_scores_the_sessions_that_have_both(sessions, template, tmp_path):
+    """Its channels in its own order, on its own region."""
+    grid = make_grid(TWO, template)
+    path = saved(tmp_path / "two_model.safetensors", TWO, grid.mask)
+    table = score(path, sessions, template)
+    assert table["participant_id"].tolist() == ["sub-1", "sub-3"]
+    images = [sessions[number]["MNI152"] for number in (0, 2)]
+    expected = said(
+        path, [normalized_volume([i["FLAIR"], i["T1w"]], i["T1w"], grid) for i in images]
+    )
+    np.testing.assert_allclose(table["score"], expected, rtol=1e-5)
+    assert table["seen_in_training"].tolist() == ["no", "no"]
+
+
+@pytest.mark.usefixtures("in_32_bits")
+def test_a_native_model_needs_no_template(sessions, tmp_path):
+    mask = nib.Nifti1Image(np.ones(NATIVE["shape"], np.uint8), np.diag([0.6, 0.6, 3.3, 1]))
+    path = saved(tmp_path / "native_model.safetensors", NATIVE, mask)
+    table = score(path, sessions, None)
+    assert table["participant_id"].tolist() == ["sub-4"]
+    volume = native_volume([sessions[3]["native"]["STIR"]], NATIVE["spacing"], NATIVE["shape"])
+    np.testing.assert_allclose(table["score"], said(path, [volume]), rtol=1e-5)
+
+
+def test_a_model_that_no_session_has_the_channels_of_is_named(sessions, template, tmp_path):
+    path = saved(tmp_path / "two_model.safetensors", TWO, make_grid(TWO, template).mask)
+    with pytest.raises(InputError, match="two_model.*: no session has FLAIR and T1w"):
+        score(path, sessions[1:2], template)
+
+
+@pytest.mark.parametrize("affine", [np.diag([1.0, 2, 2, 1]), np.diag([2.0, 2, 2.1, 1])])
+def test_another_template_grid_is_refused(weights, old_weights, sessions, template, affine):
+    mask = np.asanyarray(template.brain.dataobj)
+    finer = mask.repeat(2, 0) if affine[0, 0] == 1 else mask
+    other = Template(nib.Nifti1Image(finer, affine), finer, finer, finer)
+    for path in (weights, old_weights):
+        with pytest.raises(InputError, match="2 mm, these are .*template_resolution"):
+            score(path, sessions, other)
+
+
+# What the Snakefile knows of trained networks.
+
+
+def frozen(tmp_path, **inputs):
+    for name, entry in inputs.items():
+        (tmp_path / f"{name}_model.safetensors").touch()
+        description = {"downsample": 2} if entry is None else {"input": entry}
+        (tmp_path / f"{name}_model.json").write_text(json.dumps(description))
+    return frozen_models(str(tmp_path))
+
+
+def paths_of(prefix, names, space):
+    return [f"{space}/{prefix}_{name}" for name in names]
+
+
+def rows(*prefixes):
+    return {
+        prefix: [dict(zip(("participant_id", "session_id"), prefix.split("_"), strict=True))]
+        for prefix in prefixes
+    }
+
+
+def test_networks_are_found_and_where_there_are_none_it_is_said(tmp_path):
+    assert frozen_models(None) == [
+        "(configuration: frozen_models is not set)/no *_model.safetensors there"
+    ]
+    assert frozen_models(str(tmp_path)) == [f"{tmp_path}/no *_model.safetensors there"]
+    found = frozen(tmp_path, b=T1W, a=None)
+    assert [path.rpartition("/")[2][0] for path in found] == ["a", "b"]
+
+
+def test_networks_want_their_channels_and_the_t1w_that_brings_them_to_mni152(tmp_path):
+    assert wanted_images(frozen(tmp_path, old=None)) == {"MNI152": ["T1w"], "native": []}
+    flair = T1W | {"channels": ["FLAIR"]}
+    assert wanted_images(frozen(tmp_path, one=flair))["MNI152"] == ["T1w", "FLAIR"]
+    assert wanted_images(frozen(tmp_path, two=NATIVE))["native"] == ["STIR"]
+
+
+def test_networks_of_native_images_alone_want_no_t1w(tmp_path):
+    models = frozen(tmp_path, native=NATIVE)
+    assert wanted_images(models) == {"MNI152": [], "native": ["STIR"]}
+    scans = {"T1w": rows("sub-1_ses-1"), "STIR": rows("sub-2_ses-1")}
+    (session,) = session_images(models, scans, paths_of)
+    assert session["participant_id"] == "sub-2"
+
+
+def test_what_cannot_be_read_is_left_to_the_job(tmp_path):
+    models = frozen(tmp_path, good=NATIVE)
+    (tmp_path / "bad_model.json").write_text("{")
+    assert wanted_images([str(tmp_path / "bad_model.safetensors"), *models])["native"] == ["STIR"]
+
+
+def test_sessions_come_with_what_they_have(tmp_path):
+    """Without a T1w nothing comes to MNI152; a contrast that `scans` does not name is nowhere."""
+    models = frozen(tmp_path, two=TWO, native=NATIVE, other=T1W | {"channels": ["R1map"]})
+    scans = {
+        "T1w": rows("sub-1_ses-1", "sub-2_ses-1"),
+        "FLAIR": rows("sub-1_ses-1", "sub-3_ses-1"),
+        "STIR": rows("sub-2_ses-1", "sub-4_ses-1"),
+    }
+    found = {s["participant_id"]: s for s in session_images(models, scans, paths_of)}
+    assert list(found) == ["sub-1", "sub-2", "sub-4"]
+    one = "MNI152/sub-1_ses-1"
+    assert found["sub-1"]["MNI152"] == {"T1w": f"{one}_T1w", "FLAIR": f"{one}_FLAIR"}
+    assert found["sub-2"]["MNI152"] == {"T1w": "MNI152/sub-2_ses-1_T1w"}
+    assert found["sub-2"]["native"] == {"STIR": "native/sub-2_ses-1_STIR"}
+    assert found["sub-4"]["MNI152"] == {}
+    assert all(session["session_id"] == "ses-1" for session in found.values())

@@ -8,7 +8,6 @@ import pytest
 import torch
 from pytorch_metric_learning.losses import NTXentLoss
 from pytorch_optimizer import LARS
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn.functional import cosine_similarity
 
 from workflow_scripts.learning import training
@@ -19,6 +18,7 @@ from workflow_scripts.learning.sides import Side, training_seed
 from workflow_scripts.learning.training import Stopped, draw_batches
 
 SETTINGS = {
+    "augmentation": "crop",
     "encoder": "strided",
     "widths": [4, 8],
     "crop_voxels": 3,
@@ -41,12 +41,13 @@ SETTINGS = {
 
 @pytest.fixture
 def side():
-    volumes = torch.from_numpy(np.random.default_rng(0).random((5, 16, 16, 16), np.float32))
+    volumes = torch.from_numpy(np.random.default_rng(0).random((5, 1, 16, 16, 16), np.float32))
     scans = pd.DataFrame(
         {
             "participant_id": [f"sub-{n}" for n in "abcde"],
             "session_id": None,
             "label": list("nnnpp"),
+            "role": "train",
             "weight": [1, 1, 1, 2, 2],
         }
     )
@@ -104,20 +105,20 @@ def test_batches_use_each_scan_as_often_as_its_weight():
 
 
 def test_same_seed_same_weights_another_seed_others(side):
+    settings = SETTINGS | {"augmentation": "crop+flip+rotate"}
     (a, rows), (b, _), (c, _) = (
-        pretrain(side, "crop+flip+rotate", SETTINGS, seed, Checkpoint(None, ""))
-        for seed in (1, 1, 2)
+        pretrain(side, settings, seed, Checkpoint(None, "")) for seed in (1, 1, 2)
     )
     assert torch.equal(weights(a), weights(b))
     assert not torch.equal(weights(a), weights(c))
     assert rows["epoch"].tolist() == [1, 2, 3, 4]
 
 
-def test_seeds_differ_by_trial_strategy_and_repeat():
+def test_seeds_differ_by_split_model_and_repeat():
     seeds = {
-        training_seed(1, trial, strategy, repeat)
-        for trial in (1, 2)
-        for strategy in ("crop", "crop+flip")
+        training_seed(1, split, model, repeat)
+        for split in (1, 2)
+        for model in ("crop", "crop+flip")
         for repeat in (1, 2)
     }
     assert len(seeds) == 8
@@ -125,14 +126,14 @@ def test_seeds_differ_by_trial_strategy_and_repeat():
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_a_stopped_training_goes_on_bit_by_bit(side, tmp_path, monkeypatch, stop_after):
-    whole, expected = pretrain(side, "crop", SETTINGS, 3, Checkpoint(None, ""))
+    whole, expected = pretrain(side, SETTINGS, 3, Checkpoint(None, ""))
     checkpoint = Checkpoint(tmp_path / "training.checkpoint", "key")
     answers = iter([False] * (stop_after - 1) + [True])
     with monkeypatch.context() as patch:
         patch.setattr(training, "_agreed", lambda *_: next(answers))
         with pytest.raises(Stopped, match="start again"):
-            pretrain(side, "crop", SETTINGS, 3, checkpoint)
-    resumed, rows = pretrain(side, "crop", SETTINGS, 3, checkpoint)
+            pretrain(side, SETTINGS, 3, checkpoint)
+    resumed, rows = pretrain(side, SETTINGS, 3, checkpoint)
     assert torch.equal(weights(whole), weights(resumed))
     pd.testing.assert_frame_equal(rows, expected)
 
@@ -146,55 +147,70 @@ def test_a_checkpoint_of_other_settings_is_not_used(tmp_path):
 
 
 KILLED = """
-    import os, signal, sys, threading
+    import os, signal, sys
     import numpy as np, pandas as pd, torch
     sys.path.insert(0, "tests/learning")
-    from workflow_scripts.learning import training
     from workflow_scripts.learning.checkpoint import Checkpoint
-    from workflow_scripts.learning.pretrain_encoder import pretrain
     from workflow_scripts.learning.sides import Side
+    from workflow_scripts.learning.training import Stopped
     from test_training import SETTINGS
+    import workflow_scripts.learning.pretrain_encoder as rule
 
     torch.set_num_threads(1)
-    volumes = torch.from_numpy(np.random.default_rng(0).random((5, 16, 16, 16), np.float32))
-    scans = pd.DataFrame({{"participant_id": list("abcde"), "session_id": None,
-                          "label": list("nnnpp"), "weight": [1, 1, 1, 2, 2]}})
+    volumes = torch.from_numpy(np.random.default_rng(0).random((5, 1, 16, 16, 16), np.float32))
+    scans = pd.DataFrame({"participant_id": list("abcde"), "session_id": None,
+                          "label": list("nnnpp"), "weight": [1, 1, 1, 2, 2]})
     side = Side(scans, volumes.half(), np.array([False] * 3 + [True] * 2))
-    steps = []
-    step = training.contrastive_loss
+    step, steps, sent = rule.contrastive_loss, [], []
     def counted(*arguments):
         loss = step(*arguments)
         def run(*where):
             steps.append(where)
-            if {stop} and len(steps) == 3:
-                os.kill(os.getpid(), signal.{name})
+            if sent and len(steps) == 3:
+                os.kill(os.getpid(), sent.pop())
             return loss(*where)
         return run
-    import workflow_scripts.learning.pretrain_encoder as rule
     rule.contrastive_loss = counted
-    encoder, _ = pretrain(side, "crop", SETTINGS, 3, Checkpoint("{path}", "key"))
-    torch.save(encoder.state_dict(), "{out}")
+    def train(name, checkpoint):
+        steps.clear()
+        encoder, _ = rule.pretrain(side, SETTINGS, 3, Checkpoint(checkpoint, "key"))
+        torch.save(encoder.state_dict(), sys.argv[1] + "/" + name + ".pt")
+    kept = {name: sys.argv[1] + "/" + name for name in ("SIGUSR1", "SIGTERM")}
+    if sys.argv[2] == "stop":
+        train("whole", None)
+        for name, path in kept.items():
+            sent.append(getattr(signal, name))
+            try:
+                train("not_stopped_by_" + name, path)
+            except Stopped as error:
+                print(error)
+                stopped = error
+        raise stopped
+    for name, path in kept.items():
+        train(name, path)
+        assert len(steps) < 8
 """
 
 
-def run(tmp_path, name, stop, out, checkpoint):
-    code = textwrap.dedent(KILLED).format(
-        stop=stop, name=name, path=tmp_path / checkpoint, out=tmp_path / out
-    )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_signals_save_and_stop_and_another_process_goes_on(tmp_path):
+    """Two steps in each of four epochs, stopped in the third step."""
 
+    def run(what):
+        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), what]
+        return subprocess.run(command, capture_output=True, text=True)
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_signals_save_and_stop(tmp_path, name):
-    assert run(tmp_path, name, False, "whole.pt", "unused").returncode == 0
-    stopped = run(tmp_path, name, True, "none.pt", "kept")
-    assert stopped.returncode != 0 and f"({name})" in stopped.stderr
-    assert not (tmp_path / "none.pt").exists()
-    assert run(tmp_path, name, False, "resumed.pt", "kept").returncode == 0
-    whole, resumed = (
-        torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("whole", "resumed")
+    stopped = run("stop")
+    assert stopped.returncode != 0 and "(SIGTERM)" in stopped.stderr
+    assert "(SIGUSR1); start again" in stopped.stdout and "(SIGTERM)" in stopped.stdout
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["whole.pt"]
+    resumed = run("go on")
+    assert resumed.returncode == 0, resumed.stderr
+    whole, *others = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True)
+        for name in ("whole", "SIGTERM", "SIGUSR1")
     )
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    for other in others:
+        assert all(torch.equal(whole[key], other[key]) for key in whole)
 
 
 DISTRIBUTED = """
@@ -210,7 +226,7 @@ DISTRIBUTED = """
     torch.set_num_threads(1)
     def gradients():
         torch.manual_seed(0)
-        volumes = torch.rand(6, 8, 8, 8).half()
+        volumes = torch.rand(6, 1, 8, 8, 8).half()
         network = torch.nn.Sequential(torch.nn.Conv3d(1, 3, 3), torch.nn.Flatten(),
                                       torch.nn.Linear(648, 5))
         loss = NTXentLoss(temperature=0.5)
@@ -237,12 +253,22 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
 
 
-def test_events_for_tensorboard_do_not_name_the_machine(tmp_path):
-    for epoch in (1, 2):  # the second training goes on where the first was stopped
-        history = History(tmp_path / "events", 2, [{"epoch": 1, "loss": 1.0, "learning_rate": 0.1}])
-        if epoch == 2:
-            history.add({"epoch": 2, "loss": 0.5, "learning_rate": 0.1})
-            history.close()
-    assert [path.name for path in (tmp_path / "events").iterdir()] == ["events.out.tfevents"]
-    events = EventAccumulator(str(tmp_path / "events")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 1.0), (2, 0.5)]
+def test_a_history_that_goes_on_keeps_the_epochs_before():
+    past = {"epoch": 1, "loss": 1.0, "learning_rate": 0.1}
+    history = History(2, [past])
+    history.add({"epoch": 2, "loss": 0.5, "learning_rate": 0.05})
+    table = history.close()
+    assert list(table) == ["epoch", "loss", "learning_rate"]
+    assert table.to_numpy().tolist() == [[1, 1, 0.1], [2, 0.5, 0.05]]
+
+
+def test_two_channels_are_trained_and_both_count(side):
+    settings = SETTINGS | {"pretraining": SETTINGS["pretraining"] | {"epochs": 1}}
+
+    def trained(second):
+        both = torch.cat([side.volumes, second], dim=1)
+        return pretrain(Side(side.scans, both, side.positive), settings, 3, Checkpoint(None, ""))[0]
+
+    encoder, other = trained(1 - side.volumes), trained(side.volumes)
+    assert encoder.blocks[0][0].weight.shape[1] == 2
+    assert not torch.equal(weights(encoder), weights(other))

@@ -22,6 +22,7 @@ FLAGS = [
     "--disable-dev-shm-usage",
     "--enable-logging=stderr",
     "--v=0",
+    "--window-size=1300,900",
 ]
 # Stands first in the page, so that the page's own policy against scripts does not stop it.
 PROBE = """<script>
@@ -57,6 +58,8 @@ addEventListener("load", () => {
     const target = e.getAttribute("src") || e.getAttribute("href");
     if (!/^(data:|#)/.test(target)) problems.push(`reaches outside: ${target.slice(0, 80)}`);
   }
+  const page = document.documentElement, excess = page.scrollWidth - page.clientWidth;
+  if (excess > 0) problems.push(`the page is ${excess} px wider than the window`);
   document.documentElement.dataset.found = JSON.stringify({problems, ids: [...seen]});
 });
 </script>"""
@@ -67,7 +70,8 @@ def check_page(path, expected: Iterable[str] = ()) -> list[str]:
 
     Console errors; images that do not decode, empty or invisible drawings; pictures
     without id or text; ids given twice; links into the page that lead nowhere;
-    anything loaded from outside; ids of ``expected`` that are not there.
+    anything loaded from outside; a page wider than a window of 1300 px; ids of
+    ``expected`` that are not there.
     """
     page = Path(path).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:

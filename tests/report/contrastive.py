@@ -5,7 +5,6 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.cohort.config import check_config
 from workflow_scripts.common.resources import resource
 from workflow_scripts.statistics.compare_published import (
     compare_published,
@@ -16,27 +15,16 @@ from workflow_scripts.statistics.compare_strategies import compare_metrics
 from workflow_scripts.statistics.evaluate_classifiers import evaluate
 
 STRATEGIES = ["crop", "crop+flip", "crop+flip+rotate"]
-LEARNING = check_config(
-    {
-        "output_dir": "x",
-        "anatomical": {},
-        "studies": {
-            "s": {
-                "label": "l",
-                "classes": ["a", "b"],
-                "features": ["f"],
-                "design": {"trials": 1, "train": {"a": 3, "b": 2}, "test": {"a": 1, "b": 1}},
-                "learning": {},
-            }
-        },
-    }
-)["studies"]["s"]["learning"]
+MODELS = {
+    name: {"kind": "contrastive", "inputs": ["brain"], "augmentation": name} for name in STRATEGIES
+}
+THRESHOLDS = [0.75, 0.85, 0.95]
 
 
 def regions(classes) -> pd.DataFrame:
     """Structures above every threshold in the mean map of each class, over all trials."""
     rows = [
-        {"trial": "all", "class": name, "n": 3, "threshold": threshold, "region": "Caudate"}
+        {"split": "all", "class": name, "n": 3, "threshold": threshold, "region": "Caudate"}
         | {
             "side": "left",
             "volume_ml": 2.5,
@@ -46,7 +34,7 @@ def regions(classes) -> pd.DataFrame:
         }
         | {"peak": 0.8, "peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
         for name in classes
-        for threshold in LEARNING["gradcam"]["thresholds"]
+        for threshold in THRESHOLDS
     ]
     return pd.DataFrame(rows)
 
@@ -62,12 +50,16 @@ def predictions(classes, trials: int = 2, strategies=STRATEGIES, seed: int = 0) 
             tables.append(
                 pd.DataFrame(
                     {
-                        "trial": trial,
-                        "model": f"contrastive_{strategy}",
+                        "model": strategy,
+                        "split": trial,
+                        "repeat": 1,
                         "participant_id": [f"sub-{i:02d}" for i in range(1, 8)],
                         "session_id": np.nan,
                         "label": label,
+                        "role": "test",
                         "score": score,
+                        "threshold": 0.5,
+                        "probability": np.nan,
                         "predicted": np.where(score > 0.5, classes[1], classes[0]),
                     }
                 )
@@ -101,4 +93,4 @@ def published() -> dict[str, pd.DataFrame]:
 def tables(classes, **options) -> dict[str, pd.DataFrame]:
     """Tables of a study, by name: its contrastive models alone."""
     table = metrics(classes, **options)
-    return {"metrics": table, "strategies": compare_metrics(table)}
+    return {"metrics": table, "strategies": compare_metrics(table, list(table["model"].unique()))}

@@ -9,50 +9,65 @@ import numpy as np
 import pandas as pd
 
 from tests.report import contrastive, multimodal
+from workflow_scripts.cohort.config import check_config
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_with_truth import summarise, with_error
 
 CLASSES = ["controls", "patients"]
-MODELS = ["svm", "logistic", "majority", "one_class_svm"]
+MODELS = {"svm": 0.1, "logistic": -0.2, "majority": 0.5, "one_class_svm": 0.0}  # thresholds
 METRICS = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision"]
 METRICS += ["precision_published", "auc"]
+ROLES = np.repeat(["train", "test", "train", "test", "rest"], (4, 2, 3, 2, 1))
 FEATURES = ["gm_fraction", "ventricles_volume_ml"]
 CONFIG = {
-    "bids_dir": None,
-    "exclusions": None,
-    "anatomical": {"registration": "syn", "prior_weight": 0.25},
-    "diffusion": {"bval": 1000, "alps_rois": None},
+    "output_dir": "results",
+    "anatomical": {},
     "studies": {
         "example": {
             "label": "diagnosis",
             "classes": CLASSES,
-            "requires": ["T1w"],
-            "split": 1,
+            "permutations": 20,
+            "bootstraps": 100,
+            "inputs": {
+                "brain": {"channels": ["T1w"], "downsample": 2},
+                "volumes": {"columns": FEATURES},
+            },
             "design": {
+                "kind": "random_trials",
                 "trials": 2,
                 "train": {"controls": 4, "patients": 3},
                 "test": {"controls": 2, "patients": 2},
-                "repeat_minority": True,
             },
-            "features": FEATURES,
-            "permutations": 20,
-            "bootstraps": 100,
-            "one_class_svm": {"repeats": 2, "nu": 0.5},
-            "learning": contrastive.LEARNING,
-            "published": "inglese2022",
+            "models": {
+                "svm": {"kind": "svm", "inputs": ["volumes"]},
+                "logistic": {"kind": "logistic", "inputs": ["volumes"]},
+                "majority": {"kind": "majority"},
+                "one_class_svm": {"kind": "one_class_svm", "inputs": ["brain"]},
+                **contrastive.MODELS,
+            },
+            "evaluation": {
+                "metrics": None,
+                "permutation": None,
+                "repeated_measures": {"models": contrastive.STRATEGIES},
+                "gradcam": None,
+                "fractions": None,
+                "regions": None,
+                "published": {"tables": "inglese2022"},
+            },
         },
         "multimodal": multimodal.STUDY,
     },
-    "report": {"title": "Example cohort", "qc_subjects": 200},
+    "report": {"title": "Example cohort"},
 }
+CONFIG = check_config(CONFIG) | {"exclusions": None}
 # Which of the twelve sessions have what.
 WITH = {"T1w": range(1, 12), "dwi": [*range(1, 10), 12], "vesselwall": range(1, 7)}
 FIGURES = [
     "figure-qc-measures",
     *(f"figure-qc-sub-{number:02d}-{kind}" for kind in WITH for number in WITH[kind]),
     *(f"figure-example-{name}" for name in ("flow", "features", "roc", "scores")),
-    *(f"figure-multimodal-{name}" for name in ("flow", "groups", "correlations", "models-roc")),
+    *(f"figure-multimodal-{name}" for name in ("flow", "groups", "correlations", "roc", "scores")),
     *(f"figure-multimodal-{name}" for name in ("calibration", "decision", "coefficients")),
     *(f"figure-truth-{name}" for name in ("volumes", "alps", "vessels")),
 ]
@@ -182,12 +197,12 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         gradcam=[],
         gradcam_truth=[],
     )
-    for strategy in contrastive.STRATEGIES:
-        path = folder / f"studies/example/gradcam/strategy-{strategy}_gradcam.webp"
+    for model in contrastive.STRATEGIES:
+        path = folder / f"studies/example/gradcam/model-{model}_gradcam.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
         source.gradcam.append(str(path))
-        table = path.with_name(f"strategy-{strategy}_regions.tsv")
+        table = path.with_name(f"model-{model}_regions.tsv")
         source.studies.append(write(contrastive.regions(CLASSES), table, "learning"))
     for name, (wing, table) in multimodal.tables().items():
         source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
@@ -210,15 +225,20 @@ def example(folder, picture: bytes) -> SimpleNamespace:
 def study_tables(folder, ids, features, rng) -> list[str]:
     label = np.where(np.arange(12) > 6, *CLASSES[::-1])
     people = ids.assign(label=label)
+    splits = pd.concat([people.assign(split=t, role=np.roll(ROLES, t), weight=1) for t in (1, 2)])
     scored = pd.concat(
         [
             people.assign(
-                trial=t,
                 model=m,
+                split=t,
+                repeat=1,
+                role="test",
                 score=rng.normal(0, 1, 12) + (label == "patients"),
+                threshold=threshold,
+                probability=np.nan,
                 predicted=label,
             )
-            for m in MODELS
+            for m, threshold in MODELS.items()
             for t in (1, 2)
         ]
     )
@@ -231,7 +251,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
     }  # fmt: skip
     measured = {
         "value": 0.75, "sd": 0.1, "ci_low": 0.5, "ci_high": 0.9, "ci_method": "Wilson", "n": 12,
-        "n_trials": 2, "tn": 5, "fp": 2, "fn": 1, "tp": 4,
+        "n_splits": 2, "tn": 5, "fp": 2, "fn": 1, "tp": 4,
     }  # fmt: skip
     tested = {
         "observed": 0.75, "null_mean": 0.5, "null_low": 0.3, "null_high": 0.7, "p": 0.0476,
@@ -251,13 +271,13 @@ def study_tables(folder, ids, features, rng) -> list[str]:
              "class_1": "39.2 (9.9)", "class_2": "41.3 (8.1)", "p": 0.6543, "test": "t-test"},
         ],
         "fractions": [
-            {"trial": t, "measure": m, **compared}
+            {"split": t, "measure": m, **compared}
             for t in ("1", "2", "all")
             for m in ("gm_fraction", "wm_fraction", "csf_fraction")
         ],
-        "regions": [{"trial": "all", "measure": "ventricles_fraction", **compared}],
+        "regions": [{"split": "all", "measure": "ventricles_fraction", **compared}],
         "metrics": [
-            {"model": m, "trial": t, "metric": k, **measured}
+            {"model": m, "estimate": "test", "split": t, "metric": k, **measured}
             for m in MODELS
             for t in ("1", "2", "all")
             for k in METRICS
@@ -275,17 +295,15 @@ def study_tables(folder, ids, features, rng) -> list[str]:
         write(pd.DataFrame(rows), folder / f"{name}.tsv", "statistics")
         for name, rows in tables.items()
     ]
-    is_image = scored["model"] == "one_class_svm"
     return [
         *paths,
         write(features, folder / "features.tsv", "cohort"),
-        write(people, folder / "split-1_population.tsv", "cohort"),
-        write(scored[~is_image], folder / "model-features_predictions.tsv", "baselines"),
-        write(scored[is_image], folder / "model-oneclasssvm_predictions.tsv", "baselines"),
+        write(people.assign(external="no"), folder / "split-1_population.tsv", "cohort"),
+        write(splits, folder / "split-1_splits.tsv", "cohort"),
         write(
-            contrastive.predictions(CLASSES),
-            folder / "model-cnn_predictions.tsv",
-            "baselines",
+            pd.concat([scored, contrastive.predictions(CLASSES)]),
+            folder / "predictions.tsv",
+            "statistics",
         ),
     ]
 

@@ -5,25 +5,28 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.baselines.cases import build_cases
-from workflow_scripts.baselines.draw_folds import draw_folds
-from workflow_scripts.baselines.fit_models import (
+from workflow_scripts.baselines.bootstrap_models import (
+    apparent_predictions,
     bootstrap,
     permute,
-    predict,
     repeat_in_parallel,
     tabulate_coefficients,
 )
+from workflow_scripts.baselines.cases import build_cases
+from workflow_scripts.baselines.fit_features import predict
+from workflow_scripts.baselines.permute_features import permute as permute_labels
+from workflow_scripts.cohort.config import check_config
+from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.statistics.calibrate_models import calibrate_models
 from workflow_scripts.statistics.compare_groups import compare_groups
 from workflow_scripts.statistics.compare_models import compare_models
+from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.correlate_features import correlate_features
-from workflow_scripts.statistics.curves import draw_patients
 from workflow_scripts.statistics.describe_population import describe
-from workflow_scripts.statistics.evaluate_models import (
-    as_arrays,
-    tabulate_curves,
-    tabulate_metrics,
-)
+from workflow_scripts.statistics.evaluate_classifiers import evaluate
+from workflow_scripts.statistics.permutation_test import compare_with_permutations
+from workflow_scripts.statistics.scores import by_model
+from workflow_scripts.statistics.trace_curves import trace_curves
 
 CLASSES = ["control", "non-NPSLE", "NPSLE"]
 FEATURES = ["alps", "nwi", "lumen_area_mm2"]
@@ -32,26 +35,34 @@ STUDY = {
     "classes": CLASSES,
     "requires": ["dwi"],
     "split": 2,
-    "seed": 1,
+    "permutations": 3,
     "bootstraps": 100,
     "table1": ["age", "sex", "sledai_2k"],
-    "comparison": {"features": FEATURES, "correction": "holm"},
-    "correlations": {
-        "features": FEATURES[:2],
-        "clinical": ["moca", "sledai_2k"],
-        "covariates": ["age"],
-        "method": "spearman",
-        "correction": "fdr_bh",
-        "classes": CLASSES[1:],
+    "inputs": {
+        "clinical": {"columns": ["age", "sledai_2k"]},
+        "mri": {"columns": FEATURES[:2]},
     },
+    "design": {"kind": "folds", "classes": CLASSES[1:], "folds": 3, "repeats": 2},
     "models": {
-        "classes": CLASSES[1:],
-        "clinical": ["age", "sledai_2k"],
-        "mri": FEATURES[:2],
-        "folds": 3,
-        "repeats": 2,
-        "permutations": 3,
-        "bootstraps": 6,
+        "clinical": {"kind": "logistic", "inputs": ["clinical"], "penalties": [1]},
+        "mri": {"like": "clinical", "inputs": ["mri"]},
+        "combined": {"like": "clinical", "inputs": ["clinical", "mri"]},
+    },
+    "evaluation": {
+        "groups": {"features": FEATURES},
+        "correlations": {
+            "features": FEATURES[:2],
+            "clinical": ["moca", "sledai_2k"],
+            "covariates": ["age"],
+            "classes": CLASSES[1:],
+        },
+        "metrics": None,
+        "permutation": None,
+        "comparisons": None,
+        "roc": None,
+        "calibration": None,
+        "decision_curve": None,
+        "optimism": {"samples": 6},
     },
 }
 
@@ -62,7 +73,7 @@ def simulate() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     label = np.repeat(CLASSES, 12)
     shift = np.repeat([0.0, 1.0, 2.0], 12)
     ids = pd.DataFrame({"participant_id": [f"sub-{i:02d}" for i in range(36)]})
-    population = ids.assign(session_id=np.nan, label=label)
+    population = ids.assign(session_id=np.nan, label=label, external="no")
     features = ids.assign(
         session_id=np.nan,
         alps=rng.normal(1.6, 0.12, 36) - 0.12 * shift,
@@ -71,6 +82,7 @@ def simulate() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     )
     features.loc[[0, 15], "nwi"] = np.nan
     participants = ids.assign(
+        session_id=np.nan,
         age=rng.integers(20, 70, 36).astype(float),
         sex=rng.choice(["F", "M"], 36, p=[0.8, 0.2]),
         sledai_2k=np.where(label == "control", np.nan, rng.integers(0, 20, 36)),
@@ -83,11 +95,14 @@ def simulate() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     """Wing and content of each table of the study."""
     population, features, participants = simulate()
-    people = population.merge(participants, on="participant_id")
+    study = check_config({"output_dir": "x", "anatomical": {}, "studies": {"s": STUDY}})["studies"][
+        "s"
+    ]
+    people = population.merge(participants, on=["participant_id", "session_id"])
     values = features.set_index("participant_id")[FEATURES]
     groups, pairwise = compare_groups(population, values, CLASSES, "holm", 100, 1)
     lupus = people[people["label"] != "control"].set_index("participant_id")
-    block = STUDY["correlations"]
+    block = study["evaluation"]["correlations"]
     correlations = correlate_features(
         values.loc[lupus.index, block["features"]],
         lupus[block["clinical"]],
@@ -95,18 +110,28 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         block["method"],
         block["correction"],
     ).assign(classes=", ".join(block["classes"]))
-    block = STUDY["models"]
-    folds = draw_folds(population, block["classes"], block["folds"], block["repeats"], 1, "models")
-    cases = build_cases(folds, features, participants, block, "models")
-    predictions = predict(cases, block["classes"], 1)
-    samples = repeat_in_parallel(bootstrap, cases, block["bootstraps"], 1, 1)
-    permuted = repeat_in_parallel(permute, cases, block["permutations"], 1, 1)
-    arrays = {
-        key: as_arrays(rows, block["classes"])
-        for key, rows in predictions.groupby(["model", "estimate"], sort=False)
-    }
-    drawn = draw_patients(next(iter(arrays.values()))[0], 100, 1)
-    roc, calibration, decision = tabulate_curves(arrays, drawn)
+    splits = draw_splits(population, study["design"], 1, "design")
+    inputs = {name: entry["columns"] for name, entry in study["inputs"].items()}
+    models, classes = study["models"], CLASSES[1:]
+    cases = build_cases(splits, features, participants, inputs, classes, "s")
+    predictions = pd.concat(
+        [predict(cases, name, model, classes, 1)[0] for name, model in models.items()]
+    )
+    with_apparent = pd.concat([predictions, apparent_predictions(cases, models, classes, 1)])
+    samples = repeat_in_parallel(bootstrap, cases, models, 6, 1, 1)
+    permuted = repeat_in_parallel(permute, cases, models, 3, 1, 1)
+    permutations = pd.DataFrame(
+        [
+            {"model": name} | row
+            for name, model in models.items()
+            for number in (1, 2, 3)
+            for row in permute_labels(cases, model, number, 1)
+        ]
+    )
+    scores = by_model(with_apparent, classes)
+    apparent = {model: own for (model, key), own in scores.items() if key == "apparent"}
+    metrics = evaluate(predictions, classes, 100, 1)
+    calibration, figures = calibrate_models(with_apparent, classes, 100, 1)
     flow = pd.DataFrame(
         [
             {"stage": "screened", "n": 38},
@@ -120,14 +145,19 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         "groups": groups,
         "groups_pairwise": pairwise,
         "correlations": correlations,
-        "models_metrics": tabulate_metrics(arrays, samples, permuted, drawn),
-        "models_comparisons": compare_models(arrays, samples),
-        "models_roc": roc,
-        "models_calibration": calibration,
-        "models_decision_curve": decision,
+        "predictions": predictions,
+        "metrics": metrics,
+        "permutation_test": compare_with_permutations(metrics, permutations, pooled=True),
+        "comparisons": compare_models(scores, samples),
+        "roc": trace_curves(with_apparent, "roc", classes, 100, 1),
+        "calibration": calibration,
+        "calibration_figures": figures,
+        "decision_curve": trace_curves(with_apparent, "decision_curve", classes, 100, 1),
+        "optimism": tabulate_optimism(apparent, samples, permuted, 100, 1),
     }
     made = {name: ("statistics", table) for name, table in statistics.items()}
-    made["models_coefficients"] = "baselines", tabulate_coefficients(cases, samples, 1)
+    made["coefficients"] = "baselines", tabulate_coefficients(cases, models, samples, 1)
+    made[f"split-{study['split']}_splits"] = "cohort", splits
     made["features"] = "cohort", features
-    made[f"split-{STUDY['split']}_population"] = "cohort", population
+    made[f"split-{study['split']}_population"] = "cohort", population
     return made

@@ -9,38 +9,38 @@ from workflow_scripts.report.study import reader
 from workflow_scripts.report.write_report import templates
 
 WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
-STUDY = {"learning": {"gradcam": {"thresholds": [0.75, 0.95]}}}
+STUDY = {"evaluation": {"gradcam": {"thresholds": [0.75, 0.95]}}}
 HIT = {"volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.128, "p": 0.02}
 HIT |= {"peak": 0.8, "peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
 
 
 def regions():
     rows = []
-    for threshold in STUDY["learning"]["gradcam"]["thresholds"]:
-        for trial, n in (("1", 2), ("2", 0), ("all", 2)):
-            row = {"trial": trial, "class": "patients", "n": n, "threshold": threshold}
+    for threshold in STUDY["evaluation"]["gradcam"]["thresholds"]:
+        for split, n in (("1", 2), ("2", 0), ("all", 2)):
+            row = {"split": split, "class": "patients", "n": n, "threshold": threshold}
             if n:
                 rows.append(row | {"region": "Caudate", "side": "left"} | HIT)
                 rows.append(row | {"region": "Brain-Stem"} | HIT | {"volume_ml": 1.0})
             else:
                 rows.append(row | {"volume_ml": 0.0})
             rows.append(row | {"class": "<b>controls", "n": 0, "volume_ml": 0.0})
-    columns = ["trial", "class", "n", "threshold", "region", "side", *HIT]
+    columns = ["split", "class", "n", "threshold", "region", "side", *HIT]
     return pd.DataFrame(rows, columns=columns)
 
 
 @pytest.fixture
 def source(tmp_path):
-    """Pictures, reader of tables and table of the comparison of a study with one strategy."""
+    """Pictures, reader of tables and table of the comparison of a study with one model."""
     folder = tmp_path / "studies/example/gradcam"
     table, picture = (
-        folder / "strategy-crop+flip_regions.tsv",
-        folder / "strategy-crop+flip_gradcam.webp",
+        folder / "model-crop+flip_regions.tsv",
+        folder / "model-crop+flip_gradcam.webp",
     )
     write_table(regions(), table, resource("columns/learning.tsv"))
     picture.write_bytes(WEBP)
     compared = {
-        "study": "example", "strategy": ["crop+flip", "supervised", "all"],
+        "study": "example", "model": ["crop+flip", "supervised", "all"],
         "class": ["patients", "controls", "patients"], "auc_in_region": [0.91, None, 0.88],
         "chance_mean": [0.5, None, 0.52], "chance_low": [0.31, None, 0.3],
         "chance_high": [0.7, None, 0.69], "p": [0.001, None, 0.2], "n": [2, 0, 2],
@@ -54,7 +54,7 @@ def source(tmp_path):
 
 
 def page(section):
-    study = {"name": "example", "gradcam": section}
+    study = {"name": "example", "word": "trial", "gradcam": section}
     return templates().get_template("gradcam.html.j2").render(study=study)
 
 
@@ -74,7 +74,7 @@ def test_page_shows_picture_regions_and_comparison(source):
     assert 'class="n strong">0.001<' in html
     assert 'class="n strong">0.020<' in html  # of the regions
     assert 'class="n">0.200<' in html
-    assert "all strategies" in html
+    assert "all models" in html
     assert "2.50 % of the brain" in html
 
 
@@ -89,7 +89,7 @@ def test_a_study_that_was_not_compared_has_no_such_table(source):
     assert comparison(source[2], "another") is None
 
 
-def test_regions_are_those_of_all_trials_at_the_lowest_threshold():
+def test_regions_are_those_of_all_splits_at_the_lowest_threshold():
     patients, controls = top_regions(regions(), 0.75)
     assert [line["place"] for line in patients["lines"]] == [
         "Caudate, left",
@@ -112,7 +112,7 @@ def test_missing_picture_and_missing_table_are_named(source, tmp_path):
     pictures, read, _ = source
     with pytest.raises(InputError, match="studies/absent/gradcam"):
         gradcam_section("absent", STUDY, read, pictures)
-    with pytest.raises(InputError, match="strategy-crop_regions"):
+    with pytest.raises(InputError, match="model-crop_regions"):
         gradcam_section("example", STUDY, read, [p.replace("crop+flip", "crop") for p in pictures])
 
 

@@ -7,12 +7,12 @@ from tests.report import contrastive
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.report.published import published_section
-from workflow_scripts.report.strategies import strategies_section
+from workflow_scripts.report.repeated_measures import repeated_measures_section
 from workflow_scripts.report.text import load, number, p_value
 from workflow_scripts.report.write_report import templates
 
 CLASSES = ["non-NPSLE", "NPSLE"]
-SECTIONS = {"strategies": strategies_section, "published": published_section}
+SECTIONS = {"repeated_measures": repeated_measures_section, "published": published_section}
 
 
 def made(folder, **options):
@@ -26,8 +26,8 @@ def made(folder, **options):
         table, dictionary = load(folder / f"{name}.tsv")
         return table[list(columns)], dictionary
 
-    study = {"name": "lupus", "classes": CLASSES}
-    study |= {name: section("lupus", study, read, None, None) for name, section in SECTIONS.items()}
+    study = {"name": "lupus", "word": "trial", "design": {"classes": CLASSES}, "fractions": None}
+    study |= {name: section("lupus", study, read) for name, section in SECTIONS.items()}
     pages = {
         name: templates().get_template(f"{name}.html.j2").render(study=study) for name in SECTIONS
     }
@@ -55,8 +55,8 @@ def test_table_2a_stands_beside_this_run(example):
         "7, 9 (88.9)", "9, 8 (94.4)", "83.35 ≠ 83.33 (14.05)", "0.169",
     ]  # fmt: skip
     metrics = tables["metrics"]
-    of = metrics[(metrics["model"] == "contrastive_crop") & (metrics["metric"] == "accuracy")]
-    of = of.set_index("trial")
+    of = metrics[(metrics["model"] == "crop") & (metrics["metric"] == "accuracy")]
+    of = of.set_index("split")
     cells = [
         f"{row.tn}, {row.tp} ({100 * row.value:.1f})" for row in of.loc[["1", "2"]].itertuples()
     ]
@@ -94,10 +94,10 @@ def test_table_3_has_the_t_tests_of_its_means(example):
     assert lines[5][-1] == "1.00, 1.01"
 
 
-def test_strategies_show_the_numbers_of_their_table(example):
+def test_repeated_measures_show_the_numbers_of_their_table(example):
     _, tables, pages = example
     table = tables["strategies"]
-    lines = list(rows(pages["strategies"]))
+    lines = list(rows(pages["repeated_measures"]))
     crop = table[(table["metric"] == "auc") & (table["strategy"] == "crop")].iloc[0]
     expected = ["AUC", "crop", "2", *(number(crop[name]) for name in ("mean", "sd", "cv"))]
     assert expected in lines
@@ -118,4 +118,4 @@ def test_more_trials_and_fewer_strategies_than_published(tmp_path):
         ["crop+flip+rotate", "published"],
     ]  # fmt: skip
     assert {len(row) for row in lines} == {13}
-    assert "one strategy, nothing to compare" in pages["strategies"]
+    assert "one strategy, nothing to compare" in pages["repeated_measures"]

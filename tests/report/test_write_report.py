@@ -2,8 +2,10 @@ import copy
 import io
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tests.report.example import CONFIG, FIGURES, SIDECARS, example
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
 from workflow_scripts.common.tables import read_table
-from workflow_scripts.report import plots, plots_models, plots_trials
+from workflow_scripts.report import plots, plots_classifiers
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import embed
 from workflow_scripts.report.study import study_section
@@ -34,9 +36,20 @@ def picture():
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="session")
+def original(tmp_path_factory, picture):
+    """Folder and inputs of the example, which no test changes."""
+    folder = tmp_path_factory.mktemp("original")
+    return folder, example(folder, picture)
+
+
 @pytest.fixture
-def source(tmp_path, picture):
-    return example(tmp_path, picture)
+def source(tmp_path, original):
+    """A copy of the example."""
+    folder, made = original
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    moved = json.loads(json.dumps(vars(made)).replace(str(folder), str(tmp_path)))
+    return SimpleNamespace(**moved)
 
 
 @pytest.fixture
@@ -44,8 +57,14 @@ def undrawn(monkeypatch):
     """The report without its plots, which take most of the time."""
     figures = {
         plots: ["distributions", "measures", "recovered", "correlations"],
-        plots_trials: ["roc", "scores"],
-        plots_models: ["roc", "calibration", "decision", "coefficients"],
+        plots_classifiers: [
+            "split_roc",
+            "scores",
+            "roc",
+            "calibration",
+            "decision",
+            "coefficients",
+        ],
     }
     for module, names in figures.items():
         for name in names:
@@ -53,8 +72,8 @@ def undrawn(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def page(tmp_path_factory, picture):
-    return render(example(tmp_path_factory.mktemp("page"), picture), CONFIG)
+def page(original):
+    return render(original[1], CONFIG)
 
 
 def edit(path, column, value, row=0):
@@ -71,10 +90,10 @@ def of(source, name, study=""):
 
 def test_every_section_and_figure_is_there(page):
     for section in ("overview", "scans", "qc", "outliers", "study-example", "example-table1",
-                    "example-fractions", "example-regions", "example-metrics",
-                    "example-strategies", "example-published",
-                    "study-multimodal", "multimodal-table1", "multimodal-comparison",
-                    "multimodal-correlation", "multimodal-models", "truth", "methods",
+                    "example-design", "example-fractions", "example-regions",
+                    "example-classifiers", "example-repeated_measures", "example-published",
+                    "study-multimodal", "multimodal-table1", "multimodal-groups",
+                    "multimodal-correlations", "multimodal-classifiers", "truth", "methods",
                     "software", "configuration", "origin"):  # fmt: skip
         assert f'id="{section}"' in page
     for figure in FIGURES:
@@ -90,10 +109,10 @@ def test_every_section_and_figure_is_there(page):
 
 
 def test_the_same_bytes_for_the_same_input(source, page):
-    def without_folders(html):
-        return re.sub(r"<td>/\S+/(?=[\w+-]+\.tsv</td>)", "<td>", html)
+    def study(html):
+        return html[html.index('<section id="study-multimodal"') : html.index('id="truth"')]
 
-    assert without_folders(page) == without_folders(render(source, CONFIG))
+    assert study(page) == study(render(source, only(source, "multimodal")))
     assert not re.search(r"20\d\d-\d\d-\d\dT", page)
 
 
@@ -129,7 +148,7 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
     edit(of(source, "flow"), "reason", HOSTILE, row=1)
     edit(of(source, "table1"), "variable", HOSTILE, row=2)
     edit(of(source, "correlations"), "covariates", HOSTILE)
-    edit(of(source, "models_comparisons"), "note", HOSTILE)
+    edit(of(source, "comparisons"), "note", HOSTILE)
     config = copy.deepcopy(CONFIG)
     config["report"]["title"] = HOSTILE
     for table in source.studies:
@@ -148,12 +167,10 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
 
 @pytest.mark.parametrize("name", ["flow", "table1", "fractions", "regions", "metrics",
                                   "permutation_test", "strategies", "features",
-                                  "split-1_population", "model-cnn_predictions",
-                                  "model-features_predictions",
-                                  "model-oneclasssvm_predictions", "groups",
-                                  "groups_pairwise", "correlations", "models_metrics",
-                                  "models_comparisons", "models_roc", "models_calibration",
-                                  "models_decision_curve", "models_coefficients"])  # fmt: skip
+                                  "split-1_population", "split-1_splits", "predictions",
+                                  "groups", "groups_pairwise", "correlations", "comparisons",
+                                  "roc", "calibration", "calibration_figures", "decision_curve",
+                                  "optimism", "coefficients"])  # fmt: skip
 def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
@@ -233,7 +250,7 @@ def test_methods_count_what_was_done(undrawn, source):
 
 
 def only(source, study):
-    """Inputs and configuration with one of the two studies alone."""
+    """Inputs and configuration with one of the studies alone."""
     config = copy.deepcopy(CONFIG)
     config["studies"] = {study: config["studies"][study]}
     kept = (f"/studies/{study}/", "/published/")
@@ -248,24 +265,11 @@ def only(source, study):
         ("multimodal", ["one-class", "random sub-sampling", "Tissue fractions"]),
     ],
 )
-def test_a_study_asks_for_the_tables_of_its_blocks_alone(undrawn, source, study, absent):
+def test_a_study_asks_for_the_tables_of_its_parts_alone(undrawn, source, study, absent):
     page = render(source, only(source, study))
     assert f'id="study-{study}"' in page
     for text in absent:
         assert text not in page
-
-
-@pytest.mark.parametrize("block", ["comparison", "correlations", "models"])
-def test_blocks_can_be_left_out_one_by_one(undrawn, source, block):
-    config = only(source, "multimodal")
-    del config["studies"]["multimodal"][block]
-    named = {"comparison": "groups", "correlations": "correlations", "models": "models"}[block]
-    source.studies = [path for path in source.studies if not Path(path).name.startswith(named)]
-    part = {"comparison": "comparison", "correlations": "correlation", "models": "models"}[block]
-    page = render(source, config)
-    others = {"comparison", "correlation", "models"} - {part}
-    assert f'id="multimodal-{part}"' not in page
-    assert all(f'id="multimodal-{other}"' in page for other in others)
 
 
 def text_of(page):
@@ -275,8 +279,8 @@ def text_of(page):
 
 def cells(page, first):
     """Cells of each table row that begins with this text."""
-    rows = re.findall(r"<tr[^>]*>(<td.*?)</tr>", page)
-    found = [[text_of(cell) for cell in re.findall(r"<td.*?</td>", row)] for row in rows]
+    rows = re.findall(r"<tr[^>]*>(<td.*?)</tr>", page, re.DOTALL)
+    found = [[text_of(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
     return [row for row in found if row and row[0] == first]
 
 
@@ -317,33 +321,47 @@ def test_correlations_say_what_they_are_adjusted_for(undrawn, source, page):
 
 
 def test_models_lead_with_the_honest_figures(undrawn, source, page):
-    metrics = read_table(of(source, "models_metrics"))
-    people = metrics[["n_negative", "n_positive"]].iloc[0].sum()
-    text = text_of(page)
+    study = page[page.index('id="study-multimodal"') : page.index('id="truth"')]
+    metrics = read_table(of(source, "metrics", "multimodal"))
+    auc = metrics[(metrics["metric"] == "auc") & (metrics["split"] == "all")]
+    auc = auc.set_index("model")["value"]
+    optimism = read_table(of(source, "optimism"))
+    people = optimism[["n_negative", "n_positive"]].iloc[0].sum()
+    rows = optimism[(optimism["metric"] == "auc") & (optimism["model"] == "mri")]
+    rows = rows.set_index("estimate")
+    text = text_of(study)
     assert f"An apparent AUC on {people} people is not a forecast for new patients." in text
-    auc = metrics[(metrics["metric"] == "auc") & (metrics["model"] == "mri")]
-    auc = auc.set_index("estimate")
-    line = next(row for row in cells(page, "MRI") if len(row) == 8)
-    assert line[1] == p_value(auc.at["cross_validated", "p"])
-    assert [line[i].split(" ")[0] for i in (2, 3, 4, 5, 6, 7)] == [
-        f"{auc.at[estimate, column]:.2f}"
+    line = next(row for row in cells(study, "MRI") if len(row) == 6 and "(" in row[1])
+    assert [line[i].split(" ")[0] for i in (1, 2, 3, 4)] == [
+        f"{rows.at[estimate, column]:z.2f}"
         for estimate, column in [
-            ("optimism_corrected", "value"), ("cross_validated", "value"),
-            ("cross_validated", "null_mean"), ("apparent", "value"), ("apparent", "null_mean"),
-            ("optimism_corrected", "optimism"),
+            ("optimism_corrected", "value"), ("optimism_corrected", "optimism"),
+            ("apparent", "value"), ("apparent", "null_mean"),
         ]
     ]  # fmt: skip
+    overview = page[: page.index('id="scans"')]
+    shown = cells(overview, "MRI logistic regression")[0]
+    corrected = f"{rows.at['optimism_corrected', 'value']:.2f}"
+    assert shown[1:3] == ["AUC", shown[2]] and shown[2].split(" ")[0] == f"{auc['mri']:.2f}"
+    assert shown[5].split(" ")[0] == corrected
+    assert text.index("Metrics over the folds") < text.index("Logistic models fitted to all")
     comparisons = text[text.index("Differences in AUC between") :]
     assert comparisons.index("Optimism-corrected") < comparisons.index("DeLong's test, for")
-    assert "not valid: one model holds the other's columns" in comparisons
-    assert "too few permutations (3) to tell" in text
+    assert "not valid: both models were fitted to these people" in comparisons
+    assert shown[-1] == "too few permutations (3) to tell"
 
 
-def test_reading_of_a_permutation_test():
-    assert reading(0.01, 200) == "better than with permuted labels"
-    assert reading(0.06, 200) == "no better than with permuted labels"
-    assert reading(1 / 20, 19) == "too few permutations (19) to tell"
-    assert reading(1 / 21, 20) == "better than with permuted labels"
+def test_reading_of_permutation_tests():
+    both = {"AUC": 0.01, "balanced accuracy": 0.02}
+    assert reading(both, 200) == "better than with permuted labels"
+    assert reading({"AUC": 0.06, "balanced accuracy": 0.5}, 200) == (
+        "no better than with permuted labels"
+    )
+    assert reading(both | {"AUC": 0.06}, 200) == (
+        "better than with permuted labels in balanced accuracy alone"
+    )
+    assert reading({"AUC": 1 / 20}, 19) == "too few permutations (19) to tell"
+    assert reading({"AUC": 1 / 21}, 20) == "better than with permuted labels"
 
 
 def test_truth_shows_alps_with_and_without_turned_tensors(undrawn, source, page):
@@ -378,8 +396,8 @@ def test_a_cohort_without_t1w(source):
     features = features.dropna(subset="alps")
     features.to_csv(source.features, sep="\t", index=False, na_rep="n/a")
     edit(source.outliers, "measure", "alps")
-    source.recovered = []
-    page = render(source, only(source, "multimodal"))
+    source.recovered = source.studies = []
+    page = render(source, CONFIG | {"studies": {}})
     assert "T1-weighted and FLAIR" not in page
     assert "Vessel wall" not in page.split('id="qc"')[1].split("</section>")[0]
     assert "Diffusion and DTI-ALPS" in page
@@ -415,7 +433,7 @@ def test_methods_name_the_regions_that_were_used():
         dict(Methods(sidecars, config).images()["Diffusion and DTI-ALPS"])["DTI-ALPS (1 session)"]
         for config in (CONFIG, own)
     ]
-    assert "gbarisano/alps" in texts[0] and "local rotation" in texts[0]
+    assert "gbarisano/alps" in texts[0] and "preservation of the principal direction" in texts[0]
     assert "mine.tsv" in texts[1] and "gbarisano" not in texts[1]
 
 
@@ -452,6 +470,12 @@ def test_embedded_picture_is_the_file(tmp_path, picture):
     (tmp_path / "a.webp").write_text("text")
     with pytest.raises(InputError, match="not a whole WebP"):
         embed(tmp_path / "a.webp")
+
+
+def test_every_table_scrolls_inside_of_itself(page):
+    body = page[page.index("<main>") :]
+    assert body.count("<table>") > 30
+    assert len(re.findall(r'<div class="wide">\s*<table>', body)) == body.count("<table>")
 
 
 @needs_browser

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,9 +7,10 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
-from workflow_scripts.statistics.compare_groups import compare_groups, compare_pair
+from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.statistics.compare_groups import compare_groups, compare_pair, main
 from workflow_scripts.statistics.correction import corrected
 
 GROUPS = ["control", "non-NPSLE", "NPSLE"]
@@ -133,3 +136,54 @@ def test_order_of_rows_and_of_features_does_not_matter():
     pd.testing.assert_frame_equal(
         once.drop(columns=["p_corrected"]), again.loc[once.index].drop(columns=["p_corrected"])
     )
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two sessions each, the second absurd, and an external person."""
+    people, values = cohort()
+    first = people.assign(session_id="ses-1", external="no")
+    outside = pd.DataFrame([{"participant_id": "sub-99", "label": "NPSLE", "external": "yes"}])
+    population = pd.concat([first, outside.assign(session_id="ses-1")], ignore_index=True)
+    population = pd.concat([population, first.assign(session_id="ses-2")]).sort_values(
+        ["participant_id", "session_id"]
+    )
+    table = values.reindex(population["participant_id"]).to_numpy(float).copy()
+    table[(population["session_id"] == "ses-2").to_numpy()] = -50
+    table[(population["external"] == "yes").to_numpy()] = 50
+    features = population[["participant_id", "session_id"]].assign(
+        alps=table[:, 0], nwi=table[:, 1], text="a", flat=1.0
+    )
+    features.iloc[4, 4] = "b"  # a first session
+    source = SimpleNamespace(
+        features=tmp_path / "features.tsv", population=tmp_path / "population.tsv"
+    )
+    for path, rows in ((source.features, features), (source.population, population)):
+        rows.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    out = SimpleNamespace(groups=tmp_path / "groups.tsv", pairwise=tmp_path / "pairs.tsv")
+    return source, out
+
+
+def run(files, classes=GROUPS, features=("alps", "nwi")):
+    groups = {"features": list(features), "correction": "holm"}
+    params = SimpleNamespace(classes=classes, groups=groups, bootstraps=50, seed=1, key="studies.s")
+    main(*files, params)
+    return [read_table(path) for path in (files[1].groups, files[1].pairwise)]
+
+
+def test_first_sessions_of_people_inside_are_compared(files):
+    found = run(files)
+    for mine, expected in zip(found, compare(*cohort(), bootstraps=50), strict=True):
+        pd.testing.assert_frame_equal(mine, expected, check_dtype=False)
+
+
+def test_unusable_columns_and_classes_name_their_key(files):
+    key = "studies.s.evaluation.groups.features"
+    with pytest.raises(InputError, match=f"{key}: text of features.tsv is '.' in sub-"):
+        run(files, features=["text"])
+    with pytest.raises(InputError, match=f"{key}: flat of features.tsv is the same for all"):
+        run(files, features=["flat"])
+    with pytest.raises(InputError, match=f"{key}: features.tsv has no column md"):
+        run(files, features=["md"])
+    with pytest.raises(InputError, match="studies.s.classes: .*no participant of"):
+        run(files, classes=["control", "SLE"])

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -6,13 +8,14 @@ from scipy import stats
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
+from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.correlate_features import (
     check_names,
     code_covariates,
     correlate,
     correlate_features,
     interval,
+    main,
 )
 
 
@@ -133,11 +136,45 @@ def test_constant_covariate_is_left_out_and_an_empty_one_refused(caplog):
     values = pd.DataFrame({"age": [30, 40, 50], "sex": ["F", "F", "F"]})
     assert list(code_covariates(values, "k")) == ["age"]
     assert "sex" in caplog.text
-    with pytest.raises(InputError, match="k: bmi of participants.tsv is n/a for all"):
+    with pytest.raises(InputError, match="k: bmi of clinical.tsv is n/a for all"):
         code_covariates(pd.DataFrame({"bmi": [np.nan, np.nan]}), "k")
 
 
 def test_a_column_in_two_roles_is_refused():
     block = {"features": ["alps"], "clinical": ["age"], "covariates": ["age"]}
-    with pytest.raises(InputError, match=r"studies.s.correlations: age stands in more than one"):
-        check_names(block, "studies.s.correlations")
+    with pytest.raises(
+        InputError, match=r"studies.s.evaluation.correlations: age stands in more than one"
+    ):
+        check_names(block, "studies.s.evaluation.correlations")
+
+
+def test_first_sessions_of_the_named_classes_are_correlated(tmp_path):
+    cases = cohort().rename(columns={"sex_M": "sex"})
+    cases["sex"] = cases["sex"].map({0.0: "F", 1.0: "M"})
+    keys = pd.DataFrame({"participant_id": cases.index, "session_id": "ses-1"})
+    population = keys.assign(label="SLE", external="no")
+    population.loc[38, "label"], population.loc[39, "external"] = "control", "yes"
+    later = population.iloc[:5].assign(session_id="ses-2")
+    population = pd.concat([population, later]).sort_values(["participant_id", "session_id"])
+    rows = pd.concat([cases.reset_index(drop=True), cases.iloc[:5] * 1], ignore_index=True)
+    rows.loc[40:, ["alps", "sledai"]] = 99.0
+    rows = pd.concat([pd.concat([keys, later[keys.columns]], ignore_index=True), rows], axis=1)
+    tables = {
+        "population": population,
+        "features": rows[[*keys, "alps", "nwi"]],
+        "clinical": rows[[*keys, "sledai", "age", "sex"]],
+    }
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
+    source = SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables})
+    out = SimpleNamespace(table=tmp_path / "correlations.tsv")
+    block = {"features": ["alps", "nwi"], "clinical": ["sledai"], "covariates": ["age", "sex"]}
+    block |= {"classes": ["SLE"], "method": "spearman", "correction": "holm"}
+    main(source, out, SimpleNamespace(correlations=block, key="studies.s"))
+    table = read_table(out.table)
+    expected = correlate(cohort().iloc[:38], "alps", "sledai", ["age", "sex_M"], "spearman")
+    assert (table["n"] == 38).all() and (table["classes"] == "SLE").all()
+    assert table.loc[0, ["r", "p"]].tolist() == pytest.approx([expected["r"], expected["p"]])
+    params = SimpleNamespace(correlations=block | {"classes": ["SLE2"]}, key="studies.s")
+    with pytest.raises(InputError, match="studies.s.evaluation.correlations.classes: .*SLE2"):
+        main(source, out, params)

@@ -2,48 +2,47 @@ import dcurves
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
+from scipy import stats
 from scipy.special import expit, logit
 from sklearn import metrics as judge
 
+from tests.statistics.predicted import CLASSES, arrays, of_trials
 from workflow_scripts.statistics.curves import (
     calibration_curve,
     calibration_line,
     decision_curve,
-    draw_patients,
     roc_curve,
 )
 from workflow_scripts.statistics.delong import area
+from workflow_scripts.statistics.scores import draw_participants, scores_of
 
 
-def example(n=60, repeats=3, seed=0):
+def example(n=60, repeats=3, seed=0, folds=4):
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % 3 == 0
     probability = expit(rng.normal(size=(repeats, n)) + truth)
-    fold = np.stack([rng.permutation(n) % 4 for _ in range(repeats)])
-    return truth, probability, fold, draw_patients(truth, 200, seed=1)
-
-
-def test_drawn_patients_keep_the_class_sizes():
-    truth, _, _, drawn = example()
-    assert (drawn[:, truth].sum(1) == 20).all() and (drawn[:, ~truth].sum(1) == 40).all()
-    assert drawn.mean(0) == pytest.approx(np.ones(60), abs=0.4)
+    fold = np.stack([rng.permutation(n) % folds for _ in range(repeats)])
+    scores = arrays(truth, probability, fold)
+    return scores, draw_participants(scores, 200, seed=1)
 
 
 def test_roc_of_one_model_passes_through_the_points_of_sklearn():
-    truth, probability, _, drawn = example(repeats=1)
-    table = roc_curve(truth, probability, np.zeros((1, 60), int), drawn)
-    fpr, tpr, _ = judge.roc_curve(truth, probability[0], drop_intermediate=False)
+    scores, drawn = example(repeats=1, folds=1)
+    table = roc_curve(scores, drawn)
+    fpr, tpr, _ = judge.roc_curve(scores.truth, scores.score[0], drop_intermediate=False)
     for rate, sensitivity in zip(table["false_positive_rate"], table["sensitivity"], strict=True):
         assert sensitivity == pytest.approx(tpr[fpr <= rate + 1e-9].max())
 
 
 def test_area_under_the_steps_is_the_auc_within_folds():
     """10 negatives in each fold put every step on the grid of hundredths."""
-    truth, probability, fold, drawn = example()
+    scores, drawn = example()
     fold = np.stack([np.arange(60) // 3 % 4, np.arange(60) // 3 % 4, np.arange(60) // 15])
-    table = roc_curve(truth, probability, fold, drawn)
+    scores = arrays(scores.truth, scores.score, fold)
+    table = roc_curve(scores, drawn)
     steps = table["sensitivity"].to_numpy()[:-1].mean()
-    assert steps == pytest.approx(area(truth, probability, fold).auc)
+    assert steps == pytest.approx(area(scores).auc)
     assert table["sensitivity"].is_monotonic_increasing
     assert table["sensitivity"].iloc[-1] == 1
     inside = (table["ci_low"] <= table["sensitivity"]) & (table["sensitivity"] <= table["ci_high"])
@@ -53,12 +52,12 @@ def test_area_under_the_steps_is_the_auc_within_folds():
 def test_calibration_bins():
     truth = np.array([False] * 10 + [True] * 10)
     probability = np.r_[np.full(10, 0.2), np.full(10, 0.9)][None]
-    table = calibration_curve(truth, np.repeat(probability, 4, 0))
+    table = calibration_curve(arrays(truth, np.repeat(probability, 4, 0)))
     assert table["n"].tolist() == [10, 10]
     assert table["predicted_probability"].tolist() == pytest.approx([0.2, 0.9])
     assert table["observed_share"].tolist() == [0, 1]
     assert table["ci_high"].iloc[0] == pytest.approx(0.2775, abs=5e-5)  # Wilson, 0 of 10
-    constant = calibration_curve(truth, np.full((2, 20), 0.3))
+    constant = calibration_curve(arrays(truth, np.full((2, 20), 0.3)))
     assert len(constant) == 1 and constant["observed_share"].iloc[0] == 0.5
 
 
@@ -67,7 +66,7 @@ def test_calibration_line_recovers_slope_and_intercept():
     rng = np.random.default_rng(2)
     x = rng.normal(size=20000)
     truth = rng.random(20000) < expit(1 + x)
-    twice, exact = (calibration_line(truth, expit(factor * x)[None]) for factor in (2, 1))
+    twice, exact = (calibration_line(arrays(truth, expit(factor * x))) for factor in (2, 1))
     for (value, low, high), expected in (
         (twice["calibration_slope"], 0.5),
         (exact["calibration_slope"], 1),
@@ -78,9 +77,9 @@ def test_calibration_line_recovers_slope_and_intercept():
 
 
 def test_calibration_limits_count_patients_not_repeats():
-    truth, probability, _, _ = example(repeats=1)
-    once = calibration_line(truth, probability)
-    many = calibration_line(truth, np.repeat(probability, 10, 0))
+    scores, _ = example(repeats=1)
+    once = calibration_line(scores)
+    many = calibration_line(arrays(scores.truth, np.repeat(scores.score, 10, 0)))
     for name, values in once.items():
         assert many[name] == pytest.approx(values, rel=0.05)
 
@@ -88,16 +87,16 @@ def test_calibration_limits_count_patients_not_repeats():
 def test_calibration_slope_is_undefined_without_overlap_or_spread():
     truth = np.arange(20) < 10
     separated = np.where(truth, 0.8, 0.3)[None]
-    assert np.isnan(calibration_line(truth, separated)["calibration_slope"]).all()
-    constant = calibration_line(truth, np.full((1, 20), 0.2))
+    assert np.isnan(calibration_line(arrays(truth, separated))["calibration_slope"]).all()
+    constant = calibration_line(arrays(truth, np.full((1, 20), 0.2)))
     assert np.isnan(constant["calibration_slope"]).all()
     assert constant["calibration_intercept"][0] == pytest.approx(-logit(0.2))
 
 
 def test_net_benefit_agrees_with_dcurves():
-    truth, probability, _, drawn = example(repeats=1)
-    table = decision_curve(truth, probability, drawn).set_index("strategy")
-    data = pd.DataFrame({"y": truth.astype(int), "p": probability[0]})
+    scores, drawn = example(repeats=1)
+    table = decision_curve(scores, drawn).set_index("strategy")
+    data = pd.DataFrame({"y": scores.truth.astype(int), "p": scores.probability[0]})
     thresholds = np.arange(1, 100) / 100
     other = dcurves.dca(data=data, outcome="y", modelnames=["p"], thresholds=thresholds)
     for mine, theirs in (("model", "p"), ("all", "all"), ("none", "none")):
@@ -109,7 +108,71 @@ def test_net_benefit_agrees_with_dcurves():
 
 def test_net_benefit_of_all_by_hand():
     """Prevalence 1/3 at threshold 0.2: 1/3 - 2/3 * 0.25 = 1/6."""
-    truth, probability, _, drawn = example()
-    table = decision_curve(truth, probability, drawn).set_index(["strategy", "threshold"])
+    table = decision_curve(*example()).set_index(["strategy", "threshold"])
     assert table.loc[("all", 0.2), "net_benefit"] == pytest.approx(1 / 6)
     assert (table.loc["none", "net_benefit"] == 0).all()
+
+
+def test_bins_hold_equally_many_people_by_the_quantiles_of_numpy():
+    scores, _ = example(n=47, repeats=1)
+    probability = scores.probability[0]
+    edges = np.quantile(probability, np.arange(1, 4) / 4)
+    expected = np.bincount(np.searchsorted(edges, probability, side="left"))
+    assert calibration_curve(scores)["n"].tolist() == expected.tolist()
+
+
+def sandwich(scores, rows):
+    """Slope and standard error of statsmodels, clustered by participant, all rows alike."""
+    y = np.broadcast_to(scores.truth, rows.shape)[rows].astype(float)
+    x = sm.add_constant(logit(scores.probability[rows]))
+    groups = np.broadcast_to(scores.person, rows.shape)[rows]
+    fitted = sm.GLM(y, x, family=sm.families.Binomial())
+    fitted = fitted.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    return fitted.params[1], stats.t.ppf(0.975, len(set(groups)) - 1) * fitted.bse[1]
+
+
+def test_calibration_line_agrees_with_statsmodels_where_everybody_is_scored_alike():
+    scores, _ = example()
+    slope, half = sandwich(scores, np.ones((3, 60), bool))
+    expected = (slope, slope - half, slope + half)
+    assert calibration_line(scores)["calibration_slope"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_people_count_once_in_the_calibration_however_many_scans_or_trials():
+    """A person with nine scans would pull the slope if every scan counted."""
+    rng = np.random.default_rng(4)
+    truth, x = np.arange(30) % 2 == 0, rng.normal(size=30)
+    p = expit(x + truth)
+    person = np.r_[np.zeros(9, int), np.arange(1, 30)]
+    nine = arrays(truth[person], p[person], person=person)
+    once = arrays(truth, p)
+    for name, values in calibration_line(once).items():
+        assert calibration_line(nine)[name] == pytest.approx(values, rel=1e-6)
+    pd.testing.assert_frame_equal(calibration_curve(nine), calibration_curve(once))
+    trials = scores_of(of_trials(), CLASSES)
+    weighted = calibration_curve(trials)
+    assert weighted["n"].sum() == pytest.approx(trials.participants())
+    share = (weighted["n"] * weighted["observed_share"]).sum() / weighted["n"].sum()
+    assert share == pytest.approx(trials.truth.mean())
+
+
+def test_net_benefit_of_trials_is_the_mean_over_the_times_a_person_is_tested():
+    trials = scores_of(of_trials(), CLASSES)
+    table = decision_curve(trials, draw_participants(trials, 20, seed=0))
+    treated = np.nanmean(np.where(trials.fold >= 0, trials.probability >= 0.3, np.nan), axis=0)
+    expected = (treated * np.where(trials.truth, 1, -0.3 / 0.7)).mean()
+    row = table[(table["strategy"] == "model") & (table["threshold"] == 0.3)].iloc[0]
+    assert row["net_benefit"] == pytest.approx(expected)
+
+
+def test_roc_of_trials_compares_within_a_trial():
+    trials = scores_of(of_trials(trials=3, tested=20), CLASSES)
+    table = roc_curve(trials, draw_participants(trials, 20, seed=0))
+    curves = []
+    for row, fold in zip(trials.score, trials.fold, strict=True):
+        fpr, tpr, _ = judge.roc_curve(
+            trials.truth[fold >= 0], row[fold >= 0], drop_intermediate=False
+        )
+        rates = table["false_positive_rate"].to_numpy()[:, None] + 1e-9
+        curves.append(np.where(fpr <= rates, tpr, 0).max(1))
+    np.testing.assert_allclose(table["sensitivity"], np.mean(curves, axis=0))

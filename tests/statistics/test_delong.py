@@ -4,9 +4,11 @@ from MLstatkit import Delong_test
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from tests.statistics.predicted import CLASSES, arrays, of_folds, of_trials, with_repeats
 from workflow_scripts.statistics.delong import (
     area,
     area_interval,
+    auc_limits,
     compare_areas,
     covariance,
     fold_areas,
@@ -14,6 +16,7 @@ from workflow_scripts.statistics.delong import (
     resampled_interval,
     resampled_test,
 )
+from workflow_scripts.statistics.scores import by_model, scores_of
 
 # DeLong et al. 1988, as in the SAS/STAT User's Guide, PROC LOGISTIC, "Comparing Receiver
 # Operating Characteristic Curves": albumin, total protein, K-G score, outcome (0: event).
@@ -37,9 +40,9 @@ def example(n=30, repeats=1, seed=0):
 def test_published_example():
     """SAS/STAT: areas and standard errors, and the contrasts with the K-G score."""
     table = np.array(OVARIAN.split(), float).reshape(43, 4)
-    truth, fold = table[:, 3] == 0, np.zeros((1, 43), int)
+    truth = table[:, 3] == 0
     albumin, protein, score = (
-        area(truth, (sign * table[:, i])[None], fold) for sign, i in ((-1, 0), (-1, 1), (1, 2))
+        area(arrays(truth, sign * table[:, i])) for sign, i in ((-1, 0), (-1, 1), (1, 2))
     )
     for found, auc, se in (
         (albumin, 0.7366, 0.0927),
@@ -53,7 +56,7 @@ def test_published_example():
 
 
 def test_covariance_of_the_placement_values_by_brute_force():
-    truth, scores, fold = example()
+    truth, scores, _ = example()
     placed = []
     for score in scores[:, 0]:
         kernel = [
@@ -66,7 +69,7 @@ def test_covariance_of_the_placement_values_by_brute_force():
         np.cov(placed[0][0], placed[1][0])[0, 1] / 10
         + np.cov(placed[0][1], placed[1][1])[0, 1] / 20
     )
-    a, b = (area(truth, score, fold) for score in scores)
+    a, b = (area(arrays(truth, score)) for score in scores)
     assert covariance(a, b) == pytest.approx(expected)
     assert a.auc == pytest.approx(np.mean(placed[0][0]))
     assert a.auc == pytest.approx(roc_auc_score(truth, scores[0, 0]))
@@ -74,16 +77,16 @@ def test_covariance_of_the_placement_values_by_brute_force():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_agrees_with_mlstatkit(seed):
-    truth, scores, fold = example(seed=seed)
+    truth, scores, _ = example(seed=seed)
     z, p, *_ = Delong_test(truth.astype(int), scores[0, 0], scores[1, 0])
-    found = compare_areas(*(area(truth, score, fold) for score in scores))
+    found = compare_areas(*(area(arrays(truth, score)) for score in scores))
     assert found["z"] == pytest.approx(z) and found["p"] == pytest.approx(p)
 
 
 def test_repeating_the_same_predictions_adds_no_information():
-    truth, scores, fold = example()
-    a, b = (area(truth, score, fold) for score in scores)
-    many = [area(truth, np.repeat(score, 20, 0), np.repeat(fold, 20, 0)) for score in scores]
+    truth, scores, _ = example()
+    a, b = (area(arrays(truth, score)) for score in scores)
+    many = [area(arrays(truth, np.repeat(score, 20, 0))) for score in scores]
     assert many[0].auc == pytest.approx(a.auc)
     assert covariance(many[0], many[0]) == pytest.approx(covariance(a, a))
     assert compare_areas(*many)["p"] == pytest.approx(compare_areas(a, b)["p"])
@@ -93,21 +96,21 @@ def test_only_pairs_of_the_same_fold_are_compared():
     truth, scores, _ = example()
     fold = (np.arange(30) // 6)[None] % 5
     score = scores[0]
-    shifted = score + 100 * fold
-    assert area(truth, shifted, fold).auc == pytest.approx(area(truth, score, fold).auc)
+    shifted, found = score + 100 * fold, area(arrays(truth, score, fold)).auc
+    assert area(arrays(truth, shifted, fold)).auc == pytest.approx(found)
     mean = np.mean([roc_auc_score(truth[fold[0] == k], score[0, fold[0] == k]) for k in range(5)])
-    assert area(truth, score, fold).auc == pytest.approx(mean)
+    assert found == pytest.approx(mean)
 
 
 def test_variance_of_repeated_folds_agrees_with_the_jackknife():
     rng = np.random.default_rng(4)
     truth, scores, _ = example(n=60, repeats=8, seed=4)
     fold = np.stack([rng.permutation(60) % 4 for _ in range(8)])
-    found = area(truth, scores[0], fold)
+    found = area(arrays(truth, scores[0], fold))
     jackknife = 0.0
     for member in (truth, ~truth):
         left = [
-            area(np.delete(truth, i), np.delete(scores[0], i, 1), np.delete(fold, i, 1)).auc
+            area(arrays(np.delete(truth, i), *(np.delete(a, i, 1) for a in (scores[0], fold)))).auc
             for i in np.flatnonzero(member)
         ]
         jackknife += (len(left) - 1) * np.var(left)
@@ -115,19 +118,19 @@ def test_variance_of_repeated_folds_agrees_with_the_jackknife():
 
 
 def test_interval_is_on_the_logit_scale_and_newcombes_for_separated_classes():
-    truth, scores, fold = example()
-    found = area(truth, scores[0], fold)
+    truth, scores, _ = example()
+    found = area(arrays(truth, scores[0]))
     low, high, method = area_interval(found)
     assert method == "DeLong, logit scale"
     middle = (np.log(low / (1 - low)) + np.log(high / (1 - high))) / 2
     assert middle == pytest.approx(np.log(found.auc / (1 - found.auc)))
-    low, high, method = area_interval(area(truth, truth[None].astype(float), fold))
+    low, high, method = area_interval(area(arrays(truth, truth)))
     assert high == 1 and 0.5 < low < 1 and method == "Newcombe method 5"
 
 
 def test_equal_models_have_no_test():
-    truth, scores, fold = example()
-    a = area(truth, scores[0], fold)
+    truth, scores, _ = example()
+    a = area(arrays(truth, scores[0]))
     found = compare_areas(a, a)
     assert found["auc_difference"] == 0
     assert np.isnan(found["p"]) and np.isnan(found["se"])
@@ -135,31 +138,147 @@ def test_equal_models_have_no_test():
 
 def test_corrected_resampled_t_by_hand():
     """Five folds in two repeats: variance times 1/10 + 1/4, 9 degrees of freedom."""
-    fold = np.stack([np.arange(20) % 5] * 2)
+    truth = np.arange(20) % 2 == 0
+    scores = arrays(truth, np.zeros((2, 20)), np.stack([np.arange(20) % 5] * 2))
     values = np.array([0.1, 0.3] * 5)
-    se, df = resampled_error(values, fold)
+    se, df = resampled_error(values, scores)
     assert se == pytest.approx(np.sqrt(0.1 / 9 * 0.35)) and df == 9
-    found = resampled_test(0.2, values, fold)
+    found = resampled_test(0.2, values, scores)
     t = 0.2 / se
     assert found["resampled_p"] == pytest.approx(2 * stats.t.sf(t, 9))
     assert found["resampled_low"] == pytest.approx(0.2 - stats.t.ppf(0.975, 9) * se)
-    assert np.isnan(resampled_test(0.0, np.zeros(10), fold)["resampled_p"])
+    assert np.isnan(resampled_test(0.0, np.zeros(10), scores)["resampled_p"])
+
+
+def test_resampled_t_is_for_splits_that_divide_the_participants():
+    """Random trials leave people out; the same test side twice has no folds."""
+    trials = scores_of(of_trials(), CLASSES)
+    values = fold_areas(trials)
+    assert len(values) == 4 and np.isnan(resampled_error(values, trials)[0])
+    assert np.isnan(resampled_test(0.1, values, trials)["resampled_p"])
+    same = arrays(np.arange(8) < 4, np.random.default_rng(0).normal(size=(3, 8)))
+    assert np.isnan(resampled_error(fold_areas(same), same)[0])
 
 
 def test_fold_areas_leave_out_folds_of_one_class():
     truth, scores, _ = example()
     fold = np.where(truth & (np.arange(30) < 15), 0, 1)[None]
-    found = fold_areas(truth, scores[0], fold)
+    found = fold_areas(arrays(truth, scores[0], fold))
     inside = fold[0] == 1
     assert found == pytest.approx([roc_auc_score(truth[inside], scores[0, 0, inside])])
 
 
 def test_interval_of_a_cross_validated_auc_stays_within_its_range():
     truth, scores, _ = example(repeats=3)
-    fold = np.stack([np.arange(30) // 3 % 5] * 3)
-    low, high, method = resampled_interval(area(truth, scores[0], fold), truth, scores[0], fold)
-    assert 0 <= low < area(truth, scores[0], fold).auc < high <= 1
+    cv = arrays(truth, scores[0], np.stack([np.arange(30) // 3 % 5] * 3))
+    low, high, method = resampled_interval(area(cv), cv)
+    assert 0 <= low < area(cv).auc < high <= 1
     assert method == "corrected resampled t"
-    perfect = truth[None].astype(float)
-    low, high, method = resampled_interval(area(truth, perfect, fold[:1]), truth, perfect, fold[:1])
+    assert auc_limits(area(cv), cv) == (low, high, method)
+    perfect = arrays(truth, truth, np.arange(30) // 3 % 5)
+    low, high, method = resampled_interval(area(perfect), perfect)
     assert 0.5 < low < high == 1 and method == "Newcombe method 5"
+    single = arrays(truth, scores[0, :1])
+    assert auc_limits(area(single), single) == area_interval(area(single))
+
+
+def clustered(seed=0, mixed=False):
+    """20 people with 1 to 3 scans, which differ; some with scans of both classes."""
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(20), rng.integers(1, 4, 20))
+    truth = person < 8
+    if mixed:
+        truth = truth ^ ((person % 5 == 0) & (np.diff(person, prepend=-1) == 0))
+    effect = rng.normal(size=20)[person]
+    return truth, rng.normal(size=len(person)) + effect + truth, person
+
+
+def weighted_auc(truth, score, person, keep):
+    """AUC of people, each with weight one, by the definition."""
+    size = np.bincount(person)
+    right = pairs = 0.0
+    for i in np.flatnonzero(truth & keep):
+        for j in np.flatnonzero(~truth & keep):
+            weight = 1 / size[person[i]] / size[person[j]]
+            right += weight * ((score[i] > score[j]) + 0.5 * (score[i] == score[j]))
+            pairs += weight
+    return right / pairs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_variance_of_clustered_scans_is_that_of_leaving_out_people(seed):
+    truth, score, person = clustered(seed)
+    found = area(arrays(truth, score, person=person))
+    everybody = np.ones(len(truth), bool)
+    assert found.auc == pytest.approx(weighted_auc(truth, score, person, everybody))
+    assert (found.n_positive, found.n_negative) == pytest.approx((8, 12))
+    jackknife = 0.0
+    for people in (range(8), range(8, 20)):
+        left = [weighted_auc(truth, score, person, person != p) for p in people]
+        jackknife += (len(left) - 1) * np.var(left)
+    assert covariance(found, found) == pytest.approx(jackknife, rel=1e-6)
+    assert found.positive.sum() == pytest.approx(0) and found.negative.sum() == pytest.approx(0)
+
+
+def test_people_with_scans_of_both_classes_count_with_both():
+    truth, score, person = clustered(1, mixed=True)
+    found = area(arrays(truth, score, person=person))
+    both = (found.positive != 0) & (found.negative != 0)
+    assert both.any()
+    assert found.n_positive + found.n_negative == pytest.approx(20)
+    total = (found.positive + found.negative)[both]
+    apart = found.positive[both] ** 2 + found.negative[both] ** 2
+    cross = (total**2 - apart).sum()
+    plain = sum(
+        n / (n - 1) * (x @ x)
+        for x, n in (
+            (found.positive, found.n_positive),
+            (found.negative, found.n_negative),
+        )
+    )
+    assert covariance(found, found) == pytest.approx(plain + cross)
+
+
+def test_interval_of_clustered_scans_covers_and_that_of_independent_ones_does_not():
+    """Three scans of 10 + 10 people that agree within a person, of equal classes."""
+    rng, covered, naive = np.random.default_rng(7), 0, 0
+    person = np.repeat(np.arange(20), 3)
+    truth = person < 10
+    for _ in range(300):
+        score = rng.normal(size=20)[person] + 0.3 * rng.normal(size=60)
+        low, high, _ = area_interval(area(arrays(truth, score, person=person)))
+        covered += low < 0.5 < high
+        low, high, _ = area_interval(area(arrays(truth, score)))
+        naive += low < 0.5 < high
+    assert 0.91 < covered / 300 < 0.99
+    assert naive / 300 < 0.85
+
+
+def test_trainings_of_a_split_are_averaged_and_never_compared_with_each_other():
+    truth, scores, _ = example()
+    offset = np.array([[0.0], [50.0], [-50.0]])
+    three = arrays(truth, scores[0] + offset, repeat_of_training=True)
+    one = area(arrays(truth, scores[0]))
+    assert area(three).auc == pytest.approx(one.auc)
+    assert covariance(area(three), area(three)) == pytest.approx(covariance(one, one))
+    assert len(fold_areas(three)) == 1
+    different = np.concatenate([scores[0], scores[1]])
+    pair = arrays(truth, different, repeat_of_training=True)
+    mean = np.mean([roc_auc_score(truth, row) for row in different])
+    assert area(pair).auc == pytest.approx(mean) == fold_areas(pair)[0]
+
+
+def test_trainings_do_not_add_degrees_of_freedom():
+    predictions = of_folds(apparent=False)
+    once = by_model(predictions, CLASSES)["mri", "test"]
+    thrice = by_model(with_repeats(predictions), CLASSES)["mri", "test"]
+    assert fold_areas(thrice) == pytest.approx(fold_areas(once))
+    assert resampled_error(fold_areas(thrice), thrice) == pytest.approx(
+        resampled_error(fold_areas(once), once)
+    )
+    assert auc_limits(area(thrice), thrice)[:2] == pytest.approx(auc_limits(area(once), once)[:2])
+
+
+def test_scans_of_one_class_have_no_area():
+    scores = arrays(np.ones(5, bool), np.arange(5.0))
+    assert np.isnan(area(scores).auc) and np.isnan(area_interval(area(scores))[:2]).all()

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,8 +7,8 @@ from scipy import stats
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
-from workflow_scripts.statistics.describe_population import describe, flow
+from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.statistics.describe_population import describe, flow, main
 
 CLASSES = ["non-NPSLE", "NPSLE"]
 
@@ -110,12 +112,8 @@ def test_too_many_classes_are_refused():
 
 
 def cohort():
-    participants = pd.DataFrame(
-        {
-            "participant_id": [f"sub-{i}" for i in range(9)],
-            "diagnosis": ["a", "b", "a", "b", "a", "b", "c", np.nan, "a"],
-        }
-    )
+    labels = ["a", "b", "a", "b", "a", "b", "c", None, "a"]
+    labels = {f"sub-{i}": label for i, label in enumerate(labels)}
     status = pd.DataFrame(
         [
             ("sub-0", "T1w", "AVAILABLE", np.nan),
@@ -133,11 +131,11 @@ def cohort():
     )
     population = pd.DataFrame({"participant_id": ["sub-0", "sub-1"], "label": ["a", "b"]})
     status["session_id"] = np.nan
-    return participants, status, population
+    return labels, status, population
 
 
 def test_flow_adds_up_and_counts_each_participant_once(tmp_path):
-    table = flow(*cohort(), "diagnosis", ["a", "b"], ["T1w"])
+    table = flow(*cohort(), ["a", "b"], ["T1w"])
     assert table.fillna("").values.tolist() == [
         ["screened", "", 9],
         ["excluded", "infarct", 1],
@@ -158,7 +156,7 @@ def test_flow_of_the_published_study():
     reasons = {"undefined diagnosis": 28, "motion": 3, "infarct": 20, "other disease": 2}
     left = [reason for reason, n in reasons.items() for _ in range(n)]
     ids = [f"sub-{i:03d}" for i in range(216)]
-    participants = pd.DataFrame({"participant_id": ids, "diagnosis": ["a", "b"] * 108})
+    labels = dict(zip(ids, ["a", "b"] * 108, strict=True))
     status = pd.DataFrame(
         {
             "participant_id": ids,
@@ -168,23 +166,21 @@ def test_flow_of_the_published_study():
             "reason": left + [np.nan] * 163,
         }
     )
-    population = participants.iloc[53:].rename(columns={"diagnosis": "label"})
-    table = flow(participants, status, population, "diagnosis", ["a", "b"], ["T1w"])
+    population = pd.DataFrame({"participant_id": ids[53:], "label": (["a", "b"] * 108)[53:]})
+    table = flow(labels, status, population, ["a", "b"], ["T1w"])
     assert dict(zip(table["reason"].iloc[1:-1], table["n"].iloc[1:-1], strict=True)) == reasons
     assert (table["n"].iloc[0], table["n"].iloc[-1]) == (216, 163)
 
 
 def test_one_usable_session_keeps_a_participant_from_counting_as_excluded():
-    participants, status, population = cohort()
+    labels, status, population = cohort()
     extra = pd.DataFrame([("sub-2", "T1w", "AVAILABLE", np.nan)], columns=status.columns[:4])
-    table = flow(
-        participants, pd.concat([status, extra]), population, "diagnosis", ["a", "b"], ["T1w"]
-    )
+    table = flow(labels, pd.concat([status, extra]), population, ["a", "b"], ["T1w"])
     assert "motion" not in table["reason"].to_list()
 
 
 def test_flow_asks_for_the_scans_that_the_study_requires():
-    participants, status, population = cohort()
+    labels, status, population = cohort()
     more = [
         ("sub-6", "dwi", "AVAILABLE", np.nan),
         ("sub-4", "dwi", "AVAILABLE", np.nan),
@@ -192,7 +188,7 @@ def test_flow_asks_for_the_scans_that_the_study_requires():
         ("sub-8", "dwi", "MISSING", "no file"),
     ]
     status = pd.concat([status, pd.DataFrame(more, columns=status.columns[:4])])
-    table = flow(participants, status, population, "diagnosis", ["a", "b"], ["dwi"])
+    table = flow(labels, status, population, ["a", "b"], ["dwi"])
     assert table.fillna("").values.tolist()[1:-1] == [
         ["excluded", "wrong protocol", 1],
         ["not in a class", "label c", 1],
@@ -200,29 +196,60 @@ def test_flow_asks_for_the_scans_that_the_study_requires():
         ["missing data", "dwi MISSING", 3],
         ["not in the frozen population", "dwi available, not part of this split", 1],
     ]
-    both = flow(participants, status, population, "diagnosis", ["a", "b"], ["T1w", "dwi"])
+    both = flow(labels, status, population, ["a", "b"], ["T1w", "dwi"])
     reasons = both["reason"].tolist()
     assert "T1w MISSING" in reasons and "dwi MISSING" in reasons and "infarct" in reasons
 
 
 def test_required_scans_of_different_sessions_are_missing_data():
-    participants, status, population = cohort()
+    labels, status, population = cohort()
     status["session_id"] = "ses-1"
     row = pd.DataFrame([("sub-8", "dwi", "AVAILABLE", np.nan, "ses-2")], columns=status.columns)
-    table = flow(
-        participants, pd.concat([status, row]), population, "diagnosis", ["a"], ["T1w", "dwi"]
-    )
+    table = flow(labels, pd.concat([status, row]), population, ["a"], ["T1w", "dwi"])
     assert "T1w and dwi not in one session" in table["reason"].tolist()
 
 
-def test_numeric_classes_are_recognized():
-    participants, status, population = cohort()
-    participants["diagnosis"] = [0, 1, 0, 1, 0, 1, 2, np.nan, 0]
-    table = flow(participants, status, population, "diagnosis", ["0", "1"], ["T1w"])
-    assert table["reason"].to_list()[3:5] == ["label 2", "no label"]
-
-
 def test_participant_without_a_row_is_named():
-    participants, status, population = cohort()
+    labels, status, population = cohort()
+    del labels["sub-1"]
     with pytest.raises(InputError, match="sub-1"):
-        flow(participants.drop(index=1), status, population, "diagnosis", ["a", "b"], ["T1w"])
+        flow(labels, status, population, ["a", "b"], ["T1w"])
+
+
+def test_sessions_count_participants_once():
+    labels, status, population = cohort()
+    sessions = pd.concat([population.assign(session_id=f"ses-{i}") for i in (1, 2)])
+    once = flow(labels, status, population, ["a", "b"], ["T1w"])
+    pd.testing.assert_frame_equal(flow(labels, status, sessions, ["a", "b"], ["T1w"]), once)
+
+
+def test_first_session_of_everybody_stands_in_table_1(tmp_path):
+    labels, status, _ = cohort()
+    population = pd.DataFrame(
+        {
+            "participant_id": ["sub-0", "sub-0", "sub-1", "sub-8", "sub-3", "sub-5"],
+            "session_id": ["ses-1", "ses-2", "ses-1", "ses-1", "ses-1", "ses-1"],
+            "label": ["0", "1", "1", "0", "1", "1"],
+            "external": ["no", "no", "no", "yes", "no", "no"],
+        }
+    )
+    keys = population[["participant_id", "session_id"]]
+    clinical = keys.assign(age=[30.0, 99.0, 40.0, 50.0, 60.0, 70.0])
+    status = status[status["participant_id"].isin(population["participant_id"])].assign(
+        session_id="ses-1", status="AVAILABLE", reason=None
+    )
+    tables = {"scans": status, "population": population, "clinical": clinical}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
+    out = SimpleNamespace(table1=tmp_path / "table1.tsv", flow=tmp_path / "flow.tsv")
+    main(
+        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}),
+        out,
+        SimpleNamespace(columns=["age"], classes=["0", "1"], requires=["T1w"], labels=labels),
+    )
+    table = read_table(out.table1).set_index("variable")
+    assert table.loc["n", ["overall", "class_1", "class_2"]].tolist() == ["5", "2", "3"]
+    assert table.loc["age", "class_1"] == "40.0 (14.1)"  # 30 and 50
+    assert table.loc["age", "p"] == pytest.approx(stats.ttest_ind([30, 50], [40, 60, 70]).pvalue)
+    counted = read_table(out.flow)
+    assert counted["n"].iloc[0] == 9 and counted["n"].iloc[-1] == 5

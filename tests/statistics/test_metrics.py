@@ -113,6 +113,12 @@ def test_auc_interval_is_mirrored_and_open_at_the_ends():
     assert np.isnan(auc_interval(np.nan, 3, 0)).all()
 
 
+@pytest.mark.parametrize("error", [2e-16, -2e-16])
+def test_auc_interval_forgives_rounding_errors_of_weights(error):
+    assert auc_interval(1 + error, 5.0, 7.0) == pytest.approx(auc_interval(1.0, 5, 7))
+    assert auc_interval(error, 5.0, 7.0) == pytest.approx(auc_interval(0.0, 5, 7), abs=1e-12)
+
+
 @pytest.mark.parametrize("shift", [0.0, 1.2, 2.5])
 def test_auc_interval_covers_the_true_area(shift):
     rng = np.random.default_rng(5)

@@ -1,4 +1,4 @@
-"""Align a FLAIR rigidly to its T1w and take it along to MNI152."""
+"""Align another contrast (FLAIR, T2w, R1map ...) rigidly to its T1w and take it along to MNI152."""
 
 import tempfile
 
@@ -9,33 +9,45 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import register_images
 from workflow_scripts.common.scans import require_usable
 
+# Quantitative maps, whose values a correction of bias would change.
+MAPS = ("map", "MTsat", "T1rho")
 
-def align(t1w: ants.ANTsImage, flair: ants.ANTsImage, prefix: str) -> str:
-    """File of the rigid transform (6 dof, mutual information) from FLAIR to T1w."""
-    return register_images(t1w, flair, "Rigid", prefix)["fwdtransforms"][0]
+
+def align(t1w: ants.ANTsImage, scan: ants.ANTsImage, prefix: str) -> str:
+    """File of the rigid transform (6 dof, mutual information) from a scan to its T1w."""
+    return register_images(t1w, scan, "Rigid", prefix)["fwdtransforms"][0]
+
+
+def main(source, out, params, wildcards):
+    """Write the aligned and the normalized scan, and how well it agrees with the T1w."""
+    suffix = wildcards.suffix
+    require_usable(source.scan)
+    t1w, scan = ants.image_read(source.t1w), ants.image_read(source.scan)
+    corrected = not suffix.endswith(MAPS)
+    if corrected:
+        scan = ants.n4_bias_field_correction(
+            scan, shrink_factor=4, convergence={"iters": [25, 25], "tol": 1e-5}
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        rigid = align(t1w, scan, f"{folder}/")
+        aligned = ants.apply_transforms(t1w, scan, [rigid])
+        affine, *warps = source.transforms
+        normalized = ants.apply_transforms(
+            ants.image_read(source.template), scan, [*warps[:1], affine, rigid]
+        )
+    ants.image_write(aligned, out.aligned)
+    ants.image_write(normalized, out.normalized)
+    mutual_information = ants.image_mutual_information(t1w, aligned)
+    bias = "bias-corrected" if corrected else "not corrected for bias"
+    write_sidecar(
+        out.sidecar,
+        sources=[source.scan, source.t1w],
+        software=["antspyx"],
+        measures={f"{suffix.lower()}_t1w_mutual_information": -mutual_information},
+        Description=f"{suffix}, {bias}, rigidly aligned to the T1w",
+    )
 
 
 if "snakemake" in globals():
-    with job(snakemake), tempfile.TemporaryDirectory() as folder:  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        require_usable(source.flair)
-        t1w, flair = ants.image_read(source.t1w), ants.image_read(source.flair)
-        flair = ants.n4_bias_field_correction(
-            flair, shrink_factor=4, convergence={"iters": [25, 25], "tol": 1e-5}
-        )
-        rigid = align(t1w, flair, f"{folder}/")
-        aligned = ants.apply_transforms(t1w, flair, [rigid])
-        affine, *warps = source.transforms
-        normalized = ants.apply_transforms(
-            ants.image_read(source.template), flair, [*warps[:1], affine, rigid]
-        )
-        ants.image_write(aligned, out.flair)
-        ants.image_write(normalized, out.normalized)
-        mutual_information = ants.image_mutual_information(t1w, aligned)
-        write_sidecar(
-            out.sidecar,
-            sources=[source.flair, source.t1w],
-            software=["antspyx"],
-            measures={"flair_t1w_mutual_information": -mutual_information},
-            Description="FLAIR, bias-corrected, rigidly aligned to the T1w",
-        )
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards)

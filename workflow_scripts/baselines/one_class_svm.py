@@ -1,15 +1,15 @@
-"""One-class support vector machine on normalized brain images."""
+"""One-class support vector machine on the images of an input."""
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from nilearn.datasets import load_mni152_brain_mask
 from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts.baselines.draw_trials import draw_trials
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.predictions import PREDICTIONS
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.splits import SCAN, SCORED, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 
 BLOCK_MM = 8
@@ -37,65 +37,44 @@ def block_labels(mask: np.ndarray, size: int) -> np.ndarray:
     return number[index]
 
 
-def image_features(path, mask: np.ndarray, affine: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Standardize a brain image inside the mask and average it over blocks.
+def image_features(volume: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Standardize an image inside the mask and average it over blocks.
 
-    The image is scaled to zero mean and unit variance over all mask voxels,
+    Each channel is scaled to zero mean and unit variance over all mask voxels,
     which removes the scanner's arbitrary units; blocks of 8 mm keep the number
     of features near that of a coarse morphometric map (about 3000) and blur the
     residual misregistration.
 
     Parameters
     ----------
-    path : image on the grid of the mask
+    volume : (channels, X, Y, Z)
     mask : bool array, (X, Y, Z)
-    affine : (4, 4), mm
     labels : int array, (V,), from `block_labels`
 
     Returns
     -------
-    float array, (B,)
+    float array, (channels * B,)
 
     Raises
     ------
     InputError
-        If the image lies on another grid, is not finite or constant in the mask.
+        If a channel is not finite or constant in the mask.
     """
-    image = nib.load(path)
-    if image.shape != mask.shape or not np.allclose(image.affine, affine, atol=1e-3):
-        raise InputError(
-            f"{path}: not on the grid of the template's brain mask, shape {mask.shape}; "
-            "normalize the scan to MNI152NLin2009aSym"
-        )
-    values = np.asarray(image.dataobj, dtype=np.float64)[mask]
-    if not np.isfinite(values).all() or values.std() == 0:
-        raise InputError(
-            f"{path}: not finite or constant inside the brain mask; check its registration"
-        )
-    values = (values - values.mean()) / values.std()
-    inside = labels >= 0
-    sums = np.bincount(labels[inside], weights=values[inside])
-    return sums / np.bincount(labels[inside])
+    features, inside = [], labels >= 0
+    for channel in volume:
+        values = channel[mask].astype(np.float64)
+        if not np.isfinite(values).all() or values.std() == 0:
+            raise InputError("not finite or constant inside the mask; check its registration")
+        values = (values - values.mean()) / values.std()
+        sums = np.bincount(labels[inside], weights=values[inside])
+        features.append(sums / np.bincount(labels[inside]))
+    return np.concatenate(features)
 
 
-def draw_repeats(population, classes, design, repeats, seed, study) -> pd.DataFrame:
-    """The study's trials, with no positive participant in training.
-
-    Same draws as `draw_trials`: repeat k has the test side and the negative
-    training side of trial k.
-    """
-    negative = {classes[0]: design["train"][classes[0]]}
-    return draw_trials(
-        population,
-        classes,
-        {"trials": repeats, "train": negative, "test": design["test"], "repeat_minority": False},
-        seed,
-        study,
-    )
-
-
-def predict(x: np.ndarray, scans: pd.DataFrame, repeats, classes, nu: float) -> pd.DataFrame:
-    """Fit on the training side of every repeat and score its test side.
+def predict(
+    x: np.ndarray, scans: pd.DataFrame, splits: pd.DataFrame, classes, nu: float, model: str
+) -> pd.DataFrame:
+    """Fit on the negative training scans of every split and score its scored scans.
 
     Parameters
     ----------
@@ -103,65 +82,70 @@ def predict(x: np.ndarray, scans: pd.DataFrame, repeats, classes, nu: float) -> 
         Image features, rows as in ``scans``.
     scans : DataFrame, (R,)
         Columns participant_id, session_id.
-    repeats : DataFrame
-        Trials as written by `draw_trials`.
+    splits : checked splits
     classes : [negative, positive]
         Inside is the negative class, outside the positive one.
     nu : float
         Upper bound of the share of training images left outside, 0 < nu <= 1.
+    model : its name
 
     Returns
     -------
     DataFrame
-        Columns trial, model, participant_id, session_id, label, score, predicted;
-        the score is minus the decision function, higher means further outside.
+        Columns ``PREDICTIONS``; the score is minus the decision function, higher means further
+        outside.
 
     Notes
     -----
     Radial kernel with ``gamma = 1 / (B * var(x_train))``. Schölkopf et al. 2001,
     10.1162/089976601750264965. Inglese et al. 2022 found every image inside.
     """
-    row = pd.Series(np.arange(len(scans)), index=pd.MultiIndex.from_frame(scans))
+    places = scans.fillna("n/a").assign(row=np.arange(len(scans)))
+    splits = splits.assign(session_id=splits["session_id"].fillna("n/a")).merge(places, on=SCAN)
     tables = []
-    for trial, table in repeats.groupby("trial"):
-        rows = row[pd.MultiIndex.from_frame(table[["participant_id", "session_id"]])].to_numpy()
-        train = rows[(table["role"] == "train").to_numpy()]
-        test = (table["role"] == "test").to_numpy()
-        fitted = OneClassSVM(kernel="rbf", gamma="scale", nu=nu, tol=1e-8).fit(x[train])
-        outside = -fitted.decision_function(x[rows[test]])
+    for _, table in splits.groupby("split", sort=False):
+        trained = (table["role"] == "train") & (table["label"] == classes[0])
+        scored = table[table["role"].isin(SCORED)]
+        fitted = OneClassSVM(kernel="rbf", gamma="scale", nu=nu, tol=1e-8)
+        fitted.fit(x[table.loc[trained, "row"]])
+        outside = -fitted.decision_function(x[scored["row"]])
         tables.append(
-            table.loc[test, ["participant_id", "session_id", "label"]].assign(
-                trial=trial,
-                model="one_class_svm",
+            scored.assign(
+                model=model,
+                repeat=1,
                 score=outside,
+                threshold=0.0,
+                probability=np.nan,
                 predicted=np.where(outside > 0, classes[1], classes[0]),
             )
         )
-    columns = ["trial", "model", "participant_id", "session_id", "label", "score", "predicted"]
-    return pd.concat(tables, ignore_index=True)[columns]
+    return pd.concat(tables, ignore_index=True)[PREDICTIONS].replace({"session_id": {"n/a": None}})
+
+
+def main(source, out, params, wildcards):
+    """Write the predictions of all splits."""
+    volumes, index = np.load(source.volumes, mmap_mode="r"), read_table(source.index)
+    image = nib.load(source.mask)
+    mask = np.asanyarray(image.dataobj) > 0
+    size = max(1, round(BLOCK_MM / float(image.header.get_zooms()[0])))
+    labels = block_labels(mask, size)
+    features = []
+    for volume, scan in zip(volumes, index.itertuples(), strict=True):
+        try:
+            features.append(image_features(volume, mask, labels))
+        except InputError as error:
+            raise InputError(f"{source.volumes}, {scan.participant_id}: {error}") from error
+    made = predict(
+        np.stack(features),
+        index[SCAN],
+        read_splits(source.splits),
+        params.classes,
+        params.settings["nu"],
+        wildcards.model,
+    )
+    write_table(made, out.predictions, resource("columns/baselines.tsv"))
 
 
 if "snakemake" in globals():
-    with job(snakemake), threadpool_limits(1):  # noqa: F821
-        study = snakemake.params.study  # noqa: F821
-        columns = resource("columns/baselines.tsv")
-        population = read_table(snakemake.input.population)  # noqa: F821
-        population["session_id"] = population["session_id"].fillna("n/a")
-        brains = snakemake.input.brains  # noqa: F821
-        resolution = round(float(nib.load(brains[0]).header.get_zooms()[0]))
-        template = load_mni152_brain_mask(resolution=resolution)
-        mask = template.get_fdata() > 0
-        labels = block_labels(mask, BLOCK_MM // resolution)
-        x = np.stack([image_features(path, mask, template.affine, labels) for path in brains])
-        repeats = draw_repeats(
-            population,
-            study["classes"],
-            study["design"],
-            study["one_class_svm"]["repeats"],
-            study["seed"],
-            snakemake.wildcards.study,  # noqa: F821
-        )
-        scans = population[["participant_id", "session_id"]]
-        predictions = predict(x, scans, repeats, study["classes"], study["one_class_svm"]["nu"])
-        write_table(repeats, snakemake.output.trials, columns)  # noqa: F821
-        write_table(predictions, snakemake.output.predictions, columns)  # noqa: F821
+    with job(snakemake), threadpool_limits(1):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards)

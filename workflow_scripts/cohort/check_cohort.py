@@ -38,16 +38,20 @@ def check_status(status: pd.DataFrame) -> str:
     return "\n".join(f"{suffix}\t{state}\t{n}" for (suffix, state), n in counts.items()) + "\n"
 
 
+def main(source, out, params):
+    """Write the summary, with an estimate of the disk that the results take."""
+    status = read_table(source.scans)
+    summary = check_status(status)
+    usable = (status["suffix"] == "T1w") & (status["status"] == "AVAILABLE")
+    size = estimate_bytes(
+        int(read_table(source.preflight)["size_bytes"].sum()),
+        int(usable.sum()),
+        params.resolution,
+        params.nonlinear,
+    )
+    Path(out[0]).write_text(summary + f"estimated disk\t{size / 1e9:.2g} GB\n")
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        status = read_table(snakemake.input.scans)  # noqa: F821
-        summary = check_status(status)
-        usable = (status["suffix"] == "T1w") & (status["status"] == "AVAILABLE")
-        size = estimate_bytes(
-            int(read_table(snakemake.input.preflight)["size_bytes"].sum()),  # noqa: F821
-            int(usable.sum()),
-            snakemake.params.resolution,  # noqa: F821
-            snakemake.params.nonlinear,  # noqa: F821
-        )
-        summary += f"estimated disk\t{size / 1e9:.2g} GB\n"
-        Path(snakemake.output[0]).write_text(summary)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

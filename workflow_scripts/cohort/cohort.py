@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.cohort.clinical import read_clinical, write_clinical
 from workflow_scripts.cohort.index import (
     index_scans,
     index_vessels,
@@ -14,24 +15,31 @@ from workflow_scripts.cohort.index import (
 )
 from workflow_scripts.cohort.participants import (
     check_exclusions,
-    check_labels,
     exclusion_reason,
     read_exclusions,
     read_participants,
 )
+from workflow_scripts.cohort.population import check_labels
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError
 
+CLINICAL = "clinical.tsv"
 CLOCKS_APART_S = 60  # of the machines that write scans and results
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Participants, index rows and exclusions of a dataset."""
+    """Participants, index rows and exclusions of a dataset.
+
+    Attributes
+    ----------
+    clinical : rows of the participants' tables by participant and session
+    """
 
     participants: list[dict]
     index: list[dict]
     exclusions: list[dict]
+    clinical: dict[tuple, dict]
 
     def scans(self, suffix: str) -> dict[str, list[dict]]:
         """Index rows of the scans that are there and not excluded, by session prefix."""
@@ -44,24 +52,18 @@ class Cohort:
                 found.setdefault(session_prefix(*session), []).append(row)
         return found
 
+    @property
+    def sessions(self) -> set[str]:
+        """Prefixes of the sessions that the dataset has any scan of, usable or not."""
+        return {
+            session_prefix(row["participant_id"], row["session_id"])
+            for row in self.index
+            if row["path"]
+        }
+
     def usable(self, suffix: str) -> dict[str, dict]:
         """Like `scans`, of a suffix of which a session has one: the row itself."""
         return {prefix: rows[0] for prefix, rows in self.scans(suffix).items()}
-
-    def population(self, study: dict) -> list[dict]:
-        """Participants that a study can draw from: with its scans and one of its classes."""
-        first, *others = [self.usable(suffix) for suffix in study["requires"]]
-        sessions: dict[str, str | None] = {}
-        for prefix, row in first.items():
-            wanted = study["session"] in ("first", row["session_id"])
-            if wanted and all(prefix in other for other in others):
-                sessions.setdefault(row["participant_id"], row["session_id"])
-        labels = {row["participant_id"]: row[study["label"]] for row in self.participants}
-        return [
-            {"participant_id": name, "session_id": session, "label": labels[name]}
-            for name, session in sessions.items()
-            if labels[name] in study["classes"]
-        ]
 
 
 def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_index: bool) -> Cohort:
@@ -86,7 +88,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
     if index_file and not build_index:
-        return make_cohort(config, participants, read_rows(index_file), exclusions)
+        clinical = read_rows(index_file.with_name(CLINICAL))
+        return make_cohort(config, participants, read_rows(index_file), exclusions, clinical)
     index = index_scans(bids_dir, config["scans"], only)
     if config["vessel_wall"]["derivatives"]:
         index += index_vessels(Path(config["vessel_wall"]["derivatives"]), only)
@@ -97,12 +100,39 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
             "which have scans; add the rows"
         )
     index = complete(index, _rows_of(only, participants), config["scans"])
-    cohort = make_cohort(config, participants, index, exclusions)
+    clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
+    cohort = make_cohort(config, participants, index, exclusions, clinical)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:
-        write_index(index, index_file)
+        keep_cohort(index, clinical, index_file)
     return cohort
+
+
+def simulated_cohort(config: dict, plan: tuple, bids_dir: Path, index_file: Path | None) -> Cohort:
+    """Cohort of the simulation, from its plan: participants, scans, exclusions."""
+    participants, scans, exclusions = plan
+    index = [scan | {"path": str(bids_dir / scan["path"])} for scan in scans]
+    index = complete(index, participants, config["scans"])
+    as_written = [
+        {key: None if value is None else str(value) for key, value in row.items()}
+        for row in participants
+    ]
+    clinical = read_clinical(None, as_written, _sessions(index), config["studies"])
+    if index_file:
+        keep_cohort(index, clinical, index_file)
+    return make_cohort(config, participants, index, exclusions, clinical)
+
+
+def keep_cohort(index: list[dict], clinical: list[dict], index_file: Path) -> None:
+    """Keep what the processes of the jobs read."""
+    write_index(index, index_file)
+    write_clinical(clinical, index_file.with_name(CLINICAL))
+
+
+def _sessions(index: list[dict]) -> list[tuple]:
+    """Participant and session of the index, each once, in its order."""
+    return list(dict.fromkeys((row["participant_id"], row["session_id"]) for row in index))
 
 
 def _check_files(cohort: Cohort) -> None:
@@ -133,18 +163,24 @@ def _check_files(cohort: Cohort) -> None:
 
 
 def make_cohort(
-    config: dict, participants: list[dict], index: list[dict], exclusions: list[dict]
+    config: dict,
+    participants: list[dict],
+    index: list[dict],
+    exclusions: list[dict],
+    clinical: list[dict],
 ) -> Cohort:
     """Check the studies' labels, and put a cohort together of the participants asked for."""
     for name, study in config["studies"].items():
-        check_labels(participants, name, study)
+        check_labels(clinical, name, study)
     only = config["participants"]
     unknown = sorted(set(only or []) - {row["participant_id"] for row in participants})
     if unknown:
         raise InputError(
             f"participants: {', '.join(unknown)} is not in participants.tsv; correct the id"
         )
-    return Cohort(*(_rows_of(only, rows) for rows in (participants, index, exclusions)))
+    by_session = {(row["participant_id"], row["session_id"]): row for row in clinical}
+    tables = (_rows_of(only, rows) for rows in (participants, index, exclusions))
+    return Cohort(*tables, by_session)
 
 
 def _rows_of(only: list[str] | None, rows: list[dict]) -> list[dict]:
@@ -163,54 +199,6 @@ def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict
         if row["participant_id"] not in present
     }
     return with_gaps(rows, sessions, suffixes)
-
-
-def frozen_population(kept: Path, study: dict, name: str, cohort: Cohort) -> list[dict]:
-    """Population of a study: that of its kept split, or today's where none is drawn yet.
-
-    Raises
-    ------
-    InputError
-        If a participant of the kept split can no longer be used, or has another
-        label or session now.
-    """
-    today = cohort.population(study)
-    if not kept.is_file():
-        _check_class_sizes(today, study, name)
-        return today
-    frozen = read_rows(kept)
-    now = {row["participant_id"]: row for row in today}
-    changed = [row["participant_id"] for row in frozen if now.get(row["participant_id"]) != row]
-    if changed:
-        raise InputError(
-            f"studies.{name}.split {study['split']} was drawn with {', '.join(changed)}, which now "
-            f"have no usable {' and '.join(study['requires'])}, another label or another session; "
-            f"undo that, or set studies.{name}.split to {study['split'] + 1} to draw a new split"
-        )
-    return frozen
-
-
-def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
-    labels = [row["label"] for row in population]
-    scans = " and ".join(study["requires"])
-    empty = [label for label in study["classes"] if label not in labels]
-    if empty:
-        raise InputError(
-            f"studies.{name}.classes: no participant of class {', '.join(empty)} has a usable "
-            f"{scans}; correct the classes or add participants"
-        )
-    if "design" not in study:
-        return
-    design = study["design"]
-    problems = [
-        f"studies.{name}.design: class {label} has {labels.count(label)} participants with a "
-        f"usable {scans}, a trial needs {needed} ({design['train'][label]} to train and "
-        f"{design['test'][label]} to test); lower the numbers or add participants"
-        for label in study["classes"]
-        if labels.count(label) < (needed := design["train"][label] + design["test"][label])
-    ]
-    if problems:
-        raise InputError("\n  ".join(problems))
 
 
 def keep_apart(bids_dir: Path, output_dir: Path) -> None:

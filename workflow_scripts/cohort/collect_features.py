@@ -29,10 +29,15 @@ def collect(sessions: list[dict], read=read_sidecar) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def main(source, out, params):
+    """Write the feature table of the cohort or of a study."""
+    read = read_sidecar
+    if source.collected:
+        read = json.loads(Path(source.collected).read_text()).__getitem__
+    table = collect(params.sessions, read)
+    write_table(table, out.table, columns=resource("columns/cohort.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        read = read_sidecar
-        if snakemake.input.collected:  # noqa: F821
-            read = json.loads(Path(snakemake.input.collected).read_text()).__getitem__  # noqa: F821
-        table = collect(snakemake.params.sessions, read)  # noqa: F821
-        write_table(table, snakemake.output.table, columns=resource("columns/cohort.tsv"))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -20,7 +20,12 @@ def read_sidecar(path: str) -> dict:
         raise InputError(f"{path}: cannot be read ({error}); remake it") from error
 
 
+def main(source, out, params):
+    """Write the content of all sidecars, by path."""
+    collected = {path: read_sidecar(path) for path in source}
+    Path(out[0]).write_text(json.dumps(collected) + "\n")
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        collected = {path: read_sidecar(path) for path in snakemake.input}  # noqa: F821
-        Path(snakemake.output[0]).write_text(json.dumps(collected) + "\n")  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -1,42 +1,182 @@
 """Check the configuration against its schema and fill in the defaults."""
 
+from functools import cache
+
 import jsonschema
 import yaml
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 
+MORE_ADVICE = "see docs/configuration.md and config.yaml"
+# What to write instead of the keys of a study that version 0.6 had.
+OLD_KEYS = {
+    "session": "sessions: first, all, or a name",
+    "features": "an input of columns, and models that read it: "
+    "inputs: {volumes: {columns: [...]}}, models: {svm: {kind: svm, inputs: [volumes]}}",
+    "learning": "an input of channels, and a model for each strategy: "
+    "inputs: {brain: {channels: [T1w]}}, models: {crop: {kind: contrastive, inputs: [brain], "
+    "augmentation: crop}, supervised: {kind: cnn, inputs: [brain]}}, "
+    "and evaluation: {gradcam: {}, repeated_measures: {models: [...]}}",
+    "one_class_svm": "models: {one_class_svm: {kind: one_class_svm, inputs: [brain]}}",
+    "comparison": "evaluation: {groups: {features: [...]}}",
+    "correlations": "evaluation: {correlations: {...}}, with the same keys",
+    "published": "evaluation: {published: {tables: inglese2022}}",
+}
+OLD_DESIGN = (
+    "design: {kind: random_trials, ...} with the same keys; what version 0.6 computed along with "
+    "it is asked for by models (svm, logistic, majority, one_class_svm) and evaluation "
+    "(metrics, permutation, fractions, regions)"
+)
+OLD_MODELS = (
+    "inputs: {clinical: {columns: [...]}, mri: {columns: [...]}}, design: {kind: folds, classes, "
+    "folds, repeats}, models: {clinical: {kind: logistic, inputs: [clinical]}, mri: ..., combined: "
+    "{kind: logistic, inputs: [clinical, mri]}}, evaluation: {metrics, permutation, comparisons, "
+    "roc, calibration, decision_curve, optimism: {samples: 200}}"
+)
+IMAGE_MODELS = ("contrastive", "cnn", "one_class_svm")
+NETWORKS = ("contrastive", "cnn")
+NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI"}
+# Evaluations, and those without which they have nothing to read.
+NEEDS = {
+    "permutation": ["metrics"],
+    "repeated_measures": ["metrics"],
+    "published": ["metrics", "repeated_measures"],
+}
+OF_MODELS = ("metrics", "comparisons", "roc", "calibration", "decision_curve")
 
+
+@cache
 def load_schema() -> dict:
     return yaml.safe_load(resource("schemas/config.schema.yaml").read_text())
 
 
+@cache
+def regions() -> list[str]:
+    """Regions of MNI152 that an input can be."""
+    header, *rows = resource("regions.tsv").read_text().splitlines()
+    place = header.split("\t").index("region")
+    return ["brain", *(row.split("\t")[place] for row in rows)]
+
+
 def check_config(config: dict) -> dict:
-    """Return ``config`` with defaults filled in.
+    """Return ``config`` with defaults filled in, ``like`` and what follows from it resolved.
 
     Raises
     ------
     InputError
-        Listing every unknown key, wrong type, missing key and contradiction.
+        Listing every unknown key, wrong type, missing key and contradiction; a study of
+        version 0.6 with what to write now.
     """
     schema = load_schema()
-    config = _with_defaults(config, schema, schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    problems = [_explain(error) for error in validator.iter_errors(config)]
+    studies = config.get("studies")
+    problems = []
+    if isinstance(studies, dict):
+        problems = [p for name, study in studies.items() for p in _of_version_0_6(name, study)]
+        if not problems:
+            studies = {name: _spelled_out(name, study) for name, study in studies.items()}
+            config = config | {"studies": studies}
     if not problems:
-        problems = [
-            problem
-            for name, study in config["studies"].items()
-            for problem in _contradictions(name, study)
-        ]
+        config = _with_defaults(config, schema, schema)
+        problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
+    if not problems:
+        for name, study in config["studies"].items():
+            _complete(study)
+            problems += _contradictions(f"studies.{name}", study, config["scans"])
     if problems:
         raise InputError("the configuration has errors:\n  " + "\n  ".join(problems))
     return config
 
 
-def _with_defaults(value, schema: dict, root: dict):
+def image_inputs(study: dict) -> dict[str, dict]:
+    """Inputs of a checked study that are images, by name."""
+    return {name: entry for name, entry in study["inputs"].items() if "channels" in entry}
+
+
+def models_of(study: dict, *kinds: str) -> dict[str, dict]:
+    """Models of a checked study that are of these kinds, by name."""
+    return {name: model for name, model in study["models"].items() if model["kind"] in kinds}
+
+
+def clinical_columns(study: dict) -> dict[str, list[str]]:
+    """Columns of the participants' tables that a checked study names, by the key that does.
+
+    A column of an input may also be one of features.tsv.
+    """
+    label = study["label"]
+    columns = {"label": [label if isinstance(label, str) else label["column"]]}
+    columns["table1"] = study["table1"]
+    for key in ("external", "design"):
+        if "column" in study.get(key, {}):
+            columns[f"{key}.column"] = [study[key]["column"]]
+    for part in ("clinical", "covariates"):
+        columns[f"evaluation.correlations.{part}"] = (
+            study["evaluation"].get("correlations", {}).get(part, [])
+        )
+    return columns
+
+
+def _of_version_0_6(name: str, study):
+    if not isinstance(study, dict):
+        return
+    old = {key: now for key, now in OLD_KEYS.items() if key in study}
+    design, models = study.get("design"), study.get("models")
+    if isinstance(design, dict) and "kind" not in design and "trials" in design:
+        old["design"] = OLD_DESIGN
+    if isinstance(models, dict) and {"clinical", "mri"} & {
+        key for key, value in models.items() if isinstance(value, list)
+    }:
+        old["models"] = OLD_MODELS
+    for key, now in old.items():
+        yield f"studies.{name}.{key}: is of version 0.6; write {now} ({MORE_ADVICE})"
+
+
+def _spelled_out(name: str, study):
+    """A study with its lists of evaluations as a dictionary, and every ``like`` replaced."""
+    if not isinstance(study, dict):
+        return study
+    study = dict(study)
+    asked = study.get("evaluation")
+    if isinstance(asked, list) and all(isinstance(key, str) for key in asked):
+        asked = dict.fromkeys(asked)
+    if isinstance(asked, dict):
+        study["evaluation"] = {key: {} if value is None else value for key, value in asked.items()}
+    for part in ("inputs", "models"):
+        if isinstance(study.get(part), dict):
+            entries = study[part]
+            study[part] = {
+                key: _like(f"studies.{name}.{part}", entries, key, ()) for key in entries
+            }
+    return study
+
+
+def _like(where: str, entries: dict, key: str, seen: tuple):
+    entry = entries[key]
+    if not isinstance(entry, dict) or "like" not in entry:
+        return entry
+    other = entry["like"]
+    if not isinstance(other, str) or other not in entries or other in (*seen, key):
+        raise InputError(
+            f"{where}.{key}.like: {other!r} is no other entry of {where}; name one of "
+            f"{', '.join(name for name in entries if name != key) or 'them (there is none)'}"
+        )
+    taken = _like(where, entries, other, (*seen, key))
+    own = {name: value for name, value in entry.items() if name != "like"}
+    return taken | own if isinstance(taken, dict) else entry
+
+
+def _resolved(schema: dict, value) -> dict:
+    """A piece of the schema with what it refers to, for this value's ``kind``."""
     if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        target = load_schema()["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        schema = target | {key: part for key, part in schema.items() if key != "$ref"}
+    if "kinds" in schema and isinstance(value, dict):
+        schema = schema["kinds"].get(str(value.get("kind")), schema)
+    return schema
+
+
+def _with_defaults(value, schema: dict, root: dict):
+    schema = _resolved(schema, value)
     if not isinstance(value, dict):
         return value
     filled = dict(value)
@@ -52,6 +192,21 @@ def _with_defaults(value, schema: dict, root: dict):
     return filled
 
 
+def _one_of_kinds(validator, kinds: dict, instance, schema):
+    """Keyword of our schema: the piece that ``kind`` names describes the object."""
+    if not isinstance(instance, dict) or "kind" not in instance:
+        return
+    if not isinstance(instance["kind"], str) or instance["kind"] not in kinds:
+        yield jsonschema.ValidationError(f"kind {instance['kind']!r} is none of {', '.join(kinds)}")
+        return
+    yield from validator.descend(instance, kinds[instance["kind"]])
+
+
+@cache
+def _validator():
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"kinds": _one_of_kinds})
+
+
 def _explain(error: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
     if error.validator == "additionalProperties":
@@ -60,45 +215,148 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{key}: unknown key {', '.join(unknown)}; known keys: {', '.join(known)}"
     if error.validator == "required":
         return f"{key}: {error.message}; add it (see docs/configuration.md)"
-    description = error.schema.get("description", "")
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    description = schema.get("description", "")
     return f"{key}: {error.message}" + (f"; expected: {description}" if description else "")
 
 
-def _contradictions(name: str, study: dict):
-    classes = set(study["classes"])
+def _complete(study: dict) -> None:
+    """Fill in what follows from other keys of a study."""
+    images = image_inputs(study).values()
+    needed = list(study["requires"])
+    for entry in images:
+        needed += ["T1w"] * (entry["space"] == "MNI152") + entry["channels"]
+    study["requires"] = list(dict.fromkeys(needed)) or ["T1w"]
     if "design" in study:
-        if len(classes) != 2:
-            yield (
-                f"studies.{name}.classes: random trials take two classes, these are "
-                f"{len(classes)}; leave one out, or the key design"
-            )
-        for part in ("train", "test"):
-            if set(study["design"][part]) != classes:
-                yield (
-                    f"studies.{name}.design.{part}: has the classes "
-                    f"{sorted(study['design'][part])}, studies.{name}.classes has "
-                    f"{sorted(classes)}; name the same two"
-                )
-        if not study.get("features"):
-            yield f"studies.{name}.features: missing; the classifiers of design need them"
-    if "learning" in study and "design" not in study:
-        yield f"studies.{name}.learning: the networks are tested on random trials; add design"
-    elif "learning" in study:
-        trials, drawn = study["learning"]["trials"], study["design"]["trials"]
-        if trials and trials > drawn:
-            yield (
-                f"studies.{name}.learning.trials: {trials}, but design draws {drawn}; "
-                "lower one or raise the other"
-            )
-    if "published" in study and "learning" not in study:
-        yield f"studies.{name}.published: is shown beside contrastive learning; add learning"
-    for block in ("correlations", "models"):
-        unknown = set(study.get(block, {}).get("classes", [])) - classes
-        if unknown:
-            yield (
-                f"studies.{name}.{block}.classes: {sorted(unknown)} is not in "
-                f"studies.{name}.classes {study['classes']}; correct it"
-            )
-    overlap = classes & set(study["other_labels"])
+        study["design"].setdefault("classes", study["classes"])
+    if "correlations" in study["evaluation"]:
+        study["evaluation"]["correlations"].setdefault("classes", study["classes"])
+
+
+def _contradictions(where: str, study: dict, scans: dict):
+    classes = study["classes"]
+    overlap = set(classes) & set(study["other_labels"])
     if overlap:
-        yield f"studies.{name}.other_labels: {sorted(overlap)} also stands in classes; remove it"
+        yield f"{where}.other_labels: {sorted(overlap)} also stands in classes; remove it"
+    if isinstance(study["label"], dict) and len(classes) != 2:
+        yield f"{where}.classes: a threshold makes two classes, these are {len(classes)}"
+    for key, listed in (
+        ("design", study.get("design", {}).get("classes", [])),
+        ("evaluation.correlations", study["evaluation"].get("correlations", {}).get("classes", [])),
+    ):
+        if unknown := set(listed) - set(classes):
+            yield (
+                f"{where}.{key}.classes: {sorted(unknown)} is not in {where}.classes {classes}; "
+                "correct it"
+            )
+    for suffix in study["requires"]:
+        if suffix not in scans and suffix != "vesselwall":
+            yield (
+                f"{where}: needs the scan {suffix}, which scans does not name "
+                f"({', '.join(scans)}); correct it, or add scans.{suffix}"
+            )
+    yield from _design_problems(where, study)
+    for name, entry in study["inputs"].items():
+        yield from _input_problems(f"{where}.inputs.{name}", entry)
+    for name, model in study["models"].items():
+        yield from _model_problems(f"{where}.models.{name}", model, study)
+    yield from _evaluation_problems(f"{where}.evaluation", study)
+
+
+def _design_problems(where: str, study: dict):
+    if "design" not in study:
+        if study["models"]:
+            yield f"{where}.design: missing; models are tested on the splits that it draws"
+        return
+    design = study["design"]
+    if len(design["classes"]) != 2:
+        yield (
+            f"{where}.design.classes: models take two classes, these are "
+            f"{len(design['classes'])}; name the two, the negative one first"
+        )
+        return
+    for part in ("train", "test") if design["kind"] == "random_trials" else ():
+        if set(design[part]) != set(design["classes"]):
+            yield (
+                f"{where}.design.{part}: has the classes {sorted(design[part])}, the design "
+                f"{sorted(design['classes'])}; name the same two"
+            )
+    if design["kind"] == "folds" and design["validation"] and design["folds"] < 3:
+        yield f"{where}.design.folds: a fold for validation leaves none to train on; raise it to 3"
+    if design["kind"] == "holdout" and design["test"] + design["validation"] >= 1:
+        yield f"{where}.design: test and validation leave nobody to train on; lower one"
+
+
+def _input_problems(where: str, entry: dict):
+    if ("columns" in entry) == ("channels" in entry):
+        yield f"{where}: is either columns of tables or channels of an image; give one of them"
+        return
+    given = {key for key in ("spacing", "shape") if key in entry}
+    if "columns" in entry:
+        if given:
+            yield f"{where}: {', '.join(sorted(given))} is of images; remove it"
+    elif wrong := NOT_OF_IMAGES & set(entry["channels"]):
+        yield f"{where}.channels: {', '.join(sorted(wrong))} is no contrast of an image"
+    elif entry["space"] == "native":
+        if given != {"spacing", "shape"}:
+            yield f"{where}: a native input needs spacing (mm) and shape (voxels); give both"
+        if entry["region"] != "brain":
+            yield f"{where}.region: regions are of MNI152; leave it out of a native input"
+        if entry["downsample"] != 1:
+            yield f"{where}.downsample: a native input has its spacing; leave it out"
+    elif entry["region"] not in regions():
+        yield f"{where}.region: {entry['region']!r} is none of {', '.join(regions())}; correct it"
+    elif "spacing" in entry:
+        yield f"{where}.spacing: of MNI152 it is the template's times downsample; remove it"
+
+
+def _model_problems(where: str, model: dict, study: dict):
+    images = image_inputs(study)
+    wanted = model["kind"] in IMAGE_MODELS
+    for name in model.get("inputs", []):
+        if name not in study["inputs"]:
+            yield (
+                f"{where}.inputs: {name} is none of the study's inputs "
+                f"({', '.join(study['inputs']) or 'there is none'}); correct it"
+            )
+        elif (name in images) != wanted:
+            yield (
+                f"{where}.inputs: {name} is {'an image' if name in images else 'a table'}, "
+                f"{model['kind']} reads {'images' if wanted else 'tables'}"
+            )
+        elif model["kind"] == "one_class_svm" and images[name]["space"] == "native":
+            yield f"{where}.inputs: one_class_svm compares voxels, which native images do not share"
+    if model["kind"] in ("svm", "logistic"):
+        columns = [
+            c for name in model["inputs"] for c in study["inputs"].get(name, {}).get("columns", [])
+        ]
+        if twice := sorted({column for column in columns if columns.count(column) > 1}):
+            yield f"{where}.inputs: {', '.join(twice)} stands in two of them; keep it in one"
+
+
+def _evaluation_problems(where: str, study: dict):
+    asked, models = study["evaluation"], study["models"]
+    for name in OF_MODELS:
+        if name in asked and not models:
+            yield f"{where}.{name}: the study has no models; add some, or remove it"
+    for name, needed in NEEDS.items():
+        for other in needed if name in asked else ():
+            if other not in asked:
+                yield f"{where}.{name}: needs {where}.{other}; add it"
+    for name in ("fractions", "regions"):
+        if name in asked and "design" not in study:
+            yield f"{where}.{name}: compares the two classes of a design; add design"
+    if "optimism" in asked and not models_of(study, "logistic"):
+        yield f"{where}.optimism: is of logistic models; add one, or remove it"
+    if "gradcam" in asked:
+        networks = models_of(study, *NETWORKS)
+        if not networks:
+            yield f"{where}.gradcam: is of networks; add one, or remove it"
+        for name, model in networks.items():
+            if any(
+                image_inputs(study).get(key, {}).get("space") == "native" for key in model["inputs"]
+            ):
+                yield f"{where}.gradcam: {name} reads native images, which have no mean; remove it"
+    compared = asked.get("repeated_measures", {}).get("models", [])
+    if unknown := [name for name in compared if name not in models]:
+        yield f"{where}.repeated_measures.models: {', '.join(unknown)} is no model of the study"

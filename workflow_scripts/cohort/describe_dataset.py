@@ -16,13 +16,18 @@ DESCRIPTION = {
     "GeneratedBy": [{"Name": "neuroimmune-mri", "Version": __version__}],
 }
 
+
+def main(source, out, params):
+    """Write the description and the shared data dictionaries."""
+    Path(out.description).write_text(json.dumps(DESCRIPTION, indent=2) + "\n")
+    for paths, columns in (
+        (out.diffusion, resource("columns/diffusion.tsv")),
+        (out.vessel_wall, resource("columns/vessel_wall.tsv")),
+    ):
+        for path in paths:
+            write_dictionary(read_descriptions(columns), Path(path))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        out = snakemake.output  # noqa: F821
-        Path(out.description).write_text(json.dumps(DESCRIPTION, indent=2) + "\n")
-        for paths, columns in (
-            (out.diffusion, resource("columns/diffusion.tsv")),
-            (out.vessel_wall, resource("columns/vessel_wall.tsv")),
-        ):
-            for path in paths:
-                write_dictionary(read_descriptions(columns), Path(path))
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

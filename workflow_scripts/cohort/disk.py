@@ -1,5 +1,8 @@
 """How much disk a cohort will take."""
 
+import shutil
+from pathlib import Path
+
 TEMPLATE_VOXELS = {1: 8_700_000, 2: 1_100_000}
 # Measured on the demo and on real scans at 1 and 2 mm: compressed bytes per voxel of
 # the template grid, and of derivatives per byte of compressed raw scan.
@@ -20,3 +23,24 @@ def estimate_bytes(raw_bytes: int, sessions: int, resolution: int, nonlinear: bo
     kind = "nonlinear" if nonlinear else "affine"
     normalized = TEMPLATE_VOXELS[resolution] * BYTES_PER_TEMPLATE_VOXEL[kind]
     return round(raw_bytes * BYTES_PER_RAW_BYTE + sessions * normalized)
+
+
+def announce(
+    counts: list[int], raw_bytes: int, resolution: int, nonlinear: bool, output_dir: Path
+) -> str:
+    """What a run is about to work on, and the disk that it will take.
+
+    Parameters
+    ----------
+    counts : sessions in all, with a T1w, with diffusion series, with vessel walls
+    raw_bytes, resolution, nonlinear : as in `estimate_bytes`
+    output_dir : which exists
+    """
+    total, t1w, dwi, vessels = counts
+    size = estimate_bytes(raw_bytes, t1w, resolution, nonlinear)
+    free = shutil.disk_usage(output_dir).free
+    return (
+        f"{total} sessions: {t1w} with a T1w, {dwi} with diffusion series, {vessels} with vessel "
+        f"walls; results take about {size / 1e9:.2g} GB in all, {free / 1e9:.2g} GB are free in "
+        f"{output_dir}"
+    )

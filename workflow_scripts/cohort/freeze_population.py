@@ -6,7 +6,12 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 
+
+def main(source, out, params):
+    """Write the population."""
+    write_table(pd.DataFrame(params.population), out.table, resource("columns/cohort.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        population = pd.DataFrame(snakemake.params.population)  # noqa: F821
-        write_table(population, snakemake.output.table, columns=resource("columns/cohort.tsv"))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -20,12 +20,10 @@ VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 # A session may have several of these, and all are used.
 SERIES = {"dwi", "epi", "vesselwall"}
-# The vessel-wall image: no BIDS suffix of its own, so the filter says which it is.
-VESSEL_WALL_IMAGE = "VWI"
 # Entities that are numbers, so that run-02 is run 2.
 NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
-# What a session lacks is said of these always, of the next where any session has it.
-EXPECTED, EXPECTED_WHERE_USED = ("T1w", "FLAIR"), ("dwi", "vesselwall")
+# What a session lacks is said of these always, of all others but these where any session has it.
+EXPECTED, NEVER_EXPECTED = ("T1w", "FLAIR"), ("epi", "VWI")
 
 
 def index_scans(
@@ -40,8 +38,9 @@ def index_scans(
         chooses where a session has several scans; the suffixes are those that the
         workflow uses. ``acq``, ``run`` and all other entities go by the short
         names that stand in file names. All dwi and epi scans of a session that
-        match are kept. ``VWI`` is the image that its filter, with a ``suffix``,
-        matches; it is no candidate for another suffix.
+        match are kept. A name whose filter has a ``suffix`` (``VWI``, or a contrast that
+        BIDS has no suffix for) is the image that the filter matches; it is no candidate for
+        another name.
     only : participants whose folders are read; None for all
 
     Returns
@@ -56,13 +55,12 @@ def index_scans(
         If there is no dataset, a name that cannot be used, or a filter does not leave one
         scan, naming all that are left.
     """
-    vwi_filter = filters.get(VESSEL_WALL_IMAGE)
+    named = {name: wanted for name, wanted in filters.items() if "suffix" in wanted}
     found: dict[tuple, list[dict]] = {}
     sessions: set[tuple] = set()
     for row in _images(bids_dir, "bids_dir", only):
-        suffix = row["suffix"]
-        if vwi_filter and _matches(row, vwi_filter):
-            suffix = VESSEL_WALL_IMAGE
+        chosen_as = (name for name, wanted in named.items() if _matches(row, wanted))
+        suffix = next(chosen_as, row["suffix"])
         if suffix in filters:
             _require_place(row, bids_dir)
         elif not row["in_place"]:
@@ -109,12 +107,13 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
 def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
     """Rows in order of session and suffix, with one without a path for each gap.
 
-    T1w and FLAIR are expected of each session, diffusion series and vessel walls
-    where any session has them.
+    T1w and FLAIR are expected of each session, diffusion series, vessel walls and further
+    contrasts where any session has them.
     """
     present = {row["suffix"] for row in rows}
     expected = [suffix for suffix in EXPECTED if suffix in suffixes]
-    expected += [suffix for suffix in EXPECTED_WHERE_USED if suffix in present]
+    others = [*suffixes, "vesselwall"]
+    expected += [s for s in others if s in present and s not in (*EXPECTED, *NEVER_EXPECTED)]
     have = {(row["participant_id"], row["session_id"], row["suffix"]) for row in rows}
     gaps = [
         _row(*session, suffix, None)
@@ -242,8 +241,12 @@ def write_rows(rows: list[dict], fields: list[str], path: Path) -> None:
         ) from error
 
 
-def read_rows(path: Path) -> list[dict]:
+def read_rows(path: Path, used: set[str] | None = None) -> list[dict]:
     """Rows of a TSV as dictionaries of text; ``n/a`` and empty become None.
+
+    Parameters
+    ----------
+    used : columns whose names must not stand twice; None for all, which then need names too
 
     Raises
     ------
@@ -260,7 +263,8 @@ def read_rows(path: Path) -> list[dict]:
     if not lines:
         raise InputError(f"{path}: is empty; it needs a header line")
     header = lines[0]
-    if len(set(header)) != len(header) or "" in header:
+    checked = header if used is None else [name for name in header if name in used]
+    if len(set(checked)) != len(checked) or "" in checked:
         raise InputError(f"{path}: columns need names, each its own; found {header}")
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):

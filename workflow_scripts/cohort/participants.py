@@ -1,4 +1,4 @@
-"""Participants, their phenotype columns, exclusions and labels, checked.
+"""Participants and exclusions, checked.
 
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
@@ -9,12 +9,12 @@ import jsonschema
 import yaml
 
 from workflow_scripts.cohort.index import read_rows
-from workflow_scripts.common.job import InputError
+from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
 
 def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[dict]:
-    """Rows of ``participants.tsv`` with the columns of ``phenotype/*.tsv`` joined on.
+    """Rows of ``participants.tsv``.
 
     Parameters
     ----------
@@ -25,8 +25,7 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
     ------
     InputError
         Listing every bad row: id that is missing, malformed or given twice, bad
-        age or sex, phenotype rows of unknown participants, columns that stand
-        in several files.
+        age or sex.
     """
     path = bids_dir / "participants.tsv"
     if not path.is_file():
@@ -34,13 +33,8 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
     rows = read_rows(path)
     problems = list(_row_problems(path, rows, checked))
     if problems:
-        raise InputError(_listing(problems))
-    participants = {row["participant_id"]: row for row in rows}
-    for table in sorted((bids_dir / "phenotype").glob("*.tsv")):
-        problems += _join(participants, table)
-    if problems:
-        raise InputError(_listing(problems))
-    return list(participants.values())
+        raise InputError(listing(problems))
+    return rows
 
 
 def _row_problems(path: Path, rows: list[dict], checked: list[str] | None):
@@ -66,29 +60,6 @@ def _row_problems(path: Path, rows: list[dict], checked: list[str] | None):
         seen.setdefault(name, line)
 
 
-def _join(participants: dict[str, dict], table: Path) -> list[str]:
-    problems, seen = [], set()
-    known = {key for row in participants.values() for key in row}
-    for line, row in enumerate(read_rows(table), start=2):
-        name = row.pop("participant_id", None)
-        if name is None:
-            problems.append(f"{table} line {line}: no participant_id; add the column or the value")
-        elif name not in participants:
-            problems.append(f"{table} line {line}: {name} is not in participants.tsv; add it there")
-        elif name in seen:
-            problems.append(f"{table} line {line}: {name} has a second row; keep one")
-        elif clash := known & row.keys():
-            return [f"{table}: {sorted(clash)} stands in another table already; rename the column"]
-        else:
-            seen.add(name)
-            participants[name].update(row)
-    columns = {key for row in participants.values() for key in row}
-    for row in participants.values():
-        for column in columns - row.keys():
-            row[column] = None
-    return problems
-
-
 def read_exclusions(path: Path, participants: set[str]) -> list[dict]:
     """Rows (participant_id, session_id, suffix, reason) of an exclusion list.
 
@@ -112,7 +83,7 @@ def read_exclusions(path: Path, participants: set[str]) -> list[dict]:
         if not row["reason"]:
             problems.append(f"{path} line {line}: no reason; give one")
     if problems:
-        raise InputError(_listing(problems))
+        raise InputError(listing(problems))
     return rows
 
 
@@ -132,7 +103,7 @@ def check_exclusions(exclusions: list[dict], index: list[dict]) -> None:
                     f"{', '.join(known)}; correct it, or write n/a for all"
                 )
     if problems:
-        raise InputError(_listing(problems))
+        raise InputError(listing(problems))
 
 
 def exclusion_reason(
@@ -147,43 +118,3 @@ def exclusion_reason(
         ):
             return row["reason"]
     return None
-
-
-def check_labels(participants: list[dict], name: str, study: dict) -> None:
-    """Check a study's columns of participants.tsv.
-
-    Raises
-    ------
-    InputError
-        If the label column, a column of Table 1 or one that the statistics use is
-        missing, or a label is unknown.
-    """
-    columns = list(participants[0]) if participants else []
-    key = f"studies.{name}"
-    used = [("label", study["label"])] + [("table1", column) for column in study["table1"]]
-    for block, part in (
-        ("correlations", "clinical"),
-        ("correlations", "covariates"),
-        ("models", "clinical"),
-    ):
-        used += [(f"{block}.{part}", column) for column in study.get(block, {}).get(part, [])]
-    problems = [
-        f"{key}.{where}: participants.tsv and phenotype/ have no column {column!r} "
-        f"(found: {', '.join(columns)}); correct the key or the table"
-        for where, column in used
-        if column not in columns
-    ]
-    known = {*study["classes"], *study["other_labels"], None}
-    problems += [
-        f"participants.tsv, {row['participant_id']}: {study['label']} is {row[study['label']]!r}, "
-        f"which is none of {key}.classes {study['classes']}; correct it, or list it in "
-        f"{key}.other_labels"
-        for row in participants
-        if row.get(study["label"]) not in known
-    ]
-    if problems:
-        raise InputError(_listing(problems))
-
-
-def _listing(problems: list[str]) -> str:
-    return problems[0] if len(problems) == 1 else "\n  ".join(["several problems:", *problems])

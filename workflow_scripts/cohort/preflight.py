@@ -34,10 +34,14 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> p
     return pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=COLUMNS)
 
 
+def main(source, out, params):
+    """Check the scans, those that changed since the last time."""
+    table = Path(out.table)
+    known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
+    checked = check_scans(list(source.scans), known, params.code, params.slabs)
+    write_table(checked, table, columns=resource("columns/cohort.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake, inputs_read=False):  # noqa: F821
-        table = Path(snakemake.output.table)  # noqa: F821
-        known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
-        params = snakemake.params  # noqa: F821
-        checked = check_scans(list(snakemake.input.scans), known, params.code, params.slabs)  # noqa: F821
-        write_table(checked, table, columns=resource("columns/cohort.tsv"))
+    with job(snakemake, inputs_read=False):
+        main(snakemake.input, snakemake.output, snakemake.params)

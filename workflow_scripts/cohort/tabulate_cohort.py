@@ -1,11 +1,8 @@
-"""The cohort's tables: scan status, and participants with their phenotype."""
-
-from pathlib import Path
+"""Status of every scan of the cohort."""
 
 import pandas as pd
 
 from workflow_scripts.cohort.index import read_rows
-from workflow_scripts.cohort.participants import read_participants
 from workflow_scripts.cohort.status import state_of_scan
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
@@ -40,18 +37,19 @@ def scan_status(
     return pd.DataFrame(rows, columns=columns)
 
 
+def main(source, out, params):
+    """Write the status of all scans."""
+    preflight = read_table(source.preflight)
+    problems = preflight["problem"].astype(object).where(preflight["problem"].notna(), None)
+    exclusions = source.get("exclusions")
+    status = scan_status(
+        read_rows(source.index),
+        dict(zip(preflight["path"], problems, strict=True)),
+        read_rows(exclusions) if exclusions else [],
+    )
+    write_table(status, out.scans, columns=resource("columns/cohort.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        preflight = read_table(snakemake.input.preflight)  # noqa: F821
-        problems = preflight["problem"].astype(object).where(preflight["problem"].notna(), None)
-        exclusions = snakemake.input.get("exclusions")  # noqa: F821
-        status = scan_status(
-            read_rows(snakemake.input.index),  # noqa: F821
-            dict(zip(preflight["path"], problems, strict=True)),
-            read_rows(exclusions) if exclusions else [],
-        )
-        write_table(status, snakemake.output.scans, columns=resource("columns/cohort.tsv"))  # noqa: F821
-        participants = pd.DataFrame(
-            read_participants(Path(snakemake.input.participants).parent)  # noqa: F821
-        )
-        participants.to_csv(snakemake.output.participants, sep="\t", index=False, na_rep="n/a")  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -16,6 +16,11 @@ class InputError(Exception):
     """Input that cannot be used; the message says which file, what is wrong, what to do."""
 
 
+def listing(problems: list[str]) -> str:
+    """One message of several problems."""
+    return problems[0] if len(problems) == 1 else "\n  ".join(["several problems:", *problems])
+
+
 @contextlib.contextmanager
 def job(snakemake, inputs_read: bool = True):
     """Send all output of a rule's script to its log file and end failures plainly.

@@ -4,18 +4,20 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.splits import SCAN
 
-SCAN = ["participant_id", "session_id"]
 MOST_LEVELS = 6
 
 
 def members(population: pd.DataFrame, classes: list[str], key: str) -> pd.DataFrame:
-    """Participants of some classes, ordered by participant id.
+    """Participants of some classes with their first session, ordered by participant id.
+
+    External ones are left out.
 
     Parameters
     ----------
     population : DataFrame
-        Columns participant_id, session_id, label.
+        Columns participant_id, session_id, label, and external (yes or no) if there are any.
     classes : list of str
     key : str
         Key of the configuration that ``classes`` comes from, for messages.
@@ -28,21 +30,17 @@ def members(population: pd.DataFrame, classes: list[str], key: str) -> pd.DataFr
     Raises
     ------
     InputError
-        If a participant has several rows, or a class no participant.
+        If a class has no participant.
     """
-    people = population[[*SCAN, "label"]].assign(label=population["label"].astype(str))
-    people = people[people["label"].isin(classes)].sort_values("participant_id")
-    twice = people.loc[people["participant_id"].duplicated(), "participant_id"]
-    if len(twice):
-        raise InputError(
-            f"population: participants {sorted(set(twice))} have several rows; "
-            "give each participant one session and one label"
-        )
+    if "external" in population:
+        population = population[population["external"] == "no"]
+    people = population.loc[population["label"].isin(classes), [*SCAN, "label"]]
+    people = people.drop_duplicates("participant_id").sort_values("participant_id")
     empty = [name for name in classes if name not in set(people["label"])]
     if empty:
         raise InputError(
             f"{key}: the population has no participant of {empty} (found: "
-            f"{sorted(population['label'].astype(str).unique())}); correct the key or the labels"
+            f"{sorted(population['label'].unique())}); correct the key or the labels"
         )
     return people.reset_index(drop=True)
 

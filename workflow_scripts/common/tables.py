@@ -6,12 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 MISSING = "n/a"
+# Columns that hold what users call classes and sites, which may look like numbers.
+NAMES = {"label", "predicted", "class", "site", "group", "group_a", "group_b"}
 
 
 def read_table(path) -> pd.DataFrame:
-    """Read a TSV; ``n/a`` and empty cells are missing, ``*_id`` columns stay text."""
+    """Read a TSV; ``n/a`` and empty cells are missing, ids and names of classes stay text."""
     header = pd.read_csv(path, sep="\t", nrows=0).columns
-    text = {name: str for name in header if name.endswith("_id")}
+    text = {name: str for name in header if name.endswith("_id") or name in NAMES}
     return pd.read_csv(
         path,
         sep="\t",

@@ -26,7 +26,7 @@ from workflow_scripts.demo.plan import AFFECTED
 SMOOTHING_MM = 2.0
 LESION_FREQUENCY = 0.05
 LEVELS = 1000
-COLUMNS = ["study", "strategy", "class", "auc_in_region", "chance_mean", "chance_low"]
+COLUMNS = ["study", "model", "class", "auc_in_region", "chance_mean", "chance_low"]
 COLUMNS += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
 
 
@@ -117,7 +117,7 @@ def compare(maps: list, region: np.ndarray, brain: np.ndarray, areas, threshold:
 
     Parameters
     ----------
-    maps : mean maps (x, y, z), not negative, of one strategy or of several
+    maps : mean maps (x, y, z), not negative, of one model or of several
     region, brain : (x, y, z) bool
     areas : (maps, 1 + k)
         As from `areas_of`, with the true labels first, then with permuted ones.
@@ -146,13 +146,13 @@ def compare(maps: list, region: np.ndarray, brain: np.ndarray, areas, threshold:
 
 
 @dataclass
-class Strategy:
-    """What there is of the Grad-CAM of a strategy.
+class Model:
+    """What there is of the Grad-CAM of a model.
 
     Attributes
     ----------
     maps : image (x, y, z, maps)
-    index : volume, trial, class and n of each map
+    index : volume, split, class and n of each map
     layers : means (1 + k, 2, a, b, c) of the true labels and of permuted ones, on cells, and
         their affine
     """
@@ -162,53 +162,58 @@ class Strategy:
     layers: dict
 
 
-def compare_study(strategies: dict[str, Strategy], region, mask, threshold: float) -> list[dict]:
-    """Rows of the table of one study: each strategy, and all that have permutations together.
+def compare_study(models: dict[str, Model], region, mask, threshold: float) -> list[dict]:
+    """Rows of the table of one study: each model, and all that have permutations together.
 
     Parameters
     ----------
-    strategies : by name
+    models : by name
     region : (x, y, z) bool
     mask : image (x, y, z) of the brain
     threshold : as in `compare`
     """
     brain = mask.get_fdata() > 0
     rows, pooled = [], {}
-    for name, strategy in strategies.items():
-        index = strategy.index[strategy.index["trial"].astype(str) == "all"]
+    for name, model in models.items():
+        index = model.index[model.index["split"].astype(str) == "all"]
         for place, row in enumerate(index.to_dict("records")):
-            mean = np.asarray(strategy.maps.dataobj[..., row["volume"]])
-            cams, cells = strategy.layers["means"][:, place], strategy.layers["affine"]
+            mean = np.asarray(model.maps.dataobj[..., row["volume"]])
+            cams, cells = model.layers["means"][:, place], model.layers["affine"]
             areas = areas_of(cams, cells, mask, region)
             found = compare([mean], region, brain, [areas], threshold)
-            rows.append({"strategy": name, "class": row["class"], "n": row["n"], **found})
+            rows.append({"model": name, "class": row["class"], "n": row["n"], **found})
             if len(areas) > 1:
                 pooled.setdefault(row["class"], []).append((mean, areas, row["n"]))
     for name, parts in pooled.items():
         maps, areas, n = zip(*parts, strict=True)
         found = compare(maps, region, brain, areas, threshold)
-        rows.append({"strategy": "all", "class": name, "n": sum(n), **found})
+        rows.append({"model": "all", "class": name, "n": sum(n), **found})
     return rows
 
 
+def main(source, out, params):
+    """Write how much the mean maps of all models of all studies lie in the planted region."""
+    people = read_table(source.participants).set_index("participant_id")["diagnosis"]
+    ill = [people[Path(path).parent.name] == AFFECTED for path in source.lesions]
+    lesions, fields = (list(compress(paths, ill)) for paths in (source.lesions, source.fields))
+    phantom, studies = Phantom(source.phantom), {}
+    parts = zip(source.maps, source.index, source.layers, source.masks, strict=True)
+    for maps, index, layers, mask in parts:
+        name = re.search(r"model-(.+)_desc-mean", maps).group(1)
+        model = Model(nib.load(maps), read_table(index), load_file(layers))
+        studies.setdefault((Path(maps).parts[-3], mask), {})[name] = model
+    rows = []
+    for (study, path), models in studies.items():
+        mask = nib.load(path)
+        brain = mask.get_fdata() > 0
+        region = planted_region(lesions, fields, phantom, brain, mask.affine)
+        found = compare_study(models, region, mask, min(params.thresholds[study]))
+        rows += [{"study": study} | row for row in found]
+    table = pd.DataFrame(rows, columns=COLUMNS).round(4)
+    table["n_permutations"] = table["n_permutations"].astype("Int64")
+    write_table(table, out.table, resource("columns/demo.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, params = snakemake.input, snakemake.params  # noqa: F821
-        people = read_table(source.participants).set_index("participant_id")["diagnosis"]
-        ill = [people[Path(path).parent.name] == AFFECTED for path in source.lesions]
-        lesions, fields = (list(compress(paths, ill)) for paths in (source.lesions, source.fields))
-        phantom, studies = Phantom(source.phantom), {}
-        for maps, index, layers in zip(source.maps, source.index, source.layers, strict=True):
-            name = re.search(r"strategy-(.+)_desc-mean", maps).group(1)
-            strategy = Strategy(nib.load(maps), read_table(index), load_file(layers))
-            studies.setdefault(Path(maps).parts[-3], {})[name] = strategy
-        rows = []
-        for (study, strategies), path in zip(studies.items(), source.masks, strict=True):
-            mask = nib.load(path)
-            brain = mask.get_fdata() > 0
-            region = planted_region(lesions, fields, phantom, brain, mask.affine)
-            found = compare_study(strategies, region, mask, min(params.thresholds[study]))
-            rows += [{"study": study} | row for row in found]
-        table = pd.DataFrame(rows, columns=COLUMNS).round(4)
-        table["n_permutations"] = table["n_permutations"].astype("Int64")
-        write_table(table, snakemake.output.table, resource("columns/demo.tsv"))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

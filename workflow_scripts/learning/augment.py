@@ -215,7 +215,7 @@ class Augmentation:
         for name in self.names:
             if name not in TRANSFORMS:
                 raise InputError(
-                    f"learning.strategies: {self.strategy!r} has the unknown transform {name!r}; "
+                    f"augmentation: {self.strategy!r} has the unknown transform {name!r}; "
                     f"join names of {', '.join(TRANSFORMS)} by +"
                 )
 
@@ -256,13 +256,13 @@ class Augmentation:
 
         Parameters
         ----------
-        volumes : (N, X, Y, Z), any float type and device
+        volumes : (N, C, X, Y, Z), any float type and device
         parameters : list of V * N
             Of `draw`; those of view v of volume i at v * N + i.
 
         Returns
         -------
-        float32, (V * N, 1, X, Y, Z), on the device of the volumes
+        float32, (V * N, C, X, Y, Z), on the device of the volumes
 
         Raises
         ------
@@ -271,23 +271,26 @@ class Augmentation:
 
         Notes
         -----
-        On a CPU each thread makes one view after another, which stays in its cache; elsewhere
-        each transform takes all volumes at once.
+        The channels of a volume go the same way, with noise of their own. On a CPU each thread
+        makes one view after another, which stays in its cache; elsewhere each transform takes
+        all volumes at once.
         """
-        n, *shape = volumes.shape
+        n, channels, *shape = volumes.shape
         if "crop" in self.names and self.crop_voxels >= min(shape):
             raise InputError(
-                f"learning.crop_voxels: {self.crop_voxels} voxels of {shape} would leave nothing; "
-                "lower it"
+                f"crop_voxels: {self.crop_voxels} voxels of {shape} would leave nothing; lower it"
             )
-        made = torch.empty(len(parameters), 1, *shape, device=volumes.device)
+        made = torch.empty(len(parameters), channels, *shape, device=volumes.device)
 
         def make(first: int, last: int) -> None:
-            views = volumes[first % n : first % n + last - first]
-            drawn = zip(*parameters[first:last], strict=True)
-            for name, values in zip(self.names, drawn, strict=True):
-                views = TRANSFORMS[name](views, torch.stack(values))
-            made[first:last, 0] = views
+            drawn = [torch.stack(values) for values in zip(*parameters[first:last], strict=True)]
+            for channel in range(channels):
+                views = volumes[first % n : first % n + last - first, channel]
+                for name, values in zip(self.names, drawn, strict=True):
+                    if name == "noise":
+                        values = values + torch.tensor([0, channel])
+                    views = TRANSFORMS[name](views, values)
+                made[first:last, channel] = views
 
         if volumes.device.type == "cpu":
             threads, total = torch.get_num_threads(), len(parameters)
@@ -304,13 +307,13 @@ class Augmentation:
 
         Parameters
         ----------
-        volumes : (N, X, Y, Z), any float type and device
+        volumes : (N, C, X, Y, Z), any float type and device
         generator : torch.Generator on the CPU
         views : int
             Of each volume.
 
         Returns
         -------
-        float32, (views * N, 1, X, Y, Z), on the device of the volumes
+        float32, (views * N, C, X, Y, Z), on the device of the volumes
         """
         return self.apply(volumes, self.draw(views * len(volumes), generator))

@@ -13,10 +13,10 @@ from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
-from workflow_scripts.learning.structures import atlas_structures
+from workflow_scripts.learning.structures import Atlas, atlas_structures, read_atlas
 
 DECIMALS = 3
-REGIONS = ["trial", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
+REGIONS = ["split", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
 REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
 LOG = logging.getLogger(__name__)
 
@@ -24,43 +24,43 @@ LOG = logging.getLogger(__name__)
 def average_maps(
     maps: list, tables: list[pd.DataFrame], classes: list[str]
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Mean maps of the correctly classified scans, per class and trial and over all trials.
+    """Mean maps of the correctly classified scans, per class and split and over all splits.
 
-    In the mean over all trials each correct prediction counts once: a scan that several
-    trials or repeats tested counts several times. Maps that are 0 everywhere count too.
+    In the mean over all splits each correct prediction counts once: a scan that several
+    splits or repeats tested counts several times. Maps that are 0 everywhere count too.
 
     Parameters
     ----------
     maps : images (x, y, z, scans), one per training; or their arrays
-    tables : of each, volume, trial, label and correct
+    tables : of each, volume, split, label and correct
     classes : negative first
 
     Returns
     -------
     means : (x, y, z, maps) float32, 0 where there was nothing to average
-    index : volume, trial (as text, or all), class, n
+    index : volume, split (as text, or all), class, n
     """
-    trials = sorted({trial for table in tables for trial in table["trial"]})
-    keys = [(trial, name) for name in classes for trial in trials]
+    splits = sorted({split for table in tables for split in table["split"]})
+    keys = [(split, name) for name in classes for split in splits]
     sums = dict.fromkeys(keys, 0.0)
     counts = dict.fromkeys(keys, 0)
     for image, table in zip(maps, tables, strict=True):
         data = np.asarray(getattr(image, "dataobj", image), np.float32)
         right = table[table["correct"] == 1]
-        for (trial, name), rows in right.groupby(["trial", right["label"].astype(str)]):
-            sums[trial, name] = sums[trial, name] + data[..., rows["volume"]].sum(axis=-1)
-            counts[trial, name] += len(rows)
+        for (split, name), rows in right.groupby(["split", "label"]):
+            sums[split, name] = sums[split, name] + data[..., rows["volume"]].sum(axis=-1)
+            counts[split, name] += len(rows)
     shape = maps[0].shape[:3]
     means, rows = [], []
     for name in classes:
-        for trial in [*trials, "all"]:
-            pooled = trials if trial == "all" else [trial]
-            n = sum(counts[t, name] for t in pooled)
-            total = sum((sums[t, name] for t in pooled), np.zeros(shape, np.float32))
+        for split in [*splits, "all"]:
+            pooled = splits if split == "all" else [split]
+            n = sum(counts[s, name] for s in pooled)
+            total = sum((sums[s, name] for s in pooled), np.zeros(shape, np.float32))
             if not n:
-                LOG.warning("trial %s: no %s was classified correctly", trial, name)
+                LOG.warning("split %s: no %s was classified correctly", split, name)
             means.append(np.round(total / max(n, 1), DECIMALS).astype(np.float32))
-            rows.append({"volume": len(rows), "trial": str(trial), "class": name, "n": n})
+            rows.append({"volume": len(rows), "split": str(split), "class": name, "n": n})
     return np.stack(means, axis=-1), pd.DataFrame(rows)
 
 
@@ -118,7 +118,7 @@ def hit_regions(
 
 
 def average_sums(paths: list) -> tuple[np.ndarray, np.ndarray]:
-    """Mean maps over all trials of each linear layer, those with permuted labels among them.
+    """Mean maps over all splits of each linear layer, those with permuted labels among them.
 
     Parameters
     ----------
@@ -173,11 +173,12 @@ def region_table(
     white_matter,
     layers: np.ndarray,
     cells: np.ndarray,
+    atlas: Atlas,
 ) -> pd.DataFrame:
     """Regions that every mean map hits at every threshold.
 
     A map without a scan (n is 0), or of zeros, has a row without a region. Only the means over
-    all trials have a p.
+    all splits have a p.
 
     Parameters
     ----------
@@ -185,15 +186,16 @@ def region_table(
     thresholds : fractions of a map's maximum
     brain, white_matter : images in MNI152, the former on the grid of the maps
     layers, cells : as from `average_sums`
+    atlas : as from `read_atlas`
     """
-    labels, structures = atlas_structures(brain, white_matter)
+    labels, structures = atlas_structures(brain, white_matter, atlas)
     n = len(structures)
     classes = list(index["class"].unique())
     rows = []
     for entry in index.to_dict("records"):
         mean = means[..., entry.pop("volume")]
         chance = np.full((len(thresholds), n), np.nan)
-        if entry["trial"] == "all":
+        if entry["split"] == "all":
             of_class = layers[:, classes.index(entry["class"])]
             chance = region_p(of_class, cells, thresholds, labels, n, brain)
         for threshold, p in zip(thresholds, chance, strict=True):
@@ -204,28 +206,27 @@ def region_table(
     return table[REGIONS].round(4)
 
 
+def main(source, out, params):
+    """Write the mean maps of a model and the regions that they hit."""
+    means, index = average_maps(
+        [nib.load(path) for path in source.maps],
+        [read_table(path) for path in source.index],
+        params.classes,
+    )
+    brain = nib.load(source.mask)
+    save_image(means, brain, out.maps)
+    layers, cells = average_sums(source.sums)
+    save_file({"means": layers, "affine": cells}, out.layers)
+    columns = resource("columns/learning.tsv")
+    write_table(index, out.index, columns)
+    white_matter = nib.load(source.white_matter)
+    atlas = read_atlas(source.atlas, source.atlas_names)
+    regions = region_table(
+        means, index, params.gradcam["thresholds"], brain, white_matter, layers, cells, atlas
+    )
+    write_table(regions, out.regions, columns)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        params = snakemake.params  # noqa: F821
-        means, index = average_maps(
-            [nib.load(path) for path in source.maps],
-            [read_table(path) for path in source.index],
-            params.study["classes"],
-        )
-        brain = nib.load(source.mask)
-        save_image(means, brain, out.maps)
-        layers, cells = average_sums(source.sums)
-        save_file({"means": layers, "affine": cells}, out.layers)
-        columns = resource("columns/learning.tsv")
-        write_table(index, out.index, columns)
-        regions = region_table(
-            means,
-            index,
-            params.gradcam["thresholds"],
-            brain,
-            nib.load(source.white_matter),
-            layers,
-            cells,
-        )
-        write_table(regions, out.regions, columns)
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch.nn import functional
 
-from workflow_scripts.common.trials import LeakageError
+from workflow_scripts.common.metrics import split_figures
+from workflow_scripts.common.predictions import PERMUTATIONS
+from workflow_scripts.common.splits import LeakageError
 from workflow_scripts.learning.augment import Augmentation
 from workflow_scripts.learning.checkpoint import Checkpoint
 from workflow_scripts.learning.device import Device
@@ -80,7 +81,6 @@ def fit_whole(
     device: Device,
     seed: int,
     checkpoint: Checkpoint,
-    events=None,
 ) -> pd.DataFrame:
     """Train encoder and linear layer together by Adam, cross-entropy and augmented views.
 
@@ -88,7 +88,7 @@ def fit_whole(
 
     Parameters
     ----------
-    side : training side of a trial
+    side : training side of a split
     options : ``epochs`` and ``learning_rate``
 
     Returns
@@ -109,7 +109,6 @@ def fit_whole(
         options["epochs"],
         checkpoint,
         device,
-        events,
     )
 
 
@@ -125,11 +124,12 @@ def predictions(scans: pd.DataFrame, logits: torch.Tensor, classes: list[str]) -
     Returns
     -------
     ``scans`` with score (logit of the positive class minus that of the negative),
-    probability (of the positive class) and predicted
+    threshold (of the score), probability (of the positive class) and predicted
     """
     score = (logits[:, 1] - logits[:, 0]).double().numpy()
     return scans.assign(
         score=score,
+        threshold=0.0,
         probability=1 / (1 + np.exp(-score)),
         predicted=np.where(score > 0, classes[1], classes[0]),
     )
@@ -138,13 +138,13 @@ def predictions(scans: pd.DataFrame, logits: torch.Tensor, classes: list[str]) -
 def permuted_labels(scans: pd.DataFrame, positive: np.ndarray, number: int, seed: int):
     """Labels of a permutation, (n,) bool: as many participants of each class as there are.
 
-    Each participant draws one number per permutation, the same in every trial and on
-    either side of it; the highest are called positive. So the trials stay as dependent
+    Each participant draws one number per permutation, the same in every split and on
+    either side of it; the highest are called positive. So the splits stay as dependent
     as the participants that they share make them.
 
     Parameters
     ----------
-    scans : DataFrame with participant_id, one side of a trial
+    scans : DataFrame with participant_id, one side of a split
     positive : (n,) bool, the true classes
     """
     people, first, person = np.unique(
@@ -158,14 +158,15 @@ def permuted_labels(scans: pd.DataFrame, positive: np.ndarray, number: int, seed
     return called[person]
 
 
-def permutation_table(scores: np.ndarray, positive: np.ndarray) -> pd.DataFrame:
-    """Columns permutation (1..k), balanced_accuracy, auc of scores and labels, both (k, n)."""
-    rows = [
-        {
-            "permutation": number,
-            "balanced_accuracy": balanced_accuracy_score(truth, score > 0),
-            "auc": roc_auc_score(truth, score),
-        }
-        for number, (score, truth) in enumerate(zip(scores, positive, strict=True), start=1)
-    ]
-    return pd.DataFrame(rows, columns=["permutation", "balanced_accuracy", "auc"])
+def permutation_table(scores: np.ndarray, positive: np.ndarray, person) -> pd.DataFrame:
+    """Columns permutation (1..k) and those of `split_figures`, of scores and labels, both (k, n).
+
+    person : (n,), whose scan it is
+    """
+    return pd.DataFrame(
+        [
+            {"permutation": number, **split_figures(truth, score > 0, score, person)}
+            for number, (score, truth) in enumerate(zip(scores, positive, strict=True), start=1)
+        ],
+        columns=PERMUTATIONS[3:],
+    )

@@ -28,7 +28,7 @@ class Device:
         return torch.autocast(torch.device(self.name).type, torch.bfloat16)
 
     def place(self, module_or_volumes):
-        """Move a network or volumes (B, 1, X, Y, Z) here, in the layout that is fastest."""
+        """Move a network or volumes (B, channels, X, Y, Z) here, in the layout that is fastest."""
         layout = torch.channels_last_3d if self.bf16 else torch.preserve_format
         return module_or_volumes.to(self.name, memory_format=layout)
 

@@ -18,9 +18,10 @@ class Convolutions(nn.Module):
     Parameters
     ----------
     widths : channels of each convolution; the paper has three, and does not give them
+    channels : of the image
     """
 
-    def __init__(self, name: str, widths: list[int]):
+    def __init__(self, name: str, widths: list[int], channels: int = 1):
         super().__init__()
         stride = 2 if name == "strided" else 1
         self.blocks = nn.ModuleList(
@@ -29,7 +30,7 @@ class Convolutions(nn.Module):
                 nn.BatchNorm3d(after),
                 nn.ReLU(),
             )
-            for before, after in zip([1, *widths], widths, strict=False)
+            for before, after in zip([channels, *widths], widths, strict=False)
         )
         self.pool = nn.MaxPool3d(2) if name == "paper" else nn.Identity()
         self.n_features = widths[-1]
@@ -40,7 +41,7 @@ class Convolutions(nn.Module):
         return self.blocks[-1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, X, Y, Z) to (B, n_features)."""
+        """(B, channels, X, Y, Z) to (B, n_features)."""
         for block in self.blocks:
             x = self.pool(block(x))
         return x.float().mean(dim=(2, 3, 4))
@@ -49,21 +50,24 @@ class Convolutions(nn.Module):
 class MonaiEncoder(nn.Module):
     """A residual or densely connected network of MONAI without its last, linear layer."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, channels: int = 1):
         super().__init__()
         from monai.networks import nets
 
         if name.startswith("resnet"):
             make = getattr(nets, name)
             self.network, self.last = (
-                make(spatial_dims=3, n_input_channels=1, feed_forward=False),
+                make(spatial_dims=3, n_input_channels=channels, feed_forward=False),
                 "layer4",
             )
         else:
-            self.network, self.last = nets.DenseNet121(3, in_channels=1, out_channels=2), "features"
+            self.network, self.last = (
+                nets.DenseNet121(3, in_channels=channels, out_channels=2),
+                "features",
+            )
             self.network.class_layers.out = nn.Identity()
         with torch.no_grad():
-            self.n_features = self.eval()(torch.zeros(1, 1, 64, 64, 64)).shape[1]
+            self.n_features = self.eval()(torch.zeros(1, channels, 64, 64, 64)).shape[1]
         self.train()
 
     @property
@@ -72,17 +76,18 @@ class MonaiEncoder(nn.Module):
         return getattr(self.network, self.last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, X, Y, Z) to (B, n_features)."""
+        """(B, channels, X, Y, Z) to (B, n_features)."""
         return self.network(x)
 
 
-def build_encoder(name: str, widths: list[int]) -> nn.Module:
+def build_encoder(name: str, widths: list[int], channels: int = 1) -> nn.Module:
     """Encoder with the attributes ``n_features`` and ``last_convolution`` (for Grad-CAM).
 
     Parameters
     ----------
     name : paper, strided, or a network of MONAI: resnet10, resnet18, resnet50, densenet121
     widths : channels of the convolutions of ``paper`` and ``strided``
+    channels : of the image
 
     Raises
     ------
@@ -90,10 +95,10 @@ def build_encoder(name: str, widths: list[int]) -> nn.Module:
         If there is no such encoder.
     """
     if name in OWN:
-        return Convolutions(name, widths)
+        return Convolutions(name, widths, channels)
     if name in MONAI:
-        return MonaiEncoder(name)
-    raise InputError(f"learning.encoder: no encoder {name!r}; choose one of {[*OWN, *MONAI]}")
+        return MonaiEncoder(name, channels)
+    raise InputError(f"encoder: no encoder {name!r}; choose one of {[*OWN, *MONAI]}")
 
 
 class OnFeatures(nn.Module):
@@ -108,7 +113,7 @@ class OnFeatures(nn.Module):
         self.encoder, self.head = encoder, head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, X, Y, Z) to what the head makes of (B, n_features)."""
+        """(B, channels, X, Y, Z) to what the head makes of (B, n_features)."""
         features = self.encoder(x)
         with torch.autocast(x.device.type, enabled=False):
             return self.head(features.float())

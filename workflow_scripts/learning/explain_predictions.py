@@ -1,4 +1,4 @@
-"""Grad-CAM of a trial's test scans: what in the brain spoke for the predicted class.
+"""Grad-CAM of a split's test scans: what in the brain spoke for the predicted class.
 
 And what speaks for it where the linear layer was fitted to permuted labels: how a map looks
 by chance, given these encoders and brains (data randomization test, Adebayo et al. 2018,
@@ -18,14 +18,14 @@ from scipy.sparse import csr_array
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
 from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
 from workflow_scripts.learning.models import load_classifier
 from workflow_scripts.learning.volumes import read_volumes, rows_of
 
-SCAN = ["participant_id", "session_id"]
-COLUMNS = ["volume", "trial", "repeat", *SCAN, "label", "predicted", "correct"]
+COLUMNS = ["volume", "split", "repeat", *SCAN, "label", "predicted", "correct"]
 MAPS_AT_ONCE = 16
 LOG = logging.getLogger(__name__)
 
@@ -125,31 +125,34 @@ def sum_maps(
     return sums, counts
 
 
-if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        torch.set_num_threads(snakemake.threads)  # noqa: F821
-        classifier, _ = load_classifier(source.model)
-        volumes, index = read_volumes(source.volumes)
-        tested = read_table(source.predictions)
-        tested = tested.assign(
-            volume=range(len(tested)),
-            correct=(tested["label"] == tested["predicted"]).astype(int),
+def main(source, out, params, threads: int):
+    """Write the maps of a training's test scans, and the sums of all linear layers' maps."""
+    torch.set_num_threads(threads)
+    classifier, _ = load_classifier(source.model)
+    volumes, index = read_volumes(source.volumes)
+    tested = read_table(source.predictions)
+    tested = tested[tested["role"] == "test"].reset_index(drop=True)
+    tested = tested.assign(
+        volume=range(len(tested)),
+        correct=(tested["label"] == tested["predicted"]).astype(int),
+    )
+    mask = nib.load(source.mask)
+    if volumes.shape[2:] != mask.shape:
+        raise InputError(
+            f"{source.mask}: its grid {mask.shape} is not that of the volumes "
+            f"{volumes.shape[2:]}; make the cache again"
         )
-        mask = nib.load(source.mask)
-        if volumes.shape[1:] != mask.shape:
-            raise InputError(
-                f"{source.mask}: its grid {mask.shape} is not that of the volumes "
-                f"{volumes.shape[1:]}; make the cache again"
-            )
-        first, step = cell_positions(classifier.encoder, mask.shape)
-        cells = mask.affine @ nib.affines.from_matvec(np.diag(step), first)
-        channels = [
-            channel_maps(classifier.encoder, volumes[row]) for row in rows_of(index, tested)
-        ]
-        layers = load_file(source.layers)
-        maps = explain(channels, layers["weight"][0], tested, cells, mask)
-        save_probability(maps, mask, out.maps)
-        write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
-        sums, counts = sum_maps(channels, layers, cells, mask)
-        save_file({"sums": sums, "counts": counts, "affine": cells}, out.sums)
+    first, step = cell_positions(classifier.encoder, volumes.shape[1:])
+    cells = mask.affine @ nib.affines.from_matvec(np.diag(step), first)
+    channels = [channel_maps(classifier.encoder, volumes[row]) for row in rows_of(index, tested)]
+    layers = load_file(source.layers)
+    maps = explain(channels, layers["weight"][0], tested, cells, mask)
+    save_probability(maps, mask, out.maps)
+    write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
+    sums, counts = sum_maps(channels, layers, cells, mask)
+    save_file({"sums": sums, "counts": counts, "affine": cells}, out.sums)
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.threads)

@@ -13,7 +13,7 @@ def cell_positions(encoder: nn.Module, shape: tuple) -> tuple[np.ndarray, np.nda
     Parameters
     ----------
     encoder : with the attribute ``last_convolution``
-    shape : (x, y, z) of the volume
+    shape : (channels, x, y, z) of the volume
 
     Returns
     -------
@@ -40,10 +40,10 @@ def cell_positions(encoder: nn.Module, shape: tuple) -> tuple[np.ndarray, np.nda
     hooks = [layer.register_forward_hook(note) for layer in layers]
     hooks.append(encoder.last_convolution.register_forward_hook(lambda *_: passed.append(None)))
     with torch.no_grad():
-        encoder(torch.zeros(1, 1, *shape))
+        encoder(torch.zeros(1, *shape))
     for hook in hooks:
         hook.remove()
-    first, step, size = np.zeros(3), np.ones(3), torch.Size(shape)
+    first, step, size = np.zeros(3), np.ones(3), torch.Size(shape[1:])
     for layer, before, after in takewhile(lambda entry: entry is not None, passed):
         if before == size:
             reach = (np.array(layer.kernel_size) - 1) * np.array(getattr(layer, "dilation", 1)) / 2
@@ -59,7 +59,7 @@ def channel_maps(encoder: nn.Module, volume: np.ndarray) -> np.ndarray:
     ----------
     encoder : in evaluation mode; has the attribute ``last_convolution``, each channel of
         which goes into one feature
-    volume : (x, y, z)
+    volume : (channels, x, y, z)
 
     Returns
     -------
@@ -73,7 +73,7 @@ def channel_maps(encoder: nn.Module, volume: np.ndarray) -> np.ndarray:
         return output.clone()  # what follows may work in place
 
     hook = encoder.last_convolution.register_forward_hook(keep)
-    features = encoder(torch.from_numpy(np.asarray(volume, np.float32))[None, None])
+    features = encoder(torch.from_numpy(np.asarray(volume, np.float32))[None])
     hook.remove()
     (activation,) = passed
     (gradient,) = torch.autograd.grad(features.sum(), activation)

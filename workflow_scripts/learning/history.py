@@ -1,35 +1,29 @@
 """What is shown and kept of a training while it runs."""
 
 import logging
-import os
 import sys
-from pathlib import Path
 
 import pandas as pd
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-EVENTS = "events.out.tfevents"  # TensorBoard adds the name of the machine
 COLUMNS = ["epoch", "loss", "learning_rate"]
 LOG = logging.getLogger(__name__)
 
 
 class History:
-    """Loss and learning rate of each epoch: bar or log lines, TensorBoard, and a table at the end.
+    """Loss and learning rate of each epoch: bar or log lines, and a table at the end.
 
     Parameters
     ----------
-    folder : where TensorBoard's events go; None for none
     epochs : of the whole training
     past : rows of the epochs that a checkpoint brought along
     shown : whether this process reports at all
     """
 
-    def __init__(self, folder, epochs: int, past: list[dict], shown: bool = True):
+    def __init__(self, epochs: int, past: list[dict], shown: bool = True):
         self.rows = []
         self.shown, self.epochs = shown, epochs
         self.bar = tqdm(total=epochs, unit="epoch", disable=not (shown and sys.stderr.isatty()))
-        self.events = SummaryWriter(Path(folder)) if folder and shown else None
         for row in past:
             self._keep(row)
 
@@ -49,18 +43,8 @@ class History:
         self.rows.append(row)
         self.bar.update()
         self.bar.set_postfix(loss=f"{row['loss']:.4f}")
-        if self.events:
-            for name in ("loss", "learning_rate"):
-                self.events.add_scalar(name, row[name], row["epoch"])
 
     def close(self) -> pd.DataFrame:
         """End the display and return the table: epoch, loss, learning_rate."""
         self.bar.close()
-        if self.events:
-            self.events.close()
-            folder = Path(self.events.log_dir)
-            *stopped, last = sorted(folder.glob(f"{EVENTS}.*"), key=os.path.getmtime)
-            for path in stopped:
-                path.unlink()
-            last.replace(folder / EVENTS)
         return pd.DataFrame(self.rows, columns=COLUMNS)

@@ -9,6 +9,8 @@ from safetensors.torch import load_file, save_file
 from workflow_scripts.common.job import InputError
 from workflow_scripts.learning.encoders import OnFeatures, build_encoder, with_classifier
 
+SINGLE_T1W = {"channels": ["T1w"], "space": "MNI152", "region": "brain"}
+
 
 def description_path(weights) -> Path:
     """The JSON file beside a file of weights."""
@@ -59,6 +61,10 @@ def load_weights(model: torch.nn.Module, weights) -> None:
 def load_classifier(weights) -> tuple[OnFeatures, dict]:
     """A trained classifier, ready to predict, and its description."""
     description = read_description(weights)
-    classifier = with_classifier(build_encoder(description["encoder"], description["widths"]))
+    if "input" not in description:  # of version 0.6
+        description["input"] = SINGLE_T1W | {"downsample": description["downsample"]}
+    channels = len(description["input"]["channels"])
+    encoder = build_encoder(description["encoder"], description["widths"], channels)
+    classifier = with_classifier(encoder)
     load_weights(classifier, weights)
     return classifier.eval(), description

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
@@ -10,73 +9,92 @@ import torch
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.learning.cache_volumes import box_affine, brain_box, brain_volume
 from workflow_scripts.learning.classifier import predictions
 from workflow_scripts.learning.device import choose_device
+from workflow_scripts.learning.images import (
+    Grid,
+    Template,
+    make_grid,
+    native_volume,
+    normalized_volume,
+    read_template,
+)
 from workflow_scripts.learning.models import load_classifier
 from workflow_scripts.learning.training import infer
 
 BATCH = 16
 
 
-def check_grid(description: dict, mask: nib.Nifti1Image, weights) -> tuple[slice, slice, slice]:
-    """Box of voxels that a model looks at, where the template here is the one of its training.
-
-    Parameters
-    ----------
-    description : of the model
-    mask : the template's brain mask here
+def check_grid(description: dict, template: Template, weights) -> Grid:
+    """Grid that a model looks at, where the template here is the one of its training.
 
     Raises
     ------
     InputError
         If the model was trained on another grid.
     """
-    downsample = description["downsample"]
-    box = brain_box(np.asanyarray(mask.dataobj) > 0, downsample)
-    affine = box_affine(mask.affine, box, downsample)
-    shape = [(part.stop - part.start) // downsample for part in box]
-    if shape != description["shape"] or not np.allclose(affine, description["affine"]):
-        size = abs(description["affine"][0][0]) / downsample
+    entry = description["input"]
+    grid = make_grid(entry, template)
+    shape = list(grid.mask.shape)
+    if shape != description["shape"] or not np.allclose(grid.mask.affine, description["affine"]):
+        size = abs(description["affine"][0][0]) / entry["downsample"]
         raise InputError(
             f"{weights}: was trained on volumes {description['shape']} of a template with "
             f"{size:g} mm, these are {shape}; set anatomical.template_resolution as it was there"
         )
-    return box
+    return grid
 
 
-def score(weights, brains: list, scans: pd.DataFrame, mask: nib.Nifti1Image) -> pd.DataFrame:
-    """Predictions of one model for normalized brains.
+def score(weights, sessions: list[dict], template: Template) -> pd.DataFrame:
+    """Predictions of one model for the sessions that have its channels.
+
+    Parameters
+    ----------
+    weights : path of the model
+    sessions : participant_id, session_id, and by space (MNI152, native) the path of each contrast
 
     Returns
     -------
     DataFrame: participant_id, session_id, model, seen_in_training, score, probability, predicted
     """
     classifier, description = load_classifier(weights)
-    box = check_grid(description, mask, weights)
-    inside = np.asanyarray(mask.dataobj) > 0
+    entry = description["input"]
+    wanted, space = entry["channels"], entry["space"]
+    usable = [s for s in sessions if all(name in s[space] for name in wanted)]
+    if not usable:
+        raise InputError(f"{weights}: no session has {' and '.join(wanted)}, which it reads")
+    grid = None if space == "native" else check_grid(description, template, weights)
     device = choose_device("auto", gpus=0)
     device.place(classifier)
     logits = []
-    for start in range(0, len(brains), BATCH):
+    for start in range(0, len(usable), BATCH):
         volumes = [
-            brain_volume(path, inside, box, description["downsample"])
-            for path in brains[start : start + BATCH]
+            normalized_volume([s[space][name] for name in wanted], s[space]["T1w"], grid)
+            if grid
+            else native_volume(
+                [s[space][name] for name in wanted], entry["spacing"], entry["shape"]
+            )
+            for s in usable[start : start + BATCH]
         ]
         logits.append(infer(classifier, torch.from_numpy(np.stack(volumes)), device, BATCH))
+    scans = pd.DataFrame(usable)[["participant_id", "session_id"]]
     seen = scans["participant_id"].isin(description["participants"])
     told = scans.assign(
         model=Path(weights).name.removesuffix("_model.safetensors"),
         seen_in_training=seen.map({True: "yes", False: "no"}),
     )
-    return predictions(told, torch.cat(logits), description["classes"])
+    scored = predictions(told, torch.cat(logits), description["classes"])
+    return scored.drop(columns="threshold")
+
+
+def main(source, out, params, threads: int):
+    """Score all sessions with all models."""
+    torch.set_num_threads(threads)
+    template = read_template(source)
+    tables = [score(path, params.sessions, template) for path in source.models]
+    write_table(pd.concat(tables), out.predictions, resource("columns/learning.tsv"))
 
 
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        torch.set_num_threads(snakemake.threads)  # noqa: F821
-        scans = pd.DataFrame(snakemake.params.sessions)[["participant_id", "session_id"]]  # noqa: F821
-        mask = nib.load(source.template_mask)
-        tables = [score(path, list(source.brains), scans, mask) for path in source.models]
-        write_table(pd.concat(tables), out.predictions, resource("columns/learning.tsv"))
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.threads)

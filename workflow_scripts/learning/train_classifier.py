@@ -1,4 +1,4 @@
-"""Classifier of a trial, and its predictions of the test side.
+"""Classifier of a split, and its predictions of the test side and of external participants.
 
 On a pre-trained encoder, or trained from scratch with labels as a baseline.
 """
@@ -12,8 +12,10 @@ import torch
 from safetensors.numpy import save_file
 
 from workflow_scripts.common.job import job
+from workflow_scripts.common.predictions import PERMUTATIONS, PREDICTIONS
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.splits import SCAN, SCORED, read_splits
+from workflow_scripts.common.tables import write_table
 from workflow_scripts.learning.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
 from workflow_scripts.learning.classifier import (
     check_unseen,
@@ -30,29 +32,26 @@ from workflow_scripts.learning.models import load_weights, read_description, sav
 from workflow_scripts.learning.sides import Side, make_augmentation, read_side, training_seed
 from workflow_scripts.learning.training import infer
 
-SUPERVISED = "supervised"
-SCAN = ["participant_id", "session_id", "label"]
-
 
 def relabelled(train: Side, test: Side, permutations: int, seed: int):
     """True labels, then those of the permutations, of both sides, with the weights of training.
 
-    A class keeps the weight that its scans have in training.
+    A class keeps the weight that its scans have in training. External participants keep their
+    labels.
 
     Returns
     -------
     training labels (1 + k, n) and weights (1 + k, n), test labels (1 + k, m)
     """
-    labels = [
-        np.stack(
-            [side.positive]
-            + [
-                permuted_labels(side.scans, side.positive, number, seed)
-                for number in range(1, permutations + 1)
-            ]
-        )
-        for side in (train, test)
-    ]
+    labels = []
+    for side in (train, test):
+        inside = (side.scans["role"] != "external").to_numpy()
+        rows = np.tile(side.positive, (1 + permutations, 1))
+        for number in range(1, permutations + 1):
+            rows[number, inside] = permuted_labels(
+                side.scans[inside], side.positive[inside], number, seed
+            )
+        labels.append(rows)
     heavy, light = (train.weights[train.positive == value][0] for value in (True, False))
     return labels[0], np.where(labels[0], heavy, light), labels[1]
 
@@ -83,8 +82,8 @@ def train_linear(
     Returns
     -------
     logits : (m, 2)
-        Of the test side.
-    layers : weight (1 + k, f), score (1 + k, m) and positive (1 + k, m)
+        Of the scored scans.
+    layers : weight (1 + k, f), score (1 + k, m) and positive (1 + k, m), of the scored scans
         Of the linear layer with the true labels and the k with permuted ones: its weights and
         what it says of the test side, of the positive class minus the negative, and the test
         side's labels.
@@ -127,81 +126,96 @@ def describe_layers(weights: torch.Tensor, logits: torch.Tensor, positive: np.nd
     }
 
 
-def describe(settings: dict, classes: list[str], participants, mask: nib.Nifti1Image) -> dict:
-    """What has to be known of a classifier to use it on new scans."""
+def describe(settings: dict, entry: dict, classes: list[str], participants, mask) -> dict:
+    """What has to be known of a classifier to use it on new scans.
+
+    Parameters
+    ----------
+    settings : of the model
+    entry : its input
+    mask : image of the input's grid
+    """
     return {
         "encoder": settings["encoder"],
         "widths": settings["widths"],
         "classes": classes,
         "participants": sorted(participants),
-        "downsample": settings["downsample"],
+        "input": entry,
         "shape": list(mask.shape),
         "affine": mask.affine.tolist(),
         "versions": {"torch": version("torch")},
     }
 
 
-if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source, out = snakemake.input, snakemake.output  # noqa: F821
-        params, wildcards = snakemake.params, snakemake.wildcards  # noqa: F821
-        torch.set_num_threads(snakemake.threads)  # noqa: F821
-        settings, study = params.learning, params.study
-        trial, strategy = int(wildcards.trial), wildcards.strategy
-        trials = read_table(source.trials)
-        train, test = (
-            read_side(trials, trial, role, source.volumes, study["classes"][1])
-            for role in ("train", "test")
+def main(source, out, params, wildcards, gpus: int, threads: int):
+    """Train the classifier of a split and score its test side and the external participants."""
+    torch.set_num_threads(threads)
+    settings, classes, split = params.settings, params.classes, int(wildcards.split)
+    splits = read_splits(source.splits)
+    train, tested = (
+        read_side(splits, split, roles, source.volumes, classes[1]) for roles in (["train"], SCORED)
+    )
+    seed = training_seed(params.seed, split, wildcards.model, int(wildcards.repeat))
+    device = choose_device(settings["precision"], gpus)
+    set_deterministic(settings["deterministic"])
+    torch.manual_seed(seed)
+    channels = train.volumes.shape[1]
+    encoder = build_encoder(settings["encoder"], settings["widths"], channels)
+    classifier = with_classifier(encoder)
+    options, participants = settings, train.participants
+    if settings["kind"] == "contrastive":
+        options = settings["finetuning"]
+        pretraining = read_description(source.encoder[0])
+        check_unseen(tested.scans, pretraining["participants"], source.encoder[0])
+        load_weights(classifier.encoder, source.encoder[0])
+        participants = {*participants, *pretraining["participants"]}
+    device.place(classifier)
+    history = pd.DataFrame(columns=COLUMNS)
+    if options.get("mode") == "linear":
+        logits, layers = train_linear(
+            classifier, train, tested, settings, params.permutations, params.seed, seed, device
         )
-        seed = training_seed(study["seed"], trial, strategy, int(wildcards.repeat))
-        device = choose_device(settings["precision"], snakemake.resources.gpu)  # noqa: F821
-        set_deterministic(settings["deterministic"])
-        torch.manual_seed(seed)
-        classifier = with_classifier(build_encoder(settings["encoder"], settings["widths"]))
-        model, options, participants = SUPERVISED, settings["supervised"], train.participants
-        if source.encoder:
-            model, options = f"contrastive_{strategy}", settings["finetuning"]
-            pretraining = read_description(source.encoder[0])
-            check_unseen(test.scans, pretraining["participants"], source.encoder[0])
-            load_weights(classifier.encoder, source.encoder[0])
-            participants = {*participants, *pretraining["participants"]}
-        device.place(classifier)
-        history = pd.DataFrame(columns=COLUMNS)
-        if options.get("mode") == "linear":
-            logits, layers = train_linear(
-                classifier,
-                train,
-                test,
-                settings,
-                study["permutations"],
-                study["seed"],
-                seed,
-                device,
-            )
-        else:
-            kept = checkpoint_path(out.model)
-            key = checkpoint_key(train.volumes, scans=train.scans.to_csv(), params=dict(params))
-            history = fit_whole(
-                classifier,
-                make_augmentation(options.get("strategy", strategy), settings),
-                train,
-                options,
-                settings["batch"],
-                device,
-                seed,
-                Checkpoint(kept, key),
-            )
-            logits = infer(classifier, test.volumes, device, settings["batch"])
-            weights = classifier.head.weight.cpu()[None]
-            layers = describe_layers(weights, logits[None], test.positive[None])
-        told = {"trial": trial, "model": model, "repeat": int(wildcards.repeat)}
-        columns = resource("columns/learning.tsv")
-        made = predictions(test.scans[SCAN].assign(**told), logits, study["classes"])
-        write_table(made, out.predictions, columns)
-        write_table(history, out.history, columns)
-        permutations = permutation_table(layers["score"][1:], layers["positive"][1:])
-        write_table(permutations.assign(**told), out.permutations, columns)
-        save_file(layers, out.layers)
-        grid = nib.load(source.mask)
-        save_model(classifier, out.model, describe(settings, study["classes"], participants, grid))
-        checkpoint_path(out.model).unlink(missing_ok=True)
+    else:
+        kept = checkpoint_path(out.model)
+        key = checkpoint_key(train.volumes, scans=train.scans.to_csv(), params=dict(params))
+        history = fit_whole(
+            classifier,
+            make_augmentation(settings),
+            train,
+            options,
+            settings["batch"],
+            device,
+            seed,
+            Checkpoint(kept, key),
+        )
+        logits = infer(classifier, tested.volumes, device, settings["batch"])
+        weights = classifier.head.weight.cpu()[None]
+        layers = describe_layers(weights, logits[None], tested.positive[None])
+    told = {"split": split, "model": wildcards.model, "repeat": int(wildcards.repeat)}
+    columns = resource("columns/learning.tsv")
+    made = predictions(tested.scans[[*SCAN, "label", "role"]].assign(**told), logits, classes)
+    write_table(made[PREDICTIONS], out.predictions, columns)
+    write_table(history, out.history, columns)
+    inside = (tested.scans["role"] == "test").to_numpy()
+    # safetensors writes the memory of an array, whatever its order
+    layers |= {n: np.ascontiguousarray(layers[n][:, inside]) for n in ("score", "positive")}
+    person = tested.scans.loc[inside, "participant_id"].to_numpy(str)
+    permutations = permutation_table(layers["score"][1:], layers["positive"][1:], person)
+    write_table(permutations.assign(**told)[PERMUTATIONS], out.permutations, columns)
+    save_file(layers, out.layers)
+    grid = nib.load(source.mask)
+    described = describe(settings, params.entry, classes, participants, grid)
+    save_model(classifier, out.model, described)
+    checkpoint_path(out.model).unlink(missing_ok=True)
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params,
+            snakemake.wildcards,
+            snakemake.resources.gpu,
+            snakemake.threads,
+        )

@@ -73,7 +73,7 @@ def random_views(augmentation: Augmentation, volumes, positions, n_views: int, s
 
     Returns
     -------
-    (n_views * B, 1, X, Y, Z), all scans' first view first; and the B positions
+    (n_views * B, channels, X, Y, Z), all scans' first view first; and the B positions
     """
     draws = torch.Generator().manual_seed(seed)
     part = share(positions)
@@ -90,10 +90,10 @@ def contrastive_loss(
 
     Parameters
     ----------
-    network : (2B, 1, X, Y, Z) to (2B, projection)
+    network : (2B, channels, X, Y, Z) to (2B, projection)
     criterion : takes embeddings and subjects; views of one subject are positives, also
         where the subject is in the batch twice, and never negatives
-    volumes : (n, x, y, z) float16, on the device
+    volumes : (n, channels, x, y, z) float16, on the device
     subjects : (n,) int, whose scan it is
 
     Returns
@@ -143,7 +143,6 @@ def fit(
     epochs: int,
     checkpoint: Checkpoint,
     device: Device,
-    events=None,
 ) -> pd.DataFrame:
     """Train to the end, from the checkpoint where there is one.
 
@@ -153,7 +152,6 @@ def fit(
     loss : (positions, epoch, step) to a scalar that depends on the network
     batches : epoch to list of positions, see `draw_batches`
     rate : time in epochs to learning rate
-    events : folder for TensorBoard, or None
 
     Returns
     -------
@@ -167,7 +165,7 @@ def fit(
     progress = checkpoint.load(network, optimizer, device.name)
     progress = progress or {"epoch": 0, "step": 0, "losses": [], "history": []}
     first = is_first()
-    history = History(events, epochs, progress["history"], shown=first)
+    history = History(epochs, progress["history"], shown=first)
     step, losses = progress["step"], progress["losses"]
     if first and (progress["epoch"] or step):
         LOG.info("goes on after epoch %d of %d", progress["epoch"], epochs)
@@ -222,10 +220,13 @@ def _agreed(stop: bool, device: Device) -> bool:
 
 @torch.no_grad()
 def infer(network, volumes, device: Device, batch: int) -> torch.Tensor:
-    """Output (n, features) float32 of a network in evaluation for volumes (n, x, y, z) float16."""
+    """Output (n, features) float32 of a network in evaluation.
+
+    volumes : (n, channels, x, y, z) float16
+    """
     network.eval()
     parts = []
     for images in volumes.split(batch):
         with device.autocast():
-            parts.append(network(device.place(images[:, None].to(device.name).float())).float())
+            parts.append(network(device.place(images.to(device.name).float())).float())
     return torch.cat(parts).cpu()

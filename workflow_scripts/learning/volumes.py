@@ -1,4 +1,4 @@
-"""The study's normalized brains as one memory map."""
+"""The volumes of a study's input as one memory map."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def read_volumes(path) -> tuple[np.ndarray, pd.DataFrame]:
 
     Returns
     -------
-    volumes : (n, x, y, z) float16, not read until used
+    volumes : (n, channels, x, y, z) float16, not read until used
     index : columns row, participant_id, session_id, label
     """
     return np.load(path, mmap_mode="r"), read_table(Path(path).with_suffix(".tsv"))
@@ -32,5 +32,5 @@ def rows_of(index: pd.DataFrame, scans: pd.DataFrame) -> np.ndarray:
     found = scans[keys].merge(index, on=keys, how="left")["row"]
     if found.isna().any():
         missing = sorted(scans.loc[found.isna().to_numpy(), "participant_id"])
-        raise InputError(f"volumes.npy: holds no scan of {missing}; make it again")
+        raise InputError(f"volumes of the input: holds no scan of {missing}; make it again")
     return found.to_numpy(int)

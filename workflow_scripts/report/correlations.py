@@ -8,7 +8,7 @@ from workflow_scripts.report import plots
 from workflow_scripts.report.text import ALPHA, interval, label, number, p_value, tabulate
 
 
-def correlations_section(name: str, study: dict, read: Callable, values, units) -> dict:
+def correlations_section(name: str, study: dict, read: Callable) -> dict:
     """What the template shows of a study's correlations.
 
     Parameters
@@ -16,7 +16,6 @@ def correlations_section(name: str, study: dict, read: Callable, values, units) 
     name : key of the study
     study : its configuration
     read : as from `study.reader`
-    values, units : not used; every part of a study is given them
     """
     table, dictionary = read("correlations", "feature", "clinical", "covariates", "n", "r", "p")
     return {

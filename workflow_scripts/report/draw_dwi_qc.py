@@ -224,23 +224,23 @@ def draw_picture(
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
+def main(source, out, params):
+    """Draw the diffusion series of a session with its ALPS regions and motion."""
+    rows = yaml.safe_load(resource("report/qc.yaml").read_text())["dwi"]["rows"]
+    measures = {}
+    for path in (source.prepared, source.alps):
+        measures |= json.loads(Path(path).read_text())["Measures"]
+    picture = draw_picture(
+        source.colour,
+        source.template_mask,
+        read_regions(source.get("rois") or resource("alps_rois.tsv")),
+        {name: read_table(source[name]) for name in ("measured", "motion", "outliers")},
+        measures,
+        {name: entry["colour"] for row in rows.values() for name, entry in row["legend"].items()},
+    )
+    picture.save(out.picture, "WEBP", quality=60, method=4)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source = snakemake.input  # noqa: F821
-        rows = yaml.safe_load(resource("report/qc.yaml").read_text())["dwi"]["rows"]
-        measures = {}
-        for path in (source.prepared, source.alps):
-            measures |= json.loads(Path(path).read_text())["Measures"]
-        picture = draw_picture(
-            source.colour,
-            source.template_mask,
-            read_regions(source.get("rois") or resource("alps_rois.tsv")),
-            {name: read_table(source[name]) for name in ("measured", "motion", "outliers")},
-            measures,
-            {
-                name: entry["colour"]
-                for row in rows.values()
-                for name, entry in row["legend"].items()
-            },
-        )
-        picture.save(snakemake.output.picture, "WEBP", quality=60, method=4)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -1,4 +1,4 @@
-"""Picture of the mean Grad-CAM of each class on the template: all trials, and each trial."""
+"""Picture of the mean Grad-CAM of each class on the template: all splits, and each split."""
 
 import matplotlib as mpl
 import nibabel as nib
@@ -18,7 +18,7 @@ AXIAL, CORONAL, SAGITTAL = (0, 1, 2), (0, 2, 1), (1, 2, 0)
 PLANES = {AXIAL: "z", CORONAL: "y", SAGITTAL: "x"}
 FIELD_MM = ((-78, 78), (-112, 80), (-68, 86))
 HEIGHTS_MM = (-28, 52)
-WIDE_INCH, TOP_INCH, ALL_INCH, HEADING_INCH, TRIAL_INCH = 13.2, 0.6, 2.4, 0.35, 1.65
+WIDE_INCH, TOP_INCH, ALL_INCH, HEADING_INCH, SPLIT_INCH = 13.2, 0.6, 2.4, 0.35, 1.65
 NOTHING = "no scan of this class was classified correctly"
 FAINTEST = 0.3
 CONTOURS = ["#ffffff", "#7df9ff", "#39ff14"]
@@ -97,12 +97,12 @@ def read_head(template: nib.Nifti1Image, mask: nib.Nifti1Image) -> tuple[np.ndar
 def draw_picture(
     maps: nib.Nifti1Image, index: pd.DataFrame, head: tuple, thresholds: list[float], title: str
 ) -> Image.Image:
-    """The mean over all trials on axial slices, then each trial on slices through its peak.
+    """The mean over all splits on axial slices, then each split on slices through its peak.
 
     Parameters
     ----------
     maps : (x, y, z, maps) in MNI152
-    index : volume, trial, class and n of each map
+    index : volume, split, class and n of each map
     head : template's data, 0..1, and affine
     thresholds : shares of a map's maximum that are outlined
     title : above everything
@@ -116,11 +116,11 @@ def draw_picture(
         raise InputError(
             f"{len(index)} rows for {maps.shape[3]} maps of {title}; run average_gradcam again"
         )
-    index = index.astype({"trial": str, "class": str})
+    index = index.astype({"split": str, "class": str})
     classes = list(index["class"].unique())
-    trials = [trial for trial in index["trial"].unique() if trial != "all"]
+    splits = [split for split in index["split"].unique() if split != "all"]
     columns = len(PLANES) * len(classes)
-    heights = [ALL_INCH] * len(classes) + [HEADING_INCH] + [TRIAL_INCH] * len(trials)
+    heights = [ALL_INCH] * len(classes) + [HEADING_INCH] + [SPLIT_INCH] * len(splits)
     tall = TOP_INCH + sum(heights)
     figure = Figure(figsize=(WIDE_INCH, tall), dpi=100, facecolor=PAPER)
     canvas = FigureCanvasAgg(figure)
@@ -138,8 +138,8 @@ def draw_picture(
         axes.set_axis_off()
         axes.text(x, y, words, color=INK, va="center", **({"fontsize": 9} | style))
 
-    def show(name, trial, line, cells, slices=None):
-        row = index[(index["class"] == name) & (index["trial"] == trial)].iloc[0]
+    def show(name, split, line, cells, slices=None):
+        row = index[(index["class"] == name) & (index["split"] == split)].iloc[0]
         mean = np.asarray(maps.dataobj[..., row["volume"]], np.float32)
         share = mean / max(mean.max(), np.finfo(np.float32).tiny)
         if not row["n"]:
@@ -157,28 +157,32 @@ def draw_picture(
     axial = [(AXIAL, height) for height in np.linspace(*HEIGHTS_MM, columns)]
     for line, name in enumerate(classes):
         n = show(name, "all", line, slice(1, columns + 1), axial)
-        text(grid[line, 0], f"{name}\n\nall trials\nn = {n}")
+        text(grid[line, 0], f"{name}\n\nall splits\nn = {n}")
     groups = [slice(1 + len(PLANES) * k, 1 + len(PLANES) * (k + 1)) for k in range(len(classes))]
     for cells, name in zip(groups, classes, strict=True):
-        heading = f"{name}: through the peak of each trial"
+        heading = f"{name}: through the peak of each split"
         text(grid[len(classes), cells], heading, x=0.5, y=0.35, fontsize=10, ha="center")
-    for line, trial in enumerate(trials, len(classes) + 1):
+    for line, split in enumerate(splits, len(classes) + 1):
         counts = [
-            show(name, trial, line, cells) for cells, name in zip(groups, classes, strict=True)
+            show(name, split, line, cells) for cells, name in zip(groups, classes, strict=True)
         ]
-        text(grid[line, 0], f"trial {trial}\nn = {' and '.join(map(str, counts))}")
+        text(grid[line, 0], f"split {split}\nn = {' and '.join(map(str, counts))}")
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
+def main(source, out, params, wildcards):
+    """Draw the mean Grad-CAM of a model."""
+    picture = draw_picture(
+        nib.load(source.maps),
+        read_table(source.index),
+        read_head(nib.load(source.template), nib.load(source.template_mask)),
+        params.gradcam["thresholds"],
+        f"{wildcards.study}, {wildcards.model}",
+    )
+    picture.save(out.picture, "WEBP", quality=60, method=4)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source = snakemake.input  # noqa: F821
-        picture = draw_picture(
-            nib.load(source.maps),
-            read_table(source.index),
-            read_head(nib.load(source.template), nib.load(source.template_mask)),
-            snakemake.params.gradcam["thresholds"],  # noqa: F821
-            f"{snakemake.wildcards.study}, {snakemake.wildcards.strategy}",  # noqa: F821
-        )
-        picture.save(snakemake.output.picture, "WEBP", quality=60, method=4)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards)

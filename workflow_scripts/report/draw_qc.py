@@ -189,13 +189,18 @@ def _on_grid(path, like: np.ndarray | None = None):
     return data, zooms
 
 
+def main(source, out, params):
+    """Draw the T1w of a session with its masks, tissues and regions."""
+    with open(resource("regions.tsv")) as table:
+        regions = list(csv.DictReader(table, delimiter="\t"))
+    picture = draw_picture(
+        source,
+        yaml.safe_load(resource("report/qc.yaml").read_text())["T1w"]["rows"],
+        {row["region"]: int(row["index"]) for row in regions},
+    )
+    picture.save(out.picture, "WEBP", quality=50, method=4)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        with open(resource("regions.tsv")) as table:
-            regions = list(csv.DictReader(table, delimiter="\t"))
-        picture = draw_picture(
-            snakemake.input,  # noqa: F821
-            yaml.safe_load(resource("report/qc.yaml").read_text())["T1w"]["rows"],
-            {row["region"]: int(row["index"]) for row in regions},
-        )
-        picture.save(snakemake.output.picture, "WEBP", quality=50, method=4)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -173,13 +173,17 @@ def show_course(axes, table: pd.DataFrame, numbers: list[int]) -> None:
         side.set_color("#555555")
 
 
+def main(source, out, params):
+    """Draw sections of the vessel walls of a session."""
+    text = {"label": str}
+    picture = draw_picture(
+        read_table(source.sections).astype(text),
+        read_table(source.contours).astype(text),
+        list(source.images),
+    )
+    picture.save(out.picture, "WEBP", quality=60, method=4)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        source = snakemake.input  # noqa: F821
-        text = {"label": str}
-        picture = draw_picture(
-            read_table(source.sections).astype(text),
-            read_table(source.contours).astype(text),
-            list(source.images),
-        )
-        picture.save(snakemake.output.picture, "WEBP", quality=60, method=4)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -165,11 +165,16 @@ def flag(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) -> pd.Dat
     return table.reindex(columns=COLUMNS).sort_values([*SESSION, "measure"], ignore_index=True)
 
 
+def main(source, out, params):
+    """Write the flags of all sessions."""
+    table = flag(
+        read_table(source.features),
+        read_table(resource("report/limits.tsv")),
+        read_sidecars(source.sidecars),
+    )
+    write_table(table.round(4), out.table, resource("columns/report.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        table = flag(
-            read_table(snakemake.input.features),  # noqa: F821
-            read_table(resource("report/limits.tsv")),
-            read_sidecars(snakemake.input.sidecars),  # noqa: F821
-        )
-        write_table(table.round(4), snakemake.output.table, resource("columns/report.tsv"))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -20,9 +20,9 @@ from workflow_scripts.report.text import (
 )
 
 TOP = 6
-REGIONS = ["trial", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
+REGIONS = ["split", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
 REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
-COMPARED = ["study", "strategy", "class", "auc_in_region", "chance_mean", "chance_low"]
+COMPARED = ["study", "model", "class", "auc_in_region", "chance_mean", "chance_low"]
 COMPARED += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
 
 
@@ -32,12 +32,12 @@ def percent(share: float) -> str:
 
 
 def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
-    """The regions with most of the mean map over all trials, per class.
+    """The regions with most of the mean map over all splits, per class.
 
     Returns
     -------
     list of dict
-        name, n (correct predictions), tested (trials with a map) and, largest first and at
+        name, n (correct predictions), tested (splits with a map) and, largest first and at
         most `TOP`, lines with what the template shows of a region.
     """
     lowest = regions[regions["threshold"] == threshold]
@@ -45,9 +45,9 @@ def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
     lowest = lowest.assign(place=region + ", " + side.fillna("both sides"))
     classes = []
     for name, rows in lowest.groupby("class", sort=False):
-        single = rows[(rows["trial"] != "all") & (rows["n"] > 0)]
-        pooled = rows[rows["trial"] == "all"]
-        hit = single.groupby("place")["trial"].nunique()
+        single = rows[(rows["split"] != "all") & (rows["n"] > 0)]
+        pooled = rows[rows["split"] == "all"]
+        hit = single.groupby("place")["split"].nunique()
         found = pooled.dropna(subset="region").head(TOP)
         lines = [
             {
@@ -58,11 +58,11 @@ def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
                 "p": p_value(row.p),
                 "strong": bool(row.p < ALPHA),
                 "peak": f"{row.peak_x_mm:.0f}, {row.peak_y_mm:.0f}, {row.peak_z_mm:.0f}",
-                "trials": int(hit.get(row.place, 0)),
+                "splits": int(hit.get(row.place, 0)),
             }
             for row in found.itertuples()
         ]
-        counts = {"n": int(pooled["n"].iloc[0]), "tested": single["trial"].nunique()}
+        counts = {"n": int(pooled["n"].iloc[0]), "tested": single["split"].nunique()}
         classes.append({"name": str(name), "lines": lines, **counts})
     return classes
 
@@ -76,7 +76,7 @@ def comparison(path, study: str) -> dict | None:
         return None
     lines = [
         {
-            "strategy": row["strategy"],
+            "model": "all models" if row["model"] == "all" else label(row["model"]),
             "class": row["class"],
             "n": number(row["n"]),
             "auc": "n/a" if pd.isna(row["auc_in_region"]) else f"{row['auc_in_region']:.2f}",
@@ -110,31 +110,31 @@ def gradcam_section(
     Raises
     ------
     InputError
-        If the study has no picture, or a strategy no table of regions.
+        If the study has no picture, or a model no table of regions.
     """
-    pattern = re.compile(rf"studies/{re.escape(name)}/gradcam/strategy-(.+)_gradcam\.webp$")
+    pattern = re.compile(rf"studies/{re.escape(name)}/gradcam/model-(.+)_gradcam\.webp$")
     found = {m.group(1): Path(path) for path in pictures if (m := pattern.search(str(path)))}
     if not found:
         raise InputError(f"studies/{name}/gradcam: no picture was given to the report; draw them")
-    thresholds = study["learning"]["gradcam"]["thresholds"]
-    strategies = []
-    for strategy, path in found.items():
-        regions, dictionary = read(f"gradcam/strategy-{strategy}_regions", *REGIONS)
-        regions = regions.assign(trial=regions["trial"].astype(str))
-        pooled = regions[regions["trial"] == "all"].drop(columns="trial")
-        strategies.append(
+    thresholds = study["evaluation"]["gradcam"]["thresholds"]
+    models = []
+    for model, path in found.items():
+        regions, dictionary = read(f"gradcam/model-{model}_regions", *REGIONS)
+        regions = regions.assign(split=regions["split"].astype(str))
+        pooled = regions[regions["split"] == "all"].drop(columns="split")
+        models.append(
             {
-                "name": label(strategy),
-                "id": re.sub(r"[^A-Za-z0-9_-]", "-", f"{name}-gradcam-{strategy}"),
-                "text": f"Mean Grad-CAM of each class on the template, {label(strategy)}",
+                "name": label(model),
+                "id": re.sub(r"[^A-Za-z0-9_-]", "-", f"{name}-gradcam-{model}"),
+                "text": f"Mean Grad-CAM of each class on the template, {label(model)}",
                 "source": embed(path),
                 "classes": top_regions(regions, min(thresholds)),
                 "regions": tabulate(pooled, dictionary),
-                "file": f"studies/{name}/gradcam/strategy-{strategy}_regions.tsv",
+                "file": f"studies/{name}/gradcam/model-{model}_regions.tsv",
             }
         )
     return {
-        "strategies": strategies,
+        "models": models,
         "thresholds": [percent(threshold) for threshold in thresholds],
         "comparison": comparison(compared, name) if compared else None,
     }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from workflow_scripts.report import plots
+from workflow_scripts.report.population import first_sessions
 from workflow_scripts.report.text import (
     ALPHA,
     interval,
@@ -67,7 +68,7 @@ def pairs(pairwise: pd.DataFrame, units: dict) -> list[dict]:
     ]
 
 
-def groups_section(name: str, study: dict, read: Callable, values: pd.DataFrame, units) -> dict:
+def groups_section(name: str, study: dict, read: Callable) -> dict:
     """What the template shows of the comparison of the classes.
 
     Parameters
@@ -75,13 +76,13 @@ def groups_section(name: str, study: dict, read: Callable, values: pd.DataFrame,
     name : key of the study
     study : its configuration
     read : as from `study.reader`
-    values, units : features of the study's participants, and the units of the columns
     """
+    values, units = first_sessions(study, read)
     groups, groups_units = read("groups", "feature", "group", "median", "h", "p", "p_corrected")
     pairwise, pairwise_units = read("groups_pairwise", "feature", "group_a", "z", "cliffs_delta")
     first = groups[groups["group"].astype(str) == "all"]
     lines = overall(groups, study["classes"], units)
-    features = study["comparison"]["features"]
+    features = study["evaluation"]["groups"]["features"]
     return {
         "lines": lines,
         "pairs": pairs(pairwise, units),

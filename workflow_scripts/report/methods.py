@@ -11,6 +11,7 @@ import yaml
 from workflow_scripts import __version__
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
+from workflow_scripts.report.design import word
 from workflow_scripts.report.text import label
 
 ANALYSIS = ["numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "pingouin", "tableone"]
@@ -37,7 +38,7 @@ class Methods:
                 for name, number in content.get("SoftwareVersions", {}).items():
                     self.versions[name][number] += 1
         self.jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)  # escaped by the page
-        self.jinja.filters["label"] = label
+        self.jinja.filters |= {"label": label, "shared": shared}
 
     def version(self, name: str) -> str:
         """Versions that the sidecars name, or else the installed one."""
@@ -64,14 +65,22 @@ class Methods:
         return parts | {"Checks": self._plain(self.texts["checks"])}
 
     def study(self, study: dict) -> list[tuple[str, str]]:
-        """Title and text of each step of a study."""
-        known = {"study": study, "classes": study["classes"]}
-        return [
-            entry
-            for block, steps in self.texts["studies"].items()
-            if block == "all" or block in study
-            for entry in self._plain(steps, **known)
+        """Title and text of each step of a study: its design, its models, its evaluation."""
+        texts, design = self.texts["studies"], study.get("design", {})
+        kinds: dict[str, dict] = defaultdict(dict)
+        for name, settings in study["models"].items():
+            kinds[settings["kind"]][name] = settings
+        steps = [(step, {}) for step in texts["population"]]
+        steps += [(texts["design"][design["kind"]], {})] if design else []
+        steps += [(texts["inputs"], {})] if study["inputs"] else []
+        steps += [(texts["models"][kind], {"models": found}) for kind, found in kinds.items()]
+        steps += [
+            (texts["evaluation"][key], {"asked": asked})
+            for key, asked in study["evaluation"].items()
         ]
+        known = {"study": study, "design": design, "word": word(study)}
+        known["classes"] = design.get("classes", study["classes"])
+        return [entry for step, own in steps for entry in self._plain([step], **known, **own)]
 
     def software(self) -> list[tuple[str, str, str]]:
         """Name, version and where it is known from."""
@@ -124,6 +133,28 @@ class Methods:
         return self.jinja.from_string(text).render(
             version=self.version, config=self.config, **known
         )
+
+
+def shared(models: dict[str, dict], key: str, words: dict[str, str] | None = None) -> str:
+    """A setting of models as text: once where all have the same, else with the models' names.
+
+    Parameters
+    ----------
+    models : settings by name
+    key : of the settings; a dot leads inwards
+    words : what is printed instead of a value
+    """
+    found: dict[str, list[str]] = {}
+    for name, value in models.items():
+        for part in key.split("."):
+            value = value[part]
+        values = value if isinstance(value, list) else [value]
+        text = ", ".join(map(str, values))
+        found.setdefault((words or {}).get(text, text), []).append(name)
+    return "; ".join(
+        text if len(found) == 1 or names == [text] else f"{text} ({', '.join(map(label, names))})"
+        for text, names in found.items()
+    )
 
 
 def _sessions(number: int) -> str:

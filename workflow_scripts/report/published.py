@@ -6,7 +6,7 @@ import pandas as pd
 
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table
-from workflow_scripts.report.strategies import COLUMNS, test_lines
+from workflow_scripts.report.repeated_measures import COLUMNS, test_lines
 from workflow_scripts.report.text import ALPHA, MISSING, label, number, p_value, tabulate
 
 FROM_CELLS = "printed cells"
@@ -46,10 +46,9 @@ def plain(text: str) -> dict:
 
 
 def run_cells(metrics: pd.DataFrame, strategy: str, metric: str) -> pd.DataFrame | None:
-    """This run's values of a strategy by trial (and ``all``), None without such a model."""
-    rows = metrics[
-        (metrics["model"] == f"contrastive_{strategy}") & (metrics["metric"] == metric)
-    ].set_index("trial")
+    """Values of this run's model of a strategy's name by split (and ``all``), None without one."""
+    chosen = (metrics["model"] == strategy) & (metrics["metric"] == metric)
+    rows = metrics[chosen & (metrics["estimate"] == "test")].set_index("split")
     return None if rows.empty else rows
 
 
@@ -96,13 +95,15 @@ def accuracies(printed: pd.DataFrame, counts: pd.DataFrame, metrics, strategies)
             {
                 "strategy": strategy,
                 "source": "this run",
-                "tested": f"{first['tn'] + first['fp']} + {first['fn'] + first['tp']}",
+                "tested": " + ".join(
+                    number(first[a] + first[b]) for a, b in (("tn", "fp"), ("fn", "tp"))
+                ),
                 "cells": [
-                    plain(f"{row.tn}, {row.tp} ({percent(row.value)})")
+                    plain(f"{number(row.tn)}, {number(row.tp)} ({percent(row.value)})")
                     for row in trials.itertuples()
                 ],
                 "mean_sd": mean_sd(found.loc["all"], 2),
-                "cv": number(own["cv"].iloc[0]),
+                "cv": number(own["cv"].iloc[0] if len(own) else None),
             }
         )
     return lines
@@ -182,7 +183,7 @@ def contradictions(table: pd.DataFrame) -> list[dict]:
     ]
 
 
-def published_section(name: str, study: dict, read: Callable, values: pd.DataFrame, units) -> dict:
+def published_section(name: str, study: dict, read: Callable) -> dict:
     """What the template shows of the published tables and of this run beside them.
 
     Parameters
@@ -190,7 +191,6 @@ def published_section(name: str, study: dict, read: Callable, values: pd.DataFra
     name : key of the study
     study : its configuration
     read : as from `study.reader`
-    values, units : not used
     """
     table, dictionary = read(
         "published/inglese2022", "table", "strategy", "trial", "figure", "basis", "printed",
@@ -198,8 +198,10 @@ def published_section(name: str, study: dict, read: Callable, values: pd.DataFra
     )  # fmt: skip
     published, _ = read("published/inglese2022_strategies", *COLUMNS)
     strategies, _ = read("strategies", *COLUMNS)
-    metrics, _ = read("metrics", "model", "trial", "metric", "value", "sd", "tn", "fp", "fn", "tp")
-    table, metrics = (part.astype({"trial": "str"}) for part in (table, metrics))
+    metrics, _ = read(
+        "metrics", "model", "estimate", "split", "metric", "value", "sd", "tn", "fp", "fn", "tp"
+    )
+    table, metrics = table.astype({"trial": str}), metrics.astype({"split": str})
     counts, table3 = (
         read_table(path).astype({"trial": str})
         for path in (
@@ -218,6 +220,7 @@ def published_section(name: str, study: dict, read: Callable, values: pd.DataFra
         "trials": range(1, 1 + max(len(line["cells"]) for line in lines)),
         "accuracies": lines,
         "rates": rates(printed, metrics),
+        "classes": study["design"]["classes"],
         "measures": [label(measure) for measure in table3["measure"].unique()],
         "fractions": fractions(printed, table3),
         "contradictions": contradictions(compared),

@@ -1,4 +1,4 @@
-"""The report's section of one study: who took part, and a part per block of its configuration."""
+"""The report's section of one study: who took part, and a part per key of its evaluation."""
 
 import textwrap
 from collections.abc import Callable
@@ -6,16 +6,25 @@ from collections.abc import Callable
 import pandas as pd
 
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.splits import SCAN
+from workflow_scripts.report.classifiers import classifiers_section
 from workflow_scripts.report.correlations import correlations_section
+from workflow_scripts.report.design import design_section, word
+from workflow_scripts.report.fractions import fractions_section, regions_section
 from workflow_scripts.report.gradcam import gradcam_section
 from workflow_scripts.report.groups import groups_section
-from workflow_scripts.report.models import models_section
 from workflow_scripts.report.published import published_section
-from workflow_scripts.report.sessions import SESSION
-from workflow_scripts.report.strategies import strategies_section
+from workflow_scripts.report.repeated_measures import repeated_measures_section
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
-from workflow_scripts.report.trials import trials_section
 
+SECTIONS = {
+    "fractions": fractions_section,
+    "regions": regions_section,
+    "repeated_measures": repeated_measures_section,
+    "published": published_section,
+    "groups": groups_section,
+    "correlations": correlations_section,
+}
 LINE = 15
 REASON_CHARACTERS = 46
 
@@ -88,7 +97,19 @@ def first_table(table: pd.DataFrame, dictionary: dict) -> dict:
     )
     for cell, column in zip(made["head"], shown.columns, strict=True):
         cell["label"] = names.get(column, cell["label"])
+        cell["text"] = column not in ("overall", *places)
     return made
+
+
+def population_counts(study: dict, read: Callable) -> dict:
+    """Numbers of analysed sessions and of external participants."""
+    people, _ = read(f"split-{study['split']}_population", *SCAN, "label")
+    outside = people[people["external"] == "yes"] if "external" in people else people[:0]
+    return {
+        "sessions": len(people),
+        "several": len(people) > people["participant_id"].nunique(),
+        "external": outside["participant_id"].nunique(),
+    }
 
 
 def study_section(
@@ -99,8 +120,8 @@ def study_section(
     Parameters
     ----------
     name : key of the study
-    study : its configuration; the parts trials, strategies, published, groups,
-        correlations and models follow its optional blocks and are None without
+    study : its configuration; the parts design and classifiers follow its design and models, the
+        others its evaluation, and are None without
     tables : path of each table that the report was given, by the path relative
         to the output folder
     pictures : paths of the Grad-CAM pictures of all studies
@@ -111,36 +132,28 @@ def study_section(
     InputError
         If a table that a part needs was not given, is missing or lacks a column.
     """
-    read = reader(name, tables)
+    read, asked = reader(name, tables), study["evaluation"]
     flow, _ = read("flow", "stage", "reason", "n")
     table1 = read("table1", "variable", "level", "overall", "class_1", "class_2", "p", "test")
-    people, _ = read(f"split-{study['split']}_population", *SESSION, "label")
-    features, dictionary = read("features", *SESSION)
-    people = people[[*SESSION, "label"]].assign(label=people["label"].astype(str))
-    values = people.merge(features, on=SESSION, how="left")
-    units = {key: entry.get("Units", "") for key, entry in dictionary.items()}
-    parts = {
-        "trials": ("design", trials_section),
-        "strategies": ("learning", strategies_section),
-        "published": ("published", published_section),
-        "groups": ("comparison", groups_section),
-        "correlations": ("correlations", correlations_section),
-        "models": ("models", models_section),
-    }
     stages = flow.groupby("stage")["n"].sum()
+    design = design_section(name, study, read) if "design" in study else None
     return {
         "name": name,
         "classes": study["classes"],
         "label": study["label"],
+        "word": word(study),
         "screened": int(stages["screened"]),
         "analysed": int(stages["analysed"]),
+        **population_counts(study, read),
         "flow": flow_layout(flow),
         "table1": first_table(*table1),
+        "design": design,
+        "classifiers": classifiers_section(name, study, read, design) if study["models"] else None,
         **{
-            part: section(name, study, read, values, units) if block in study else None
-            for part, (block, section) in parts.items()
+            part: section(name, study, read) if part in asked else None
+            for part, section in SECTIONS.items()
         },
-        "gradcam": (
-            gradcam_section(name, study, read, pictures, compared) if "learning" in study else None
-        ),
+        "gradcam": gradcam_section(name, study, read, pictures, compared)
+        if "gradcam" in asked
+        else None,
     }

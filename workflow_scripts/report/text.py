@@ -49,11 +49,19 @@ def p_value(p) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def reading(p: float, permutations: int) -> str:
-    """What a permutation test says, or that it has too few permutations to say anything."""
+def reading(p: dict[str, float], permutations: int) -> str:
+    """What permutation tests say, or that they have too few permutations to say anything.
+
+    Parameters
+    ----------
+    p : by the printed name of the metric that was tested
+    permutations : number of them
+    """
     if 1 / (1 + permutations) >= ALPHA:
         return f"too few permutations ({permutations}) to tell"
-    return f"{'better' if p < ALPHA else 'no better'} than with permuted labels"
+    better = [metric for metric, value in p.items() if value < ALPHA]
+    alone = f" in {' and '.join(better)} alone" if 0 < len(better) < len(p) else ""
+    return f"{'better' if better else 'no better'} than with permuted labels{alone}"
 
 
 def with_unit(measure: str, units: dict) -> str:

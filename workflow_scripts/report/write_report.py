@@ -16,6 +16,18 @@ from workflow_scripts.report.study import study_section
 from workflow_scripts.report.text import label, load, number, require, tabulate
 from workflow_scripts.report.truth import truth_section
 
+# Parts of a study in the order of the page, each a template of its name, with their titles.
+PARTS = [
+    ("fractions", "Tissue fractions"),
+    ("regions", "Regions"),
+    ("classifiers", "Classifiers"),
+    ("repeated_measures", "Repeated measures"),
+    ("gradcam", "Grad-CAM"),
+    ("published", "Published"),
+    ("groups", "Comparison"),
+    ("correlations", "Correlations"),
+]
+
 
 def templates() -> jinja2.Environment:
     """The report's templates, which escape what they are given and fail on what is missing."""
@@ -27,6 +39,7 @@ def templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"label": label, "number": number}
+    environment.globals["parts"] = PARTS
     return environment
 
 
@@ -60,9 +73,9 @@ def render(source, config: dict) -> str:
     Parameters
     ----------
     source : object or namedlist with the paths ``scans``, ``features``,
-        ``outliers``, and the lists ``studies`` (tables of all studies),
-        ``pictures``, ``sidecars`` and ``recovered`` (empty, or the two tables
-        of a simulated cohort)
+        ``outliers`` and ``sidecars``, and the lists ``studies`` (tables of all studies),
+        ``pictures``, ``gradcam`` (pictures), ``gradcam_truth`` and ``recovered`` (empty, or the
+        tables of a simulated cohort)
     config : checked configuration
 
     Raises
@@ -103,7 +116,11 @@ def render(source, config: dict) -> str:
     )
 
 
+def main(source, out, params):
+    """Write the report of the cohort."""
+    Path(out.report).write_text(render(source, params.config), encoding="utf-8")
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        page = render(snakemake.input, snakemake.params.config)  # noqa: F821
-        Path(snakemake.output.report).write_text(page, encoding="utf-8")  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

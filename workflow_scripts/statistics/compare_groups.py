@@ -192,26 +192,25 @@ def compare_groups(
     return table, pd.DataFrame(pairwise, columns=PAIRS).assign(correction=correction)
 
 
+def main(source, out, params):
+    """Write the comparison of the classes and of each two of them."""
+    block, classes, described = params.groups, params.classes, resource("columns/statistics.tsv")
+    people = members(read_table(source.population), classes, f"{params.key}.classes")
+    key = f"{params.key}.evaluation.groups.features"
+    features = read_table(source.features)
+    values = columns_of(people, features, block["features"], key, "features.tsv")
+    groups, pairwise = compare_groups(
+        people,
+        as_numbers(values, key, "features.tsv"),
+        classes,
+        block["correction"],
+        params.bootstraps,
+        params.seed,
+    )
+    write_table(groups, out.groups, described)
+    write_table(pairwise, out.pairwise, described)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        study = snakemake.params.study  # noqa: F821
-        name = snakemake.wildcards.study  # noqa: F821
-        block, described = study["comparison"], resource("columns/statistics.tsv")
-        people = members(
-            read_table(snakemake.input.population),  # noqa: F821
-            study["classes"],
-            f"studies.{name}.classes",
-        )
-        key = f"studies.{name}.comparison.features"
-        features = read_table(snakemake.input.features)  # noqa: F821
-        values = columns_of(people, features, block["features"], key, "features.tsv")
-        groups, pairwise = compare_groups(
-            people,
-            as_numbers(values, key, "features.tsv"),
-            study["classes"],
-            block["correction"],
-            study["bootstraps"],
-            study["seed"],
-        )
-        write_table(groups, snakemake.output.groups, described)  # noqa: F821
-        write_table(pairwise, snakemake.output.pairwise, described)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -5,65 +5,115 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.statistics.delong import area, compare_areas, fold_areas, resampled_test
+from workflow_scripts.common.job import job
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.statistics.delong import (
+    Area,
+    area,
+    compare_areas,
+    fold_areas,
+    resampled_test,
+)
+from workflow_scripts.statistics.scores import Scores, by_model
 
-COMPARISONS = ["estimate", "model_a", "model_b", "auc_a", "auc_b", "auc_difference", "se"]
-COMPARISONS += ["ci_low", "ci_high", "z", "p", "resampled_low", "resampled_high", "resampled_p"]
-COMPARISONS += ["n_negative", "n_positive", "note"]
-NESTED = "not valid: one model holds the other's columns and both were fitted to these people"
+COLUMNS = ["estimate", "model_a", "model_b", "auc_a", "auc_b", "auc_difference", "se"]
+COLUMNS += ["ci_low", "ci_high", "z", "p", "resampled_low", "resampled_high", "resampled_p"]
+COLUMNS += ["n_negative", "n_positive", "note"]
+ORDER = ["apparent", "optimism_corrected", "test", "external"]
 SAME = "not valid: both models were fitted to these people"
-GIVEN = "p takes the fitted models as given and is too small; resampled_p is nearer"
+GIVEN = "p takes the fitted models as given and is too small"
+NEARER = "; resampled_p is nearer"
 
 
-def compare_models(arrays: dict, samples: pd.DataFrame) -> pd.DataFrame:
-    """Difference in AUC between each two models, on the same patients.
+def same_scans(a: Scores, b: Scores) -> bool:
+    """Whether two models scored the same scans in the same splits, however often trained."""
+    return (
+        np.array_equal(a.person, b.person)
+        and np.array_equal(a.truth, b.truth)
+        and np.array_equal(np.unique(a.fold, axis=0), np.unique(b.fold, axis=0))
+    )
 
-    Apparent and cross-validated AUCs are compared by DeLong's test. On apparent
-    predictions it is printed because papers print it, and marked as not valid:
-    fitting has used the outcome that the test takes as new (Demler et al. 2012,
-    10.1002/sim.5328). On cross-validated ones it ignores that another training
-    sample gives other models; the corrected resampled t-test beside it allows for
-    that, roughly. The optimism-corrected difference has limits from refitting
-    both models to each bootstrap sample.
+
+def compare_pair(a: Scores, b: Scores, estimate: str) -> dict:
+    """Difference in AUC of two models with the same scans, second minus first."""
+    one, two = area(a), area(b)
+    note = SAME if estimate == "apparent" else GIVEN
+    row = {"auc_a": one.auc, "auc_b": two.auc, "note": note} | compare_areas(one, two)
+    row |= {"n_negative": round(one.n_negative), "n_positive": round(one.n_positive)}
+    if estimate == "test" and len(np.unique(a.fold[a.fold >= 0])) > 1:
+        row |= resampled_test(two.auc - one.auc, fold_areas(b) - fold_areas(a), a)
+        row["note"] += NEARER if np.isfinite(row["resampled_p"]) else ""
+    return row
+
+
+def compare_corrected(a: Area, b: Area, samples: pd.DataFrame, models: tuple[str, str]) -> dict:
+    """Optimism-corrected difference, with limits from refitting both models to each sample."""
+    wide = samples.pivot(index="bootstrap", columns="model")
+    inside, original = wide["auc_bootstrap"], wide["auc_original"]
+    optimism = (inside - original).mean()
+    first, second = models
+    difference = inside[second] - inside[first]
+    shift = optimism[second] - optimism[first]
+    low, high = np.percentile(difference, [2.5, 97.5]) - shift
+    varies = np.ptp(difference) > 1e-9
+    corrected = {"auc_a": a.auc - optimism[first], "auc_b": b.auc - optimism[second]}
+    return corrected | {
+        "auc_difference": corrected["auc_b"] - corrected["auc_a"],
+        "ci_low": low if varies else np.nan,
+        "ci_high": high if varies else np.nan,
+        "n_negative": round(a.n_negative),
+        "n_positive": round(a.n_positive),
+    }
+
+
+def compare_models(scores: dict, samples: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Difference in AUC between each two models that scored the same scans.
+
+    AUCs are compared by DeLong's test. On apparent predictions it is printed because papers
+    print it, and marked as not valid: fitting has used the outcome that the test takes as new
+    (Demler et al. 2012, 10.1002/sim.5328). On those of test sides it ignores that another
+    training sample gives other models; the corrected resampled t-test beside it allows for
+    that, roughly.
 
     Parameters
     ----------
-    arrays : dict
-        (model, estimate) to the arrays of `as_arrays`.
+    scores : dict
+        (model, estimate) to Scores.
     samples : DataFrame
-        models_bootstraps.tsv.
+        Bootstrap samples of the models that have apparent predictions, if any.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``COLUMNS``.
     """
     rows = []
-    models = list(dict.fromkeys(model for model, _ in arrays))
-    wide = samples.pivot(index="bootstrap", columns="model")
-    inside, original = wide["auc_bootstrap"], wide["auc_original"]
-    areas = {key: area(*values[:3]) for key, values in arrays.items()}
-    truth = next(iter(arrays.values()))[0]
-    counts = {"n_negative": int((~truth).sum()), "n_positive": int(truth.sum())}
-    for a, b in combinations(models, 2):
-        nested = NESTED if "combined" in (a, b) else SAME
-        pair = {"model_a": a, "model_b": b} | counts
-        for estimate, note in (("apparent", nested), ("cross_validated", GIVEN)):
-            one, two = areas[a, estimate], areas[b, estimate]
-            row = pair | {"estimate": estimate, "auc_a": one.auc, "auc_b": two.auc, "note": note}
-            row |= compare_areas(one, two)
-            if estimate == "cross_validated":
-                fold = arrays[a, estimate][2]
-                by_fold = [fold_areas(*arrays[name, estimate][:3]) for name in (a, b)]
-                row |= resampled_test(two.auc - one.auc, by_fold[1] - by_fold[0], fold)
-            rows.append(row)
-        optimism = (inside - original).mean()
-        difference = inside[b] - inside[a]
-        low, high = np.percentile(difference, [2.5, 97.5]) - (optimism[b] - optimism[a])
-        varies = np.ptp(difference) > 1e-9
-        row = {
-            "auc_a": areas[a, "apparent"].auc - optimism[a],
-            "auc_b": areas[b, "apparent"].auc - optimism[b],
-            "ci_low": low if varies else np.nan,
-            "ci_high": high if varies else np.nan,
-        }
-        row["auc_difference"] = row["auc_b"] - row["auc_a"]
-        rows.append(pair | {"estimate": "optimism_corrected"} | row)
-    table = pd.DataFrame(rows, columns=COMPARISONS)
-    order = ["apparent", "optimism_corrected", "cross_validated"]
-    return table.sort_values("estimate", key=lambda names: names.map(order.index), kind="stable")
+    for a, b in combinations(dict.fromkeys(model for model, _ in scores), 2):
+        pair = {"model_a": a, "model_b": b}
+        for estimate in ("apparent", "test", "external"):
+            if not {(a, estimate), (b, estimate)} <= scores.keys():
+                continue
+            one, two = scores[a, estimate], scores[b, estimate]
+            if not same_scans(one, two) or one.truth.all() or not one.truth.any():
+                continue
+            rows.append(pair | {"estimate": estimate} | compare_pair(one, two, estimate))
+            if estimate == "apparent" and samples is not None:
+                found = compare_corrected(area(one), area(two), samples, (a, b))
+                rows.append(pair | {"estimate": "optimism_corrected"} | found)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values("estimate", key=lambda names: names.map(ORDER.index), kind="stable")
+
+
+def main(source, out, params):
+    """Write the comparisons of a study's models."""
+    paths = [source.predictions, *source.apparent]
+    predictions = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    samples = read_table(source.samples[0]) if source.samples else None
+    table = compare_models(by_model(predictions, params.classes), samples)
+    write_table(table, out.table, resource("columns/statistics.tsv"))
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

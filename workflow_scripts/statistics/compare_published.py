@@ -234,17 +234,21 @@ def published_strategies(table2a: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def main(source, out, params):
+    """Write the recomputed tables of the publication."""
+    described = resource("columns/statistics.tsv")
+    table2a = read_printed(resource("published/inglese2022_table2a.tsv"))
+    table = compare_published(
+        read_printed(resource("published/inglese2022_table1a.tsv")),
+        table2a,
+        read_printed(resource("published/inglese2022_table2b.tsv")),
+        read_printed(resource("published/inglese2022_table3.tsv")),
+        read_printed(resource("published/inglese2022_notes.tsv")),
+    )
+    write_table(table, out.table, described)
+    write_table(published_strategies(table2a), out.strategies, described)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        described = resource("columns/statistics.tsv")
-        table2a = read_printed(resource("published/inglese2022_table2a.tsv"))
-        table = compare_published(
-            read_printed(resource("published/inglese2022_table1a.tsv")),
-            table2a,
-            read_printed(resource("published/inglese2022_table2b.tsv")),
-            read_printed(resource("published/inglese2022_table3.tsv")),
-            read_printed(resource("published/inglese2022_notes.tsv")),
-        )
-        write_table(table, snakemake.output.table, described)  # noqa: F821
-        strategies = published_strategies(table2a)
-        write_table(strategies, snakemake.output.strategies, described)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -1,4 +1,4 @@
-"""Compare the strategies of contrastive learning over the trials."""
+"""Compare models, such as strategies of contrastive learning, over the splits."""
 
 import pandas as pd
 
@@ -8,16 +8,16 @@ from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics import repeated_measures
 
 METRICS = ["accuracy", "balanced_accuracy", "auc"]
-PREFIX = "contrastive_"
 
 
-def compare_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Compare the models contrastive_<strategy> in each of `METRICS`.
+def compare_metrics(metrics: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Compare models in each of `METRICS`, over the splits that all of them have.
 
     Parameters
     ----------
     metrics : DataFrame
         From `evaluate_classifiers.evaluate`.
+    models : names
 
     Returns
     -------
@@ -27,28 +27,31 @@ def compare_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If no model is named so.
+        If a model has no metrics.
     """
-    trials = metrics[metrics["trial"].astype(str) != "all"]
-    trials = trials[trials["model"].str.startswith(PREFIX)]
-    if trials.empty:
-        raise InputError(
-            f"metrics: no model is named {PREFIX}<strategy>; evaluate the contrastive models"
-        )
-    strategies = trials["model"].str.removeprefix(PREFIX)
-    trials = trials.assign(trial=trials["trial"].astype(int), strategy=strategies)
+    splits = metrics[(metrics["split"].astype(str) != "all") & (metrics["estimate"] == "test")]
+    missing = [name for name in models if name not in set(splits["model"])]
+    if missing:
+        raise InputError(f"metrics: has no model {', '.join(missing)}; evaluate it first")
+    splits = splits[splits["model"].isin(models)]
+    splits = splits.assign(split=splits["split"].astype(int), strategy=splits["model"])
     tables = {
         metric: repeated_measures.compare_strategies(
-            trials[trials["metric"] == metric]
-            .pivot(index="trial", columns="strategy", values="value")
-            .reindex(columns=strategies.unique())
+            splits[splits["metric"] == metric]
+            .pivot(index="split", columns="strategy", values="value")
+            .reindex(columns=models)
         )
         for metric in METRICS
     }
     return pd.concat(tables, names=["metric"]).reset_index("metric").reset_index(drop=True)
 
 
+def main(source, out, params):
+    """Write the comparison of a study's models over the splits."""
+    table = compare_metrics(read_table(source.metrics), params.models)
+    write_table(table, out.table, resource("columns/statistics.tsv"))
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        table = compare_metrics(read_table(snakemake.input.metrics))  # noqa: F821
-        write_table(table, snakemake.output.table, resource("columns/statistics.tsv"))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -121,34 +121,34 @@ def code_covariates(values: pd.DataFrame, key: str) -> pd.DataFrame:
     constant = [name for name in values if values[name].nunique() == 1]
     if constant:
         LOG.warning("covariates %s are constant, left out", constant)
-    return as_terms(values.drop(columns=constant), key, "participants.tsv")
+    return as_terms(values.drop(columns=constant), key, "clinical.tsv")
+
+
+def main(source, out, params):
+    """Write the correlations of a study."""
+    block, key = params.correlations, f"{params.key}.evaluation.correlations"
+    check_names(block, key)
+    people = members(read_table(source.population), block["classes"], f"{key}.classes")
+    clinical = read_table(source.clinical)
+    sources = {
+        "features": (read_table(source.features), "features.tsv"),
+        "clinical": (clinical, "clinical.tsv"),
+        "covariates": (clinical, "clinical.tsv"),
+    }
+    values = {
+        name: columns_of(people, table, block[name], f"{key}.{name}", file)
+        for name, (table, file) in sources.items()
+    }
+    table = correlate_features(
+        as_numbers(values["features"], f"{key}.features", "features.tsv"),
+        as_terms(values["clinical"], f"{key}.clinical", "clinical.tsv"),
+        code_covariates(values["covariates"], f"{key}.covariates"),
+        block["method"],
+        block["correction"],
+    ).assign(classes=", ".join(block["classes"]))
+    write_table(table, out.table, resource("columns/statistics.tsv"))
 
 
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        block = snakemake.params.study["correlations"]  # noqa: F821
-        key = f"studies.{snakemake.wildcards.study}.correlations"  # noqa: F821
-        check_names(block, key)
-        people = members(
-            read_table(snakemake.input.population),  # noqa: F821
-            block["classes"],
-            f"{key}.classes",
-        )
-        participants = read_table(snakemake.input.participants)  # noqa: F821
-        sources = {
-            "features": (read_table(snakemake.input.features), "features.tsv"),  # noqa: F821
-            "clinical": (participants, "participants.tsv"),
-            "covariates": (participants, "participants.tsv"),
-        }
-        values = {
-            name: columns_of(people, source, block[name], f"{key}.{name}", file)
-            for name, (source, file) in sources.items()
-        }
-        table = correlate_features(
-            as_numbers(values["features"], f"{key}.features", "features.tsv"),
-            as_terms(values["clinical"], f"{key}.clinical", "participants.tsv"),
-            code_covariates(values["covariates"], f"{key}.covariates"),
-            block["method"],
-            block["correction"],
-        ).assign(classes=", ".join(block["classes"]))
-        write_table(table, snakemake.output.table, resource("columns/statistics.tsv"))  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

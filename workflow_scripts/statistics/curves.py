@@ -1,8 +1,7 @@
-"""ROC, calibration and decision curves of repeated predictions.
+"""ROC, calibration and decision curves of predictions.
 
-Arguments are the same throughout: ``truth`` bool array (N,), ``probability``
-and ``fold`` arrays (R, N) of R repeats, ``drawn`` int array (B, N) with the
-times each patient is drawn in B bootstrap samples.
+Arguments are the same throughout: ``scores`` of one model, ``drawn`` int array (B, N) with the
+times each scan is drawn, with its participant, in B bootstrap samples.
 """
 
 import numpy as np
@@ -11,28 +10,20 @@ import statsmodels.api as sm
 from scipy import stats
 from scipy.special import logit
 
-from workflow_scripts.statistics.metrics import ratio, wilson
+from workflow_scripts.common.metrics import pairs_in_order, ratio
+from workflow_scripts.statistics.metrics import wilson
+from workflow_scripts.statistics.scores import Scores
 
 GRID = np.arange(101) / 100
 THRESHOLDS = np.arange(1, 100) / 100
 PER_BIN, MOST_BINS = 10, 10
 
 
-def draw_patients(truth: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
-    """Times each patient is drawn, with replacement within the class: int array, (B, N)."""
-    rng = np.random.default_rng(seed)
-    drawn = np.zeros((bootstraps, len(truth)), int)
-    for member in (~truth, truth):
-        n = int(member.sum())
-        drawn[:, member] = rng.multinomial(n, np.full(n, 1 / n), size=bootstraps)
-    return drawn
-
-
-def roc_curve(truth, probability, fold, drawn) -> pd.DataFrame:
-    """ROC curve within the folds, averaged over them, with a pointwise bootstrap band.
+def roc_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
+    """ROC curve within the splits, averaged over them, with a pointwise bootstrap band.
 
     The curve is the distribution of the placement values: the share of the
-    negatives of the same fold that lie above a positive (Pepe 2003). Every pair
+    negatives of the same split that lie above a positive (Pepe 2003). Every pair
     counts once, so that the area under this step function is the AUC of
     `delong.area`.
 
@@ -41,15 +32,15 @@ def roc_curve(truth, probability, fold, drawn) -> pd.DataFrame:
     DataFrame
         Columns false_positive_rate (0, 0.01 .. 1), sensitivity, ci_low, ci_high.
     """
-    weight = np.concatenate([np.ones((1, len(truth)), int), drawn])
+    truth = scores.truth
+    weight = np.concatenate([np.ones((1, len(truth)), int), drawn]) * scores.scan_weight
     w1, w0 = weight[:, truth], weight[:, ~truth]
     bins = len(GRID)
     mass = np.zeros(len(weight) * bins)
     offset = bins * np.arange(len(weight))[:, None]
-    for values, folds in zip(probability, fold, strict=True):
-        same = folds[truth][:, None] == folds[~truth][None, :]
-        difference = values[~truth][None, :] - values[truth][:, None]
-        above = same * ((difference > 0) + 0.5 * (difference == 0))
+    for values, folds in zip(scores.score, scores.fold, strict=True):
+        same = (folds[truth][:, None] == folds[~truth][None, :]) & (folds[truth] >= 0)[:, None]
+        above = same * pairs_in_order(values[~truth], values[truth]).T
         pairs = w0 @ same.T
         placement = ratio(w0 @ above.T, pairs)
         step = np.ceil(np.nan_to_num(placement) * (bins - 1) - 1e-9).astype(int)
@@ -61,32 +52,39 @@ def roc_curve(truth, probability, fold, drawn) -> pd.DataFrame:
     return pd.DataFrame({"false_positive_rate": GRID} | columns)
 
 
-def calibration_curve(truth, probability) -> pd.DataFrame:
+def calibration_curve(scores: Scores) -> pd.DataFrame:
     """Observed share of positives in bins of equally many predictions.
 
-    A patient counts 1 / R in each repeat, and may lie in several bins. There is
-    a bin for each 10 patients, 2 to 10 bins; equal probabilities share a bin.
+    A participant counts once over all rows, however many scans there are, and may lie in several
+    bins. There is a bin for each 10 participants, 2 to 10 bins; equal probabilities share a bin.
 
     Returns
     -------
     DataFrame
-        Columns bin, n (patients, a fraction where repeats differ),
+        Columns bin, n (participants, a fraction where rows differ),
         predicted_probability (mean), observed_share, ci_low, ci_high (Wilson).
     """
-    bins = int(np.clip(len(truth) // PER_BIN, 2, MOST_BINS))
-    edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins))
+    scored = scores.fold >= 0
+    probability, weight = scores.probability[scored], scores.weight[scored]
+    truth = np.broadcast_to(scores.truth, scored.shape)[scored]
+    bins = int(np.clip(round(scores.participants()) // PER_BIN, 2, MOST_BINS))
+    values, place = np.unique(probability, return_inverse=True)
+    predictions = _predictions(scores)
+    # The quantiles of numpy, as if scans and trainings of a split were one prediction.
+    below = predictions * np.bincount(place, weight).cumsum() / weight.sum()
+    last = (predictions - 1) * np.arange(1, bins) // bins + 1
+    edges = np.unique(values[np.searchsorted(below.round(9), last)])
     number = np.searchsorted(edges, probability, side="left")
-    outcome = np.broadcast_to(truth, probability.shape)
     rows = []
     for found in np.unique(number):
         inside = number == found
-        n, hits = inside.sum() / len(probability), outcome[inside].sum() / len(probability)
+        n, hits = weight[inside].sum(), weight[inside] @ truth[inside]
         low, high = wilson(hits, n)
         rows.append(
             {
                 "bin": len(rows) + 1,
                 "n": n,
-                "predicted_probability": probability[inside].mean(),
+                "predicted_probability": np.average(probability[inside], weights=weight[inside]),
                 "observed_share": hits / n,
                 "ci_low": low,
                 "ci_high": high,
@@ -95,7 +93,13 @@ def calibration_curve(truth, probability) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def calibration_line(truth, probability) -> dict[str, tuple[float, float, float]]:
+def _predictions(scores: Scores) -> int:
+    """Number of predictions: of a participant by a split, however many scans and trainings."""
+    row, scan = np.nonzero(scores.fold >= 0)
+    return len(np.unique(np.stack([scores.fold[row, scan], scores.person[scan]]), axis=1)[0])
+
+
+def calibration_line(scores: Scores) -> dict[str, tuple[float, float, float]]:
     """Calibration slope and intercept (in the large), each with a 95 % interval.
 
     Returns
@@ -109,36 +113,43 @@ def calibration_line(truth, probability) -> dict[str, tuple[float, float, float]
 
     Notes
     -----
-    Logistic regression over all repeats, with the variance clustered by patient
-    and t limits. Van Calster et al. 2016, 10.1016/j.jclinepi.2015.12.005.
+    Logistic regression over all rows, in which every participant counts once, with the variance
+    clustered by participant and t limits. Van Calster et al. 2016, 10.1016/j.jclinepi.2015.12.005.
     """
-    repeats, n = probability.shape
-    x = logit(np.clip(probability, 1e-9, 1 - 1e-9)).ravel()
-    y = np.tile(truth, repeats).astype(float)
-    settings = {
-        "cov_type": "cluster",
-        "cov_kwds": {"groups": np.tile(np.arange(n), repeats)},
-    }
-    quantile = stats.t.ppf(0.975, n - 1)
+    scored = scores.fold >= 0
+    x = logit(np.clip(scores.probability[scored], 1e-9, 1 - 1e-9))
+    y = np.broadcast_to(scores.truth, scored.shape)[scored].astype(float)
+    person = np.broadcast_to(scores.person, scored.shape)[scored]
+    weight = scores.weight[scored] / scores.weight.max()
+    n, people = _predictions(scores), len(np.unique(person))
 
-    def limits(fitted, i):
-        half = quantile * fitted.bse[i]
-        return fitted.params[i], fitted.params[i] - half, fitted.params[i] + half
+    def last_of(columns, **offset):
+        """Last coefficient with its limits; the variance is the sandwich over the participants."""
+        fitted = sm.GLM(y, columns, sm.families.Binomial(), freq_weights=weight, **offset).fit()
+        p = fitted.fittedvalues[:, None]
+        bread = np.linalg.pinv(columns.T @ (columns * weight[:, None] * p * (1 - p)))
+        meat = np.zeros((scores.person.max() + 1, columns.shape[1]))
+        np.add.at(meat, person, columns * weight[:, None] * (y[:, None] - p))
+        covariance = bread @ meat.T @ meat @ bread
+        correction = people / (people - 1) * (n - 1) / (n - columns.shape[1])
+        half = stats.t.ppf(0.975, people - 1) * np.sqrt(covariance[-1, -1] * correction)
+        return fitted.params[-1], fitted.params[-1] - half, fitted.params[-1] + half
 
-    large = sm.GLM(y, np.ones(len(y)), family=sm.families.Binomial(), offset=x).fit(**settings)
     slope = (np.nan, np.nan, np.nan)
     overlap = x[y == 1].min() < x[y == 0].max() and x[y == 0].min() < x[y == 1].max()
     if overlap and np.ptp(x) > 1e-9:
-        fitted = sm.GLM(y, sm.add_constant(x), family=sm.families.Binomial()).fit(**settings)
-        slope = limits(fitted, 1)
-    return {"calibration_slope": slope, "calibration_intercept": limits(large, 0)}
+        slope = last_of(sm.add_constant(x))
+    return {
+        "calibration_slope": slope,
+        "calibration_intercept": last_of(np.ones((len(y), 1)), offset=x),
+    }
 
 
-def decision_curve(truth, probability, drawn) -> pd.DataFrame:
+def decision_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
     """Net benefit of treating those at or above a threshold, all, and none.
 
-    Net benefit = TP / N - FP / N * t / (1 - t), averaged over the repeats; the
-    prevalence is that of the sample. Percentile limits over patients.
+    Net benefit = TP / N - FP / N * t / (1 - t), averaged over the rows; the
+    prevalence is that of the sample. Percentile limits over participants.
 
     Returns
     -------
@@ -150,18 +161,22 @@ def decision_curve(truth, probability, drawn) -> pd.DataFrame:
     -----
     Vickers & Elkin 2006, 10.1177/0272989X06295361.
     """
-    gain = np.where(truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
-    treated = (probability[:, :, None] >= THRESHOLDS - 1e-12).mean(0)
+    gain = np.where(scores.truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
+    gain *= scores.scan_weight[:, None]
+    above = scores.probability[:, :, None] >= THRESHOLDS - 1e-12
+    times = (scores.fold >= 0).sum(0)
+    treated = above.sum(0) / times[:, None]
+    n = scores.participants()
     tables = []
     for strategy, share in (("model", treated), ("all", 1.0), ("none", 0.0)):
         benefit = share * gain
-        low, high = np.percentile(drawn @ benefit / len(truth), [2.5, 97.5], axis=0)
+        low, high = np.percentile(drawn @ benefit / n, [2.5, 97.5], axis=0)
         tables.append(
             pd.DataFrame(
                 {
                     "strategy": strategy,
                     "threshold": THRESHOLDS,
-                    "net_benefit": benefit.mean(0),
+                    "net_benefit": benefit.sum(0) / n,
                     "ci_low": low,
                     "ci_high": high,
                 }

@@ -17,58 +17,76 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
+from workflow_scripts.common.metrics import auc, pairs_in_order, ratio
 from workflow_scripts.statistics.metrics import Z, auc_interval
+from workflow_scripts.statistics.scores import Scores
 
 SMALLEST = 1e-12
 
 
 @dataclass
 class Area:
-    """AUC with the influence of each patient on it.
+    """AUC with the influence of each participant on it.
 
     Attributes
     ----------
     auc : float
-    positive, negative : float arrays, (P,) and (N,)
-        Influences; each sums to zero. With one fold these are the placement
-        values minus the AUC, divided by P and N.
+    positive, negative : float arrays, (P,)
+        Influences of the participants through their positive and their negative scans; each
+        sums to zero. With one fold and one scan each these are the placement values minus the
+        AUC, divided by the number of their class.
+    n_positive, n_negative : participants
     """
 
     auc: float
     positive: np.ndarray
     negative: np.ndarray
+    n_positive: float
+    n_negative: float
 
 
-def area(truth: np.ndarray, score: np.ndarray, fold: np.ndarray) -> Area:
-    """AUC over the pairs that share a test fold, ties counted half.
+def area(scores: Scores, values: np.ndarray | None = None) -> Area:
+    """AUC over the pairs that share a row and a split, ties counted half.
 
     Parameters
     ----------
-    truth : bool array, (N,)
-    score : float array, (R, N)
-        Higher is more positive, in each of R repeats.
-    fold : int array, (R, N)
-        Pairs are compared within a fold. Zeros for a single model.
+    scores : Scores
+    values : float array, (R, N)
+        What is compared, higher is more positive; the scores where not given.
     """
+    truth, weight = scores.truth, scores.scan_weight
+    values = scores.score if values is None else values
     right, pairs = 0.0, 0.0
-    for values, folds in zip(score, fold, strict=True):
-        same = folds[truth][:, None] == folds[~truth][None, :]
-        difference = values[truth][:, None] - values[~truth][None, :]
-        right = right + same * ((difference > 0) + 0.5 * (difference == 0))
+    for row, folds in zip(values, scores.fold, strict=True):
+        same = (folds[truth][:, None] == folds[~truth][None, :]) & (folds[truth] >= 0)[:, None]
+        right = right + same * pairs_in_order(row[truth], row[~truth])
         pairs = pairs + same
-    auc = right.sum() / pairs.sum()
-    excess = (right - auc * pairs) / pairs.sum()
-    return Area(float(auc), excess.sum(1), excess.sum(0))
+    both = weight[truth][:, None] * weight[~truth][None, :]
+    right, pairs = right * both, pairs * both
+    auc = float(ratio(right.sum(), pairs.sum()))
+    excess = (right - auc * pairs) / pairs.sum() if pairs.sum() else right
+    people = scores.person.max() + 1
+    return Area(
+        auc,
+        np.bincount(scores.person[truth], excess.sum(1), people),
+        np.bincount(scores.person[~truth], excess.sum(0), people),
+        scores.participants(truth),
+        scores.participants(~truth),
+    )
 
 
 def covariance(a: Area, b: Area) -> float:
-    """Covariance of two AUCs of the same patients; the variance where a is b.
+    """Covariance of two AUCs of the same participants; the variance where a is b.
 
-    NaN with a single patient in a class.
+    NaN with a single participant in a class. A participant with scans of both classes counts
+    with both (Obuchowski 1997, 10.2307/2533958).
     """
-    total = 0.0
-    for x, y in ((a.positive, b.positive), (a.negative, b.negative)):
-        total += len(x) / (len(x) - 1) * (x @ y) if len(x) > 1 else np.nan
+    total = a.positive @ b.negative + a.negative @ b.positive
+    for x, y, n in (
+        (a.positive, b.positive, a.n_positive),
+        (a.negative, b.negative, a.n_negative),
+    ):
+        total += n / (n - 1) * (x @ y) if n > 1 else np.nan
     return float(total)
 
 
@@ -79,7 +97,7 @@ def area_interval(a: Area) -> tuple[float, float, str]:
     """
     variance = covariance(a, a)
     if not variance > SMALLEST or not 0 < a.auc < 1:
-        return *auc_interval(a.auc, len(a.positive), len(a.negative)), "Newcombe method 5"
+        return *auc_interval(a.auc, a.n_positive, a.n_negative), "Newcombe method 5"
     half = Z * np.sqrt(variance) / (a.auc * (1 - a.auc))
     return expit(logit(a.auc) - half), expit(logit(a.auc) + half), "DeLong, logit scale"
 
@@ -107,26 +125,34 @@ def compare_areas(a: Area, b: Area) -> dict:
     }
 
 
-def fold_areas(truth: np.ndarray, score: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """AUC of each test fold with both classes, in each repeat: float array, (J,)."""
-    return np.array(
-        [
-            area(truth[test], values[None, test], folds[None, test]).auc
-            for values, folds in zip(score, fold, strict=True)
-            for test in (folds == number for number in np.unique(folds))
-            if truth[test].any() and not truth[test].all()
+def fold_areas(scores: Scores, values: np.ndarray | None = None) -> np.ndarray:
+    """AUC of each split with both classes, the mean over its rows: float array, (J,).
+
+    Arguments as in `area`.
+    """
+    values = scores.score if values is None else values
+    weight, found = scores.scan_weight, []
+    for number in np.unique(scores.fold[scores.fold >= 0]):
+        of_rows = [
+            auc(scores.truth[tested], row[tested], weight[tested])
+            for row, folds in zip(values, scores.fold, strict=True)
+            if (tested := folds == number).any()
         ]
-    )
+        if np.isfinite(of_rows).all():
+            found.append(np.mean(of_rows))
+    return np.array(found)
 
 
-def resampled_error(values: np.ndarray, fold: np.ndarray) -> tuple[float, int]:
-    """Standard error of the mean of a value over the folds, and its degrees of freedom.
+def resampled_error(values: np.ndarray, scores: Scores) -> tuple[float, int]:
+    """Standard error of the mean of a value over the splits, and its degrees of freedom.
+
+    NaN and 0 where the splits do not divide the participants among them, as with random trials.
 
     Parameters
     ----------
     values : float array, (J,)
-        One per test fold of all repeats.
-    fold : int array, (R, N)
+        One per split.
+    scores : Scores
 
     Notes
     -----
@@ -135,26 +161,26 @@ def resampled_error(values: np.ndarray, fold: np.ndarray) -> tuple[float, int]:
     training sides overlap and the repeats reuse the same patients; J - 1 degrees
     of freedom as in Bouckaert & Frank 2004, 10.1007/978-3-540-24775-3_3.
     """
-    if len(values) < 2:
+    folds = len(np.unique(scores.fold[0]))
+    if len(values) < 2 or folds < 2 or (scores.fold < 0).any():
         return np.nan, 0
-    folds = len(np.unique(fold[0]))
     factor = 1 / len(values) + 1 / (folds - 1)
     return float(np.sqrt(values.var(ddof=1) * factor)), len(values) - 1
 
 
-def resampled_interval(a: Area, truth, score, fold) -> tuple[float, float, str]:
+def resampled_interval(a: Area, scores: Scores) -> tuple[float, float, str]:
     """95 % interval of a cross-validated AUC: low, high, name of the method.
 
-    Arguments as in `area`; Newcombe's method 5 where all folds have the same AUC.
+    Newcombe's method 5 where all splits have the same AUC.
     """
-    se, df = resampled_error(fold_areas(truth, score, fold), fold)
+    se, df = resampled_error(fold_areas(scores), scores)
     if not se > np.sqrt(SMALLEST):
-        return *auc_interval(a.auc, len(a.positive), len(a.negative)), "Newcombe method 5"
+        return *auc_interval(a.auc, a.n_positive, a.n_negative), "Newcombe method 5"
     half = stats.t.ppf(0.975, df) * se
     return max(a.auc - half, 0.0), min(a.auc + half, 1.0), "corrected resampled t"
 
 
-def resampled_test(difference: float, values: np.ndarray, fold: np.ndarray) -> dict:
+def resampled_test(difference: float, values: np.ndarray, scores: Scores) -> dict:
     """Corrected resampled t-test of a difference in cross-validated AUC.
 
     Parameters
@@ -162,15 +188,15 @@ def resampled_test(difference: float, values: np.ndarray, fold: np.ndarray) -> d
     difference : float
         Difference of the AUCs.
     values : float array, (J,)
-        Differences of the AUCs of the test folds.
-    fold : int array, (R, N)
+        Differences of the AUCs of the splits.
+    scores : of either model
 
     Returns
     -------
     dict
-        resampled_low, resampled_high, resampled_p; NaN where the folds do not vary.
+        resampled_low, resampled_high, resampled_p; NaN where the splits do not vary.
     """
-    se, df = resampled_error(values, fold)
+    se, df = resampled_error(values, scores)
     if not se > np.sqrt(SMALLEST):
         return dict.fromkeys(("resampled_low", "resampled_high", "resampled_p"), np.nan)
     half = stats.t.ppf(0.975, df) * se
@@ -179,3 +205,10 @@ def resampled_test(difference: float, values: np.ndarray, fold: np.ndarray) -> d
         "resampled_high": difference + half,
         "resampled_p": 2 * stats.t.sf(abs(difference / se), df),
     }
+
+
+def auc_limits(a: Area, scores: Scores) -> tuple[float, float, str]:
+    """95 % limits and their method: DeLong's for single test sides, over the splits for folds."""
+    if len(np.unique(scores.fold[0])) == 1:
+        return area_interval(a)
+    return resampled_interval(a, scores)

@@ -7,6 +7,7 @@ from tableone import TableOne
 
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.tables import read_table, write_table
 
 LOG = logging.getLogger(__name__)
@@ -165,10 +166,9 @@ def reason_left_out(
 
 
 def flow(
-    participants: pd.DataFrame,
+    labels: dict[str, str | None],
     status: pd.DataFrame,
     population: pd.DataFrame,
-    label: str,
     classes: list[str],
     requires: list[str],
 ) -> pd.DataFrame:
@@ -176,14 +176,12 @@ def flow(
 
     Parameters
     ----------
-    participants : DataFrame
-        participants.tsv: participant_id and the label column.
+    labels : dict
+        Label of every participant screened, None where there is none.
     status : DataFrame
         cohort/scans.tsv.
     population : DataFrame
         participant_id, session_id, label of what is analysed.
-    label : str
-        Label column of ``participants``.
     classes : list of str
     requires : list of str
         Suffixes of the scans without which a session is not analysed.
@@ -199,13 +197,10 @@ def flow(
     Raises
     ------
     InputError
-        If the population or the scan table names a participant that
-        participants.tsv lacks.
+        If the population or the scan table names a participant that was not screened.
     """
-    screened = participants.drop_duplicates("participant_id").set_index("participant_id")
-    labels = as_text(screened[label])
     analysed = set(population["participant_id"])
-    unknown = sorted((analysed | set(status["participant_id"])) - set(screened.index))
+    unknown = sorted((analysed | set(status["participant_id"])) - set(labels))
     if unknown:
         raise InputError(
             f"participants.tsv: no row for {unknown}, which have scans or are in the study; "
@@ -222,7 +217,7 @@ def flow(
     counts = counts.sort_values(["order", "n", "reason"], ascending=[True, False, True])
     table = pd.concat(
         [
-            pd.DataFrame([{"stage": "screened", "n": len(screened)}]),
+            pd.DataFrame([{"stage": "screened", "n": len(labels)}]),
             counts[["stage", "reason", "n"]],
             pd.DataFrame([{"stage": "analysed", "n": len(analysed)}]),
         ],
@@ -232,34 +227,20 @@ def flow(
     return table
 
 
+def main(source, out, params):
+    """Write Table 1 and the flow of a study."""
+    described = resource("columns/statistics.tsv")
+    population = read_table(source.population)
+    people = population.drop_duplicates("participant_id")[[*SCAN, "label"]]
+    clinical = read_table(source.clinical)[[*SCAN, *params.columns]]
+    people = people.merge(clinical, on=SCAN, how="left").drop(columns=SCAN)
+    write_table(describe(people, params.columns, params.classes), out.table1, described)
+    counted = flow(
+        params.labels, read_table(source.scans), population, params.classes, params.requires
+    )
+    write_table(counted, out.flow, described)
+
+
 if "snakemake" in globals():
-    with job(snakemake):  # noqa: F821
-        study = snakemake.params.study  # noqa: F821
-        described = resource("columns/statistics.tsv")
-        participants = read_table(snakemake.input.participants)  # noqa: F821
-        population = read_table(snakemake.input.population)  # noqa: F821
-        people = population[["participant_id", "label"]].drop_duplicates()
-        people["label"] = people["label"].astype(str)
-        wanted = [name for name in study["table1"] if name != study["label"]]
-        absent = [name for name in wanted if name not in participants]
-        if absent:
-            raise InputError(
-                f"participants.tsv: columns {absent} of studies.{snakemake.wildcards.study}"  # noqa: F821
-                ".table1 are missing; add them or take them out of table1"
-            )
-        people = people.merge(
-            participants[["participant_id", *wanted]].drop_duplicates("participant_id"),
-            on="participant_id",
-            how="left",
-        )
-        table1 = describe(people, wanted, study["classes"])
-        write_table(table1, snakemake.output.table1, described)  # noqa: F821
-        counted = flow(
-            participants,
-            read_table(snakemake.input.scans),  # noqa: F821
-            population,
-            study["label"],
-            study["classes"],
-            study["requires"],
-        )
-        write_table(counted, snakemake.output.flow, described)  # noqa: F821
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)

@@ -5,6 +5,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
+from workflow_scripts.common.metrics import pairs_in_order, ratio
+
 Z = norm.ppf(0.975)
 PROPORTIONS = {
     "accuracy": (("tn", "tp"), ("tn", "fp", "fn", "tp")),
@@ -14,13 +16,6 @@ PROPORTIONS = {
     "precision_published": (("tp",), ("tp", "tn")),
 }
 METRICS = ["accuracy", "balanced_accuracy", *list(PROPORTIONS)[1:], "auc"]
-
-
-def ratio(numerator, denominator):
-    """Quotient, undefined (NaN) where the denominator is zero."""
-    numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
-    empty = denominator == 0
-    return np.where(empty, np.nan, numerator / np.where(empty, 1, denominator))
 
 
 def metrics(positive, predicted, score, weight) -> dict:
@@ -54,8 +49,7 @@ def metrics(positive, predicted, score, weight) -> dict:
     for name, (hits, total) in PROPORTIONS.items():
         found[name] = ratio(sum(found[c] for c in hits), sum(found[c] for c in total))
     found["balanced_accuracy"] = (found["sensitivity"] + found["specificity"]) / 2
-    difference = score[positive][:, None] - score[~positive][None, :]
-    above = (difference > 0) + 0.5 * (difference == 0)
+    above = pairs_in_order(score[positive], score[~positive])
     w1, w0 = weight[:, positive], weight[:, ~positive]
     found["auc"] = ratio(((w1 @ above) * w0).sum(1), w1.sum(1) * w0.sum(1))
     return found
@@ -109,6 +103,7 @@ def auc_interval(auc: float, n_positive: float, n_negative: float) -> tuple[floa
         return (area - auc) ** 2 - Z**2 * variance
 
     nearly = 1e-9  # 0 and 1 themselves are trivial roots
-    low = 0.0 if auc == 0 else brentq(distance, 0, min(auc, 1 - nearly))
-    high = 1.0 if auc == 1 else brentq(distance, max(auc, nearly), 1)
+    exact = 1e-12  # weights of scans leave rounding errors
+    low = 0.0 if auc < exact else brentq(distance, 0, min(auc, 1 - nearly))
+    high = 1.0 if auc > 1 - exact else brentq(distance, max(auc, nearly), 1)
     return low, high

@@ -1,0 +1,44 @@
+from workflow_scripts.common.bids import metadata_files
+
+TENSOR_MAPS = {
+    name.lower(): bids_dwi("dwimap.nii.gz", model="tensor", param=name)
+    for name in ("FA", "MD", "AD", "RD", "mode", "tensor")
+}
+DWI_TO_T1W = bids_dwi("xfm.mat", from_="dwi", to="T1w", mode="image")
+DWI_TO_MNI = [bids_dwi("xfm.mat", from_="dwi", to=SPACE, mode="image")]
+if NONLINEAR:
+    DWI_TO_MNI += [bids_dwi("xfm.nii.gz", from_="dwi", to=SPACE, mode="image")]
+
+
+def gradient_tables(images):
+    return [beside(path, end) for path in images for end in (".bval", ".bvec")]
+
+
+def all_gradients(wildcards):
+    """Gradient tables that are there; where one lacks, preflight says so."""
+    return those_there(gradient_tables(path for prefix in DWI for path in paths(DWI, prefix)))
+
+
+def inherited_metadata(wildcards):
+    """JSON files that apply to the diffusion images of a session."""
+    images = paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix)
+    if not CONFIG["bids_dir"]:
+        return [beside(path, ".json") for path in images]
+    found = [str(file) for path in images for file in metadata_files(Path(path))]
+    return those_there(dict.fromkeys(found))
+
+
+def dwi_t1w(wildcards):
+    """T1w and brain mask that undistort a session's diffusion series, where it has a T1w."""
+    wanted = DIFFUSION["t1w_distortion"] and wildcards.prefix in T1W
+    prepared = rules.prepare_t1w.output
+    return sessions([prepared.t1w, prepared.mask], [wildcards.prefix]) if wanted else []
+
+
+def dwi_transforms(wildcards):
+    """Transforms that a point of MNI152 goes through on its way to the diffusion series."""
+    if wildcards.prefix in T1W:
+        steps = [*TRANSFORMS[1:2], TRANSFORMS[0], DWI_TO_T1W]
+    else:
+        steps = DWI_TO_MNI[::-1]
+    return sessions(steps, [wildcards.prefix])

@@ -1,0 +1,72 @@
+from workflow_scripts.cohort.population import session_prefixes, trainings
+from workflow_scripts.learning.frozen import frozen_models, session_images
+
+INPUT = "studies/{study}/input-{input}"
+TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
+TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
+FROZEN = frozen_models(CONFIG["frozen_models"])
+
+
+def image_paths(wildcards):
+    """Images of an input, of each session of the study's population its channels."""
+    entry = STUDIES[wildcards.study]["inputs"][wildcards.input]
+    return [
+        path
+        for prefix in session_prefixes(POPULATIONS[wildcards.study])
+        for path in channel_paths(prefix, entry["channels"], entry["space"])
+    ]
+
+
+def channel_paths(prefix, channels, space):
+    """Images of a session: raw ones, or those in MNI152."""
+    if space == "native":
+        return [path for name in channels for path in paths(SCANS[name], prefix)[:1]]
+    brain = rules.register_to_mni.output.brain
+    names = [brain if n == "T1w" else aligned_contrast(n, SPACE) for n in channels]
+    return sessions(names, [prefix])
+
+
+def of_template(*outputs):
+    """Inputs of a rule that works on the template's grid."""
+    return {f"template_{name}": getattr(rules.make_templates.output, name) for name in outputs}
+
+
+def brains(wildcards):
+    """Normalized brains of a study's sessions, where an input is in MNI152."""
+    entry = STUDIES[wildcards.study]["inputs"][wildcards.input]
+    wanted = entry["space"] == "MNI152"
+    brain = rules.register_to_mni.output.brain
+    return sessions(brain, session_prefixes(POPULATIONS[wildcards.study])) if wanted else []
+
+
+def input_of_model(ending):
+    """Input function: a file of the image that a model reads."""
+    return lambda wildcards: f"{INPUT}_{ending}".format(
+        study=wildcards.study, input=model("inputs")(wildcards)[0]
+    )
+
+
+VOLUMES = {
+    "volumes": input_of_model("volumes.npy"),
+    "index": input_of_model("volumes.tsv"),
+    "mask": input_of_model("mask.nii.gz"),
+}
+
+
+def pretrained_encoder(wildcards):
+    """The encoder that a classifier stands on, weights first; none where it starts from scratch."""
+    if model("kind")(wildcards) != "contrastive":
+        return []
+    pretrained = rules.pretrain_encoder.output
+    return [path.format(**wildcards) for path in (pretrained.encoder, pretrained.description)]
+
+
+def trained(output):
+    """Input function: an output of the trainings of a model."""
+    return lambda wildcards: trained_models(output, wildcards.study, wildcards.model)
+
+
+def trained_models(output, name, *models):
+    """An output of the trainings of a study's networks, or of those named."""
+    made = trainings(STUDIES[name], POPULATIONS[name], *models)
+    return [output.format(study=name, **training) for training in made]

@@ -1,0 +1,92 @@
+import json
+from types import SimpleNamespace
+
+import ants
+import numpy as np
+import pytest
+
+from workflow_scripts.anatomical import align_contrast
+from workflow_scripts.common.job import InputError
+
+WILDCARDS = {"suffix": "T2w", "desc": "STIR"}
+
+
+@pytest.fixture(scope="module")
+def t1w(template):
+    """A head of 4 mm voxels."""
+    return ants.resample_image(ants.image_read(template[0]), (4, 4, 4))
+
+
+@pytest.fixture
+def run(template, t1w, tmp_path):
+    """Function of a raw scan; gives the aligned and the normalized image, and the sidecar."""
+
+    def made(scan, **wildcards):
+        ants.write_transform(ants.new_ants_transform(), str(tmp_path / "affine.mat"))
+        ants.image_write(t1w, str(tmp_path / "t1w.nii.gz"))
+        ants.image_write(scan, str(tmp_path / "scan.nii.gz"))
+        source = SimpleNamespace(
+            scan=str(tmp_path / "scan.nii.gz"),
+            t1w=str(tmp_path / "t1w.nii.gz"),
+            transforms=[str(tmp_path / "affine.mat")],
+            template=template[0],
+        )
+        names = {"aligned": "a.nii.gz", "normalized": "n.nii.gz", "sidecar": "a.json"}
+        out = SimpleNamespace(**{key: str(tmp_path / name) for key, name in names.items()})
+        align_contrast.main(source, out, None, SimpleNamespace(**WILDCARDS | wildcards))
+        images = (ants.image_read(path) for path in (out.aligned, out.normalized))
+        return *images, json.loads((tmp_path / "a.json").read_text())
+
+    return made
+
+
+def other_contrast(t1w):
+    """Bright where the T1w is dark in the brain, 0 outside."""
+    inside = t1w.numpy() > 0
+    return t1w.new_image_like(np.where(inside, 1.2 * t1w.max() - t1w.numpy(), 0).astype("f4"))
+
+
+def test_a_turned_scan_of_another_contrast_comes_back_to_its_t1w(run, t1w, template, monkeypatch):
+    """By 6 degrees and 5 mm; its bias is corrected before, here by a factor of 2."""
+    monkeypatch.setattr(ants, "n4_bias_field_correction", lambda scan, **_: 2 * scan)
+    turn = ants.new_ants_transform(transform_type="Euler3DTransform")
+    turn.set_parameters([0.1, 0, 0, 5, 0, 0])
+    moved = ants.apply_ants_transform_to_image(turn, other_contrast(t1w), t1w)
+    back = ants.apply_ants_transform_to_image(turn.invert(), moved, t1w).numpy()
+    inside = back > 0.2 * back.max()
+    aligned, normalized, sidecar = run(moved)
+
+    def agreement(image):
+        return np.corrcoef(image.numpy()[inside], back[inside])[0, 1]
+
+    assert aligned.shape == t1w.shape and normalized.shape == ants.image_read(template[0]).shape
+    assert agreement(moved) < 0.6
+    assert agreement(aligned) > 0.98
+    assert agreement(ants.resample_image_to_target(normalized, t1w)) > 0.98
+    assert aligned.numpy()[inside].mean() == pytest.approx(2 * back[inside].mean(), rel=0.02)
+    assert sidecar["Description"] == "T2w, bias-corrected, rigidly aligned to the T1w"
+    (name,) = sidecar["Measures"]
+    assert name == "t2w_t1w_mutual_information" and sidecar["Measures"][name] > 0
+    assert len(sidecar["Sources"]) == 2
+
+
+@pytest.mark.parametrize("suffix", ["R1map", "MTsat"])
+def test_values_of_a_map_are_not_corrected_for_bias(run, t1w, monkeypatch, tmp_path, suffix):
+    """In place already: what comes out is what went in, in its units."""
+    still = str(tmp_path / "still.mat")
+    ants.write_transform(ants.new_ants_transform(), still)
+    monkeypatch.setattr(align_contrast, "align", lambda *_: still)
+    monkeypatch.setattr(ants, "n4_bias_field_correction", None)
+    ramp = np.linspace(0.5, 1.5, t1w.shape[1])[None, :, None].astype("f4")
+    scan = other_contrast(t1w)
+    scan = scan.new_image_like(scan.numpy() * ramp)
+    aligned, _, sidecar = run(scan, suffix=suffix)
+    np.testing.assert_allclose(aligned.numpy(), scan.numpy(), atol=1e-3 * scan.max())
+    assert sidecar["Description"] == (
+        f"{suffix}, not corrected for bias, rigidly aligned to the T1w"
+    )
+
+
+def test_an_unusable_scan_is_named(run, t1w):
+    with pytest.raises(InputError, match="scan.nii.gz: all voxels are .*empty"):
+        run(t1w.new_image_like(0 * t1w.numpy()))

@@ -1,0 +1,184 @@
+"""Complete cases of a study's table models, with their terms and their roles in the splits."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.people import as_numbers, as_terms, columns_of
+from workflow_scripts.common.splits import SCAN
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Complete cases: N scans, S splits.
+
+    Attributes
+    ----------
+    scans : DataFrame, (N,): participant_id, session_id, label
+    x : dict of DataFrames, (N, F): terms by input
+    person : int array, (N,): participant of each scan
+    y : bool array, (N,): positive class
+    splits : numbers, (S,)
+    role : str array, (S, N)
+    weight : float array, (S, N): times used in training
+    """
+
+    scans: pd.DataFrame
+    x: dict[str, pd.DataFrame]
+    person: np.ndarray
+    y: np.ndarray
+    splits: np.ndarray
+    role: np.ndarray
+    weight: np.ndarray
+
+    def terms(self, inputs: list[str]) -> pd.DataFrame:
+        """Terms of a model that reads these inputs, (N, F)."""
+        return pd.concat([self.x[name] for name in inputs], axis=1)
+
+    def inside(self) -> "Cases":
+        """Cases without the external participants."""
+        kept = ~(self.role == "external").any(axis=0)
+        return replace(
+            self,
+            scans=self.scans[kept].reset_index(drop=True),
+            x={name: x[kept] for name, x in self.x.items()},
+            person=np.unique(self.person[kept], return_inverse=True)[1],
+            y=self.y[kept],
+            role=self.role[:, kept],
+            weight=self.weight[:, kept],
+        )
+
+
+def build_cases(splits, features, clinical, inputs: dict, classes: list[str], key: str) -> Cases:
+    """Bring features, clinical columns and splits together.
+
+    Scans without a value in one of the columns of any input are left out of all models, with a
+    warning, so that the models are compared on the same people and nothing is imputed.
+
+    Parameters
+    ----------
+    splits : DataFrame
+        Checked splits.
+    features, clinical : DataFrames
+        features.tsv and clinical.tsv of the study.
+    inputs : dict
+        Columns of each input that a table model reads: ``{name: [column, ...]}``.
+    classes : [negative, positive]
+    key : str
+        Key of the study in the configuration, for messages.
+
+    Raises
+    ------
+    InputError
+        If a column cannot be used, or too few complete cases are left in a training side.
+    """
+    scans = splits.drop_duplicates(SCAN)[[*SCAN, "label"]].reset_index(drop=True)
+    values = {
+        name: _columns(scans, features, clinical, columns, f"{key}.inputs.{name}.columns")
+        for name, columns in inputs.items()
+    }
+    parts = [part for table in values.values() for part in table]
+    missing = pd.concat([pd.DataFrame(index=scans["participant_id"]), *parts], axis=1).isna()
+    missing = missing.loc[:, ~missing.columns.duplicated()]
+    complete = ~missing.any(axis=1).to_numpy()
+    if not complete.all():
+        LOG.warning(
+            "left out of all models, a column is missing: %s (values missing: %s)",
+            ", ".join(scans.loc[~complete, "participant_id"]),
+            ", ".join(f"{name} {n}" for name, n in missing.sum().items() if n),
+        )
+    scans = scans[complete].reset_index(drop=True)
+    numbers = splits["split"].unique()
+    role, weight = (
+        np.full((len(numbers), len(scans)), "rest", "<U10"),
+        np.zeros((len(numbers), len(scans))),
+    )
+    for row, number in enumerate(numbers):
+        of_split = scans[SCAN].merge(splits[splits["split"] == number], on=SCAN, how="left")
+        role[row] = of_split["role"].fillna("rest")
+        weight[row] = of_split["weight"].fillna(0)
+    _, person = np.unique(scans["participant_id"].to_numpy(str), return_inverse=True)
+    y = (scans["label"] == classes[1]).to_numpy()
+    cases = Cases(scans, {}, person, y, numbers, role, weight)
+    check_cases(cases, classes, missing.sum(), key)
+    for name, (clinical_part, mri_part) in values.items():
+        where = f"{key}.inputs.{name}.columns"
+        coded = [
+            as_terms(clinical_part[complete], where, "clinical.tsv"),
+            as_numbers(mri_part[complete], where, "features.tsv"),
+        ]
+        cases.x[name] = pd.concat(coded, axis=1)
+    return cases
+
+
+def _columns(scans, features, clinical, names: list[str], key: str):
+    """Clinical columns and columns of features.tsv of an input, in the order of its terms."""
+    of_clinical = [name for name in names if name in clinical]
+    of_features = [name for name in names if name not in clinical]
+    return (
+        columns_of(scans, clinical, of_clinical, key, "clinical.tsv"),
+        columns_of(scans, features, of_features, key, "features.tsv"),
+    )
+
+
+def check_cases(cases: Cases, classes: list[str], missing: pd.Series, key: str) -> None:
+    """Raise InputError if a training side lacks two people of a class, or no test has both.
+
+    The class of a participant is that of the first scan, as in `linear.inner_folds`.
+    """
+    both = False
+    for split, role in zip(cases.splits, cases.role, strict=True):
+        trained = np.flatnonzero(role == "train")
+        _, first = np.unique(cases.person[trained], return_index=True)
+        for name, member in zip(classes, (~cases.y, cases.y), strict=True):
+            n = member[trained[first]].sum()
+            if n < 2:
+                most = missing.sort_values(ascending=False).iloc[:1]
+                columns = "".join(f" ({column}: {int(many)})" for column, many in most.items())
+                raise InputError(
+                    f"{key}: split {split} trains on {n} participants of class {name} with a value "
+                    f"in every column of the models' inputs, 2 are needed; take out columns with "
+                    f"many n/a{columns}, change the design, or add participants"
+                )
+        tested = cases.y[role == "test"]
+        both |= bool(tested.any()) and not tested.all()
+    if not both:
+        raise InputError(
+            f"{key}.design: no split tests complete cases of both classes; change the design or "
+            "add participants"
+        )
+
+
+def exchanged(person: np.ndarray, rng) -> np.ndarray:
+    """Rows of participants who exchange places with others that have as many scans: (N,)."""
+    scans_of = [np.flatnonzero(person == p) for p in range(person.max() + 1)]
+    source = np.arange(len(person))
+    sizes = np.array([len(scans) for scans in scans_of])
+    for size in np.unique(sizes):
+        members = np.flatnonzero(sizes == size)
+        for one, other in zip(members, members[rng.permutation(len(members))], strict=True):
+            source[scans_of[one]] = scans_of[other]
+    return source
+
+
+def exchange(cases: Cases, number: int, seed: int) -> Cases:
+    """Cases of a permutation: participants exchange labels, roles and weights.
+
+    A participant takes over those of another one with as many scans, in all splits, so that
+    class sizes on every side stay those of the design. Valid under exchangeability of
+    participants, since the splits were drawn without looking at the columns. External
+    participants take no part.
+    """
+    cases = cases.inside()
+    source = exchanged(cases.person, np.random.default_rng([seed, number]))
+    return replace(
+        cases,
+        y=cases.y[source],
+        role=cases.role[:, source],
+        weight=cases.weight[:, source],
+    )

@@ -1,0 +1,152 @@
+"""What the tables of a dataset say of each session: the columns that studies name.
+
+participants.tsv has a value per participant, sub-*_sessions.tsv and the tables of phenotype/ with
+a session_id one per session. Imported by the Snakefile, so nothing heavy is imported at the top.
+"""
+
+from pathlib import Path
+
+from workflow_scripts.cohort.config import clinical_columns
+from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.common.job import InputError, listing
+from workflow_scripts.common.resources import resource
+
+SESSION = ["participant_id", "session_id"]
+
+
+def feature_columns() -> set[str]:
+    """Columns that features.tsv can have."""
+    rows = read_rows(resource("columns/cohort.tsv"))
+    return {row["column"] for row in rows}
+
+
+def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
+    """Columns of each table input of a study that are no columns of features.tsv."""
+    return {
+        f"inputs.{name}.columns": [column for column in entry["columns"] if column not in known]
+        for name, entry in study["inputs"].items()
+        if "columns" in entry
+    }
+
+
+def named_columns(studies: dict) -> dict[str, str]:
+    """Columns of the participants' tables that the studies name, with the key that does so."""
+    known, named = feature_columns(), {}
+    for name, study in studies.items():
+        for key, columns in (clinical_columns(study) | clinical_inputs(study, known)).items():
+            for column in columns:
+                named.setdefault(column, f"studies.{name}.{key}")
+    return named
+
+
+def read_clinical(
+    bids_dir: Path | None, participants: list[dict], sessions: list[tuple], studies: dict
+) -> list[dict]:
+    """One row per session with the columns that the studies name.
+
+    Parameters
+    ----------
+    bids_dir : root of the dataset; None for a simulated one, which has participants.tsv alone
+    participants : rows of participants.tsv
+    sessions : participant and session (or None) of all rows
+    studies : of the checked configuration
+
+    Returns
+    -------
+    Rows with participant_id, session_id and the columns as text, None where a table has no value
+
+    Notes
+    -----
+    A value of the session goes before one of the participant. Columns, rows and people that no
+    study names may look as they like, and so may those of sessions without a scan.
+
+    Raises
+    ------
+    InputError
+        If a named column is nowhere, in several tables of phenotype/, or has two values.
+    """
+    named = named_columns(studies)
+    tables = {"participants.tsv": participants}
+    if bids_dir and named:
+        tables |= _phenotype(bids_dir, named) | _sessions_tables(bids_dir, sessions, named)
+    known = {*sessions, *((participant, None) for participant, _ in sessions)}
+    values: dict[str, dict] = {column: {} for column in named}
+    places: dict[str, list] = {column: [] for column in named}
+    problems = []
+    # Participants first, so that what a session's table says replaces it.
+    for table, rows in sorted(tables.items(), key=lambda entry: entry[0] != "participants.tsv"):
+        for column in named.keys() & (rows[0].keys() if rows else ()):
+            places[column].append(table)
+            problems += _take(values[column], rows, column, table, known)
+    for column, key in named.items():
+        if not places[column]:
+            found = sorted({name for rows in tables.values() for name in (rows[0] if rows else ())})
+            problems.append(
+                f"{key}: participants.tsv, sessions.tsv and phenotype/ have no column {column!r} "
+                f"(found: {', '.join(found)}); correct the key or the table"
+            )
+        elif len(several := [t for t in places[column] if t.startswith("phenotype/")]) > 1:
+            problems.append(
+                f"{key}: column {column!r} stands in {' and '.join(several)}; rename one"
+            )
+    if problems:
+        raise InputError(listing(problems))
+    return [
+        {"participant_id": participant, "session_id": session}
+        | {
+            column: values[column].get(
+                (participant, session), values[column].get((participant, None))
+            )
+            for column in named
+        }
+        for participant, session in sessions
+    ]
+
+
+def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
+    """Put a table's values of a column in, those of places that are known; yields what is wrong."""
+    if "participant_id" not in rows[0]:
+        yield f"{table}: has no column participant_id, and {column!r} is used; add it"
+        return
+    seen = set()
+    for row in rows:
+        place = row["participant_id"], row.get("session_id")
+        if place not in known:
+            continue
+        who, value = " ".join(filter(None, place)), row[column]
+        if place in seen:
+            yield f"{table}: {who} has a second row, and {column!r} is used; keep one"
+        elif value is not None and values.setdefault(place, value) != value:
+            yield f"{table}: {column} of {who} is {value!r}, in another table {values[place]!r}"
+        seen.add(place)
+
+
+def _phenotype(bids_dir: Path, named) -> dict[str, list[dict]]:
+    files = sorted(bids_dir.glob("phenotype/[!.]*.tsv"))
+    return {f"phenotype/{file.name}": read_rows(file, {*named, *SESSION}) for file in files}
+
+
+def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, list[dict]]:
+    """All sub-*_sessions.tsv as one table; a column that some lack is missing there."""
+    rows = []
+    for participant in sorted({name for name, session in sessions if session}):
+        file = bids_dir / participant / f"{participant}_sessions.tsv"
+        if file.is_file():
+            read = read_rows(file, {*named, *SESSION})
+            rows += [row | {"participant_id": participant} for row in read]
+    columns = {column: None for row in rows for column in row}
+    return {"sessions.tsv": [columns | row for row in rows]} if rows else {}
+
+
+def write_clinical(rows: list[dict], path: Path) -> None:
+    """Keep the rows for the processes of the jobs."""
+    fields = [*SESSION, *(name for name in (rows[0] if rows else ()) if name not in SESSION)]
+    write_rows(rows, fields, path)
+
+
+def columns_of_study(study: dict) -> list[str]:
+    """Columns of the participants' tables that a study's analyses read."""
+    known = feature_columns()
+    keys = clinical_columns(study) | clinical_inputs(study, known)
+    read = [column for key, columns in keys.items() if key != "label" for column in columns]
+    return list(dict.fromkeys(read))

@@ -1,0 +1,236 @@
+"""Who a study can draw from, today and when its split was drawn.
+
+Imported by the Snakefile, so nothing heavy is imported here.
+"""
+
+import math
+from pathlib import Path
+
+from workflow_scripts.cohort.config import NETWORKS, models_of
+from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.job import InputError, listing
+
+
+def label_of(row: dict, study: dict) -> str | None:
+    """Class of a session, or another text of the label column; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        If a value that a threshold applies to is no number.
+    """
+    label = study["label"]
+    if isinstance(label, str):
+        return row[label]
+    if row[label["column"]] is None:
+        return None
+    value = float(row[label["column"]])
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return study["classes"][value >= label["at_least"]]
+
+
+def check_labels(clinical: list[dict], name: str, study: dict) -> None:
+    """Check the labels of all sessions.
+
+    Raises
+    ------
+    InputError
+        If a label is none of the classes and not left out on purpose, or a number is none.
+    """
+    known, problems = {*study["classes"], *study["other_labels"], None}, {}
+    for row in clinical:
+        who = session_prefix(row["participant_id"], row["session_id"])
+        try:
+            found = label_of(row, study)
+        except ValueError:
+            column = study["label"]["column"]
+            problems[row["participant_id"], row[column]] = (
+                f"{who}: {column} is {row[column]!r}, which studies.{name}.label compares with "
+                f"{study['label']['at_least']:g}; write a number or n/a"
+            )
+            continue
+        if found not in known:
+            problems[row["participant_id"], found] = (
+                f"{who}: {study['label']} is {found!r}, which is none of studies.{name}.classes "
+                f"{study['classes']}; correct it, or list it in studies.{name}.other_labels"
+            )
+    if problems:
+        raise InputError(listing(list(problems.values())))
+
+
+def population_today(cohort, study: dict) -> list[dict]:
+    """Sessions that a study can draw from: with its scans and one of its classes.
+
+    Returns
+    -------
+    Rows with participant_id, session_id, label, external (yes or no), and site where the
+    design names its column
+    """
+    first, *others = [cohort.usable(suffix) for suffix in study["requires"]]
+    design, external = study.get("design", {}), study.get("external")
+    rows, seen = [], set()
+    for prefix, scan in first.items():
+        session = scan["participant_id"], scan["session_id"]
+        clinical = cohort.clinical[session]
+        label = label_of(clinical, study)
+        if (
+            study["sessions"] not in ("first", "all", scan["session_id"])
+            or not all(prefix in other for other in others)
+            or label not in study["classes"]
+            or (study["sessions"] == "first" and scan["participant_id"] in seen)
+        ):
+            continue
+        seen.add(scan["participant_id"])
+        outside = bool(external) and clinical[external["column"]] in external["values"]
+        row = dict(zip(("participant_id", "session_id"), session, strict=True))
+        row |= {"label": label, "external": "yes" if outside else "no"}
+        if "column" in design:
+            row["site"] = clinical[design["column"]]
+        rows.append(row)
+    return rows
+
+
+def frozen_population(kept: Path, study: dict, name: str, cohort) -> list[dict]:
+    """Population of a study: that of its kept split, or today's where none is drawn yet.
+
+    Raises
+    ------
+    InputError
+        If a session of the kept split can no longer be used, or has another
+        label, cohort or site now; or if today's population is too small.
+    """
+    today = population_today(cohort, study)
+    if not kept.is_file():
+        _check_class_sizes(today, study, name)
+        return today
+    frozen = read_rows(kept)
+    if frozen and "external" not in frozen[0]:
+        raise InputError(
+            f"{kept}: was kept by version 0.6; set studies.{name}.split to {study['split'] + 1} to "
+            "draw a new split, or choose another output_dir"
+        )
+    now = {(row["participant_id"], row["session_id"]): row for row in today}
+    changed = dict.fromkeys(
+        row["participant_id"]
+        for row in frozen
+        if now.get((row["participant_id"], row["session_id"])) != row
+    )
+    if changed:
+        raise InputError(
+            f"studies.{name}.split {study['split']} was drawn with {', '.join(changed)}, which now "
+            f"have no usable {' and '.join(study['requires'])}, another label or another session; "
+            f"undo that, or set studies.{name}.split to {study['split'] + 1} to draw a new split"
+        )
+    return frozen
+
+
+def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
+    scans, where = " and ".join(study["requires"]), f"studies.{name}"
+    inside: dict[str, set] = {label: set() for label in study["classes"]}
+    for row in population:
+        if row["external"] == "no":
+            inside[row["label"]].add(row["participant_id"])
+    empty = [label for label, people in inside.items() if not people]
+    if empty:
+        raise InputError(
+            f"{where}.classes: no participant of class {', '.join(empty)} has a usable "
+            f"{scans}; correct the classes or add participants"
+        )
+    problems = list(_external_problems(population, study, where))
+    design = study.get("design", {"kind": None})
+    for label in design.get("classes", []):
+        n = len(inside[label])
+        if design["kind"] == "random_trials":
+            needed = design["train"][label] + design["test"][label]
+            if n < needed:
+                problems.append(
+                    f"{where}.design: class {label} has {n} participants with a usable {scans}, a "
+                    f"trial needs {needed} ({design['train'][label]} to train and "
+                    f"{design['test'][label]} to test); lower the numbers or add participants"
+                )
+        elif n < 3:
+            problems.append(
+                f"{where}.design: class {label} has {n} participants with a usable {scans}, 3 are "
+                "needed to test one and train on two; add participants or choose other classes"
+            )
+    if problems:
+        raise InputError("\n  ".join(problems))
+
+
+def _external_problems(population: list[dict], study: dict, where: str):
+    if "external" not in study:
+        return
+    both = {row["participant_id"] for row in population if row["external"] == "yes"} & {
+        row["participant_id"] for row in population if row["external"] == "no"
+    }
+    if both:
+        yield (
+            f"{where}.external: {', '.join(sorted(both))} have sessions inside and outside; "
+            f"{study['external']['column']} must be the same in all sessions of a participant"
+        )
+    if not any(row["external"] == "yes" for row in population):
+        yield (
+            f"{where}.external: no session with a usable {' and '.join(study['requires'])} has "
+            f"{study['external']['column']} in {study['external']['values']}; correct it"
+        )
+
+
+def screened(cohort, study: dict) -> dict[str, str | None]:
+    """Label of every participant: the first of the sessions' that is a class, else the first."""
+    found: dict[str, str | None] = {}
+    for row in cohort.clinical.values():
+        label = label_of(row, study)
+        known = found.get(row["participant_id"])
+        if known is None or (known not in study["classes"] and label in study["classes"]):
+            found[row["participant_id"]] = label
+    return found
+
+
+def clinical_of_population(cohort, population: list[dict], columns: list[str]) -> list[dict]:
+    """A study's sessions with these columns of the participants' tables, as text."""
+    return [
+        {key: row[key] for key in ("participant_id", "session_id")}
+        | {
+            column: cohort.clinical[row["participant_id"], row["session_id"]][column]
+            for column in columns
+        }
+        for row in population
+    ]
+
+
+def number_of_splits(population: list[dict], design: dict) -> int:
+    """Number of splits that a design draws of a population."""
+    match design["kind"]:
+        case "random_trials":
+            return design["trials"]
+        case "folds":
+            return design["folds"] * design["repeats"]
+        case "leave_site_out":
+            inside = [row for row in population if row["external"] == "no"]
+            return len({row["site"] for row in inside if row["label"] in design["classes"]})
+        case "given":
+            rows = read_rows(Path(design["table"]))
+            if rows and "split" not in rows[0]:
+                raise InputError(f"{design['table']}: lacks the column split; add it")
+            return len({row["split"] for row in rows})
+        case _:
+            return 1
+
+
+def session_prefixes(population: list[dict]) -> list[str]:
+    """Prefixes of the sessions of a population."""
+    return [session_prefix(row["participant_id"], row["session_id"]) for row in population]
+
+
+def trainings(study: dict, population: list[dict], *models: str) -> list[dict]:
+    """Model, split and repeat of the networks of a study, or of those named."""
+    drawn = number_of_splits(population, study["design"])
+    return [
+        {"model": name, "split": split, "repeat": repeat}
+        for name, settings in models_of(study, *NETWORKS).items()
+        if name in (models or study["models"])
+        for split in range(1, (settings["splits"] or drawn) + 1)
+        for repeat in range(1, settings["repeats"] + 1)
+    ]

@@ -1,0 +1,95 @@
+"""What a run begins with: the checked configuration, the cohort and the studies' populations.
+
+Imported by the Snakefile, so nothing heavy is imported here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
+from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
+from workflow_scripts.cohort.population import frozen_population, number_of_splits
+from workflow_scripts.common.job import InputError
+
+INDEX = "cohort/index.tsv"
+SPLIT = "studies/{study}/split-{split}"
+SIMULATED = Path("demo/bids")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with.
+
+    Attributes
+    ----------
+    config : checked, with absolute paths
+    cohort : Cohort
+    bids_dir, output_dir : Path; the simulated dataset lies in the output folder
+    populations : rows of each study's population, by its name
+    """
+
+    config: dict
+    cohort: Cohort
+    bids_dir: Path
+    output_dir: Path
+    populations: dict[str, list[dict]]
+
+
+def start(config: dict, plan_cohort, main_process: bool) -> Start:
+    """Check the configuration and the cohort.
+
+    Parameters
+    ----------
+    config : as the user wrote it; relative paths count from the working directory
+    plan_cohort : function of section ``demo`` to the plan of the simulated cohort
+    main_process : False in the processes of the jobs, which read what the main one has kept
+
+    Raises
+    ------
+    InputError
+        Saying which key, file or row is wrong.
+    """
+    config = check_config(config)
+    output_dir = Path(config["output_dir"]).absolute()
+    only = config["participants"]
+    if only:
+        config["studies"] = {}
+    _make_absolute(config["diffusion"], "alps_rois")
+    _make_absolute(config, "frozen_models")
+    for study in config["studies"].values():
+        _make_absolute(study.get("design", {}), "table")
+    # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
+    busy = main_process and any((output_dir / ".snakemake/locks").glob("*.lock"))
+    kept = None if only or busy else output_dir / INDEX
+    if config["bids_dir"]:
+        bids_dir = Path(config["bids_dir"]).absolute()
+        keep_apart(bids_dir.resolve(), output_dir.resolve())
+        _make_absolute(config, "exclusions")
+        _make_absolute(config["vessel_wall"], "derivatives")
+        cohort = load_cohort(config, bids_dir, kept, main_process)
+    else:
+        bids_dir = SIMULATED
+        config["exclusions"] = str(bids_dir / "exclusions.tsv")
+        cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
+    populations = {}
+    for name, study in config["studies"].items():
+        table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
+        populations[name] = frozen_population(output_dir / table, study, name, cohort)
+        _check_numbers_of_splits(name, study, populations[name])
+    return Start(config, cohort, bids_dir, output_dir, populations)
+
+
+def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> None:
+    for key, model in models_of(study, *NETWORKS).items():
+        drawn = number_of_splits(population, study["design"])
+        if model["splits"] and model["splits"] > drawn:
+            raise InputError(
+                f"studies.{name}.models.{key}.splits: {model['splits']}, but the design draws "
+                f"{drawn}; lower it, or leave it out"
+            )
+
+
+def _make_absolute(section: dict, key: str) -> None:
+    """Make a path of the configuration hold in the output folder too."""
+    if section.get(key):
+        section[key] = str(Path(section[key]).absolute())

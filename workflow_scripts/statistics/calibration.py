@@ -1,0 +1,26 @@
+"""How well the probabilities of models agree with the outcome."""
+
+import numpy as np
+
+from workflow_scripts.statistics.scores import Scores
+
+
+def brier_score(scores: Scores, drawn: np.ndarray) -> dict:
+    """Mean squared difference of probability and outcome, with percentile limits.
+
+    Parameters
+    ----------
+    scores : of a model with probabilities
+    drawn : int array, (B, N)
+        Times each scan is drawn, with its participant.
+
+    Returns
+    -------
+    dict
+        value, ci_low, ci_high, ci_method
+    """
+    difference = np.nan_to_num(scores.probability) - scores.truth
+    error = (scores.weight * difference**2).sum(0)
+    low, high = np.percentile(drawn @ error / scores.participants(), [2.5, 97.5])
+    value = error.sum() / scores.participants()
+    return {"value": value, "ci_low": low, "ci_high": high, "ci_method": "patient bootstrap"}

@@ -1,0 +1,19 @@
+"""Predictions of all models of a study in one table."""
+
+import pandas as pd
+
+from workflow_scripts.common.job import job
+from workflow_scripts.common.predictions import PREDICTIONS
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+
+
+def main(source, out, params):
+    """Write the predictions of all models, one after the other."""
+    table = pd.concat([read_table(path)[PREDICTIONS] for path in source], ignore_index=True)
+    write_table(table, out.table, resource("columns/statistics.tsv"))
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)
