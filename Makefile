@@ -1,26 +1,38 @@
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell nproc)
+CONFIG ?= config.yaml
 BIN = $(abspath $(VENV))/bin
 RUN = PATH="$(BIN):$$PATH"
 PIP = -m pip --disable-pip-version-check
 # Packages that "make offline" has fetched are installed without the network.
 FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
+# Bars and the time left in a terminal, plain lines elsewhere.
+SHOW = $$(test -t 2 && echo --logger rich || echo --quiet all)
+EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
-.PHONY: demo test offline lint lock
+.PHONY: demo demos test test-full offline lint lock
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) install --quiet $(FROM) -r envs/lock.txt
 	touch $@
 
-# The whole workflow on the simulated cohort.
+# The whole workflow on a simulated cohort: CONFIG=examples/NAME.yaml for another study.
 demo: $(VENV)/installed
-	$(RUN) snakemake --cores $(CORES) --quiet rules reason
-	@echo "Report: $(CURDIR)/results/report/index.html"
+	$(RUN) snakemake --cores $(CORES) $(SHOW) --configfile $(CONFIG)
+	@echo "Report: $(CURDIR)/$$(sed -n 's/^output_dir: *\([^ #]*\).*/\1/p' $(CONFIG))/report/index.html"
 
+demos: demo
+	for name in $(EXAMPLES); do $(MAKE) demo CONFIG=examples/$$name.yaml || exit 1; done
+
+# What proves wiring and behaviour, in a quarter of an hour on 2 cores.
 test: $(VENV)/installed
-	$(RUN) python -m pytest tests
+	$(RUN) python -m pytest -m "not full"
+
+# Also the whole demo's truth, a real SLURM, an audit of everything, real scans.
+test-full: $(VENV)/installed
+	$(RUN) python -m pytest -m full
 
 # For machines without internet: run it where there is some, with the same system and Python,
 # and take the whole folder along. The workflow itself fetches nothing.

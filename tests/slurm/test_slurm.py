@@ -17,24 +17,41 @@ import yaml
 from tests.conftest import ROOT
 from tests.slurm.cluster import Cluster, missing, wait_for
 from tests.workflow.small_cohort import STUDY, configuration, make_dataset, small_brain
-from tests.workflow.snake import said, snakemake
+from tests.workflow.snake import finished
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
 
 EPOCHS = 1000
-LEARNING = {
-    "downsample": 4,
+PRETRAINING = {"epochs": 3, "warmup_epochs": 1}
+CROP = {
+    "kind": "contrastive",
+    "inputs": ["brain"],
+    "encoder": "paper",
     "widths": [2, 2],
-    "strategies": ["crop"],
+    "augmentation": "crop",
     "crop_voxels": 2,
-    "pretraining": {"epochs": 3, "warmup_epochs": 1},
+    "pretraining": PRETRAINING,
     "finetuning": {"epochs": 2},
-    "supervised": {"strategy": "crop", "epochs": 2},
     "precision": "float32",
     "threads": 1,
 }
-ENCODER = "studies/study/models/trial-1_strategy-crop_repeat-1_encoder"
-TRAINING = "pretrain_encoder/study/trial-1_strategy-crop_repeat-1"
+SUPERVISED = {key: CROP[key] for key in CROP.keys() - {"kind", "pretraining", "finetuning"}}
+SUPERVISED |= {"kind": "cnn", "epochs": 2}
+ENCODER = "studies/study/models/model-crop_split-1_repeat-1_encoder"
+TRAINING = "pretrain_encoder/study/model-crop_split-1_repeat-1"
+
+
+def study_with(pretraining):
+    """The small study with networks as well."""
+    crop = CROP | {"pretraining": pretraining}
+    return STUDY | {
+        "inputs": STUDY["inputs"] | {"brain": {"channels": ["T1w"], "downsample": 4}},
+        "models": STUDY["models"] | {"crop": crop, "supervised": SUPERVISED},
+        "evaluation": [*STUDY["evaluation"], "gradcam", "fractions", "regions"],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +73,8 @@ def bids(tmp_path_factory):
 
 @pytest.fixture
 def config(bids, tmp_path):
-    study = STUDY | {"learning": LEARNING, "permutations": 5, "bootstraps": 50}
-    return configuration(bids, output_dir=str(tmp_path / "results"), studies={"study": study})
+    studies = {"study": study_with(PRETRAINING)}
+    return configuration(bids, output_dir=str(tmp_path / "results"), studies=studies)
 
 
 def profile(folder, **changes):
@@ -110,10 +127,9 @@ def ended(process, seconds=600):
 def trainable(bids, tmp_path_factory):
     """Output folder, made without the cluster, of all that a training needs."""
     folder = tmp_path_factory.mktemp("trainable")
-    study = STUDY | {"learning": LEARNING}
-    config = configuration(bids, output_dir=str(folder / "results"), studies={"study": study})
-    process = snakemake("studies/study/volumes.npy", config=config, folder=folder)
-    assert process.returncode == 0, said(process)[-3000:]
+    studies = {"study": study_with(PRETRAINING)}
+    config = configuration(bids, output_dir=str(folder / "results"), studies=studies)
+    finished("studies/study/input-brain_volumes.npy", config=config, folder=folder)
     return folder / "results"
 
 
@@ -121,10 +137,8 @@ def trainable(bids, tmp_path_factory):
 def training(trainable, config, tmp_path):
     """Configuration of a training that is long enough to be stopped."""
     shutil.copytree(trainable, config["output_dir"])
-    study = config["studies"]["study"]
-    options = LEARNING["pretraining"] | {"epochs": EPOCHS}
-    study["learning"] = LEARNING | {"pretraining": options}
-    return config
+    studies = {"study": study_with(PRETRAINING | {"epochs": EPOCHS})}
+    return config | {"studies": studies}
 
 
 def training_log(config):
@@ -149,8 +163,7 @@ def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
     assert sum(partition == "gpu" for partition, _ in jobs) == 1
     assert text.count("has been submitted") == len(jobs)
     local = config | {"output_dir": str(tmp_path / "local")}
-    process = snakemake(config=local, folder=tmp_path)
-    assert process.returncode == 0, said(process)[-3000:]
+    finished(config=local, folder=tmp_path)
     tables = sorted(Path(local["output_dir"], "studies").rglob("*.tsv"))
     assert len(tables) > 20
     for table in tables:
@@ -179,7 +192,7 @@ def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_pa
     assert code == 1
     assert "Error in rule pretrain_encoder" in text
     assert f"logs/{TRAINING}.log" in text
-    assert f"slurm_logs/rule_pretrain_encoder/study_1_crop_1/{job}.log" in text
+    assert f"slurm_logs/rule_pretrain_encoder/study_crop_1_1/{job}.log" in text
     code, text = ended(start(training, tmp_path, f"{ENCODER}.safetensors"))
     assert code == 0, text[-3000:]
     assert went_on(training) > 2
@@ -202,8 +215,7 @@ def test_training_over_its_time_limit_goes_on_in_the_retry(cluster, training, tm
     The retry gets enough: SLURM calls a job that ends by itself between its limit and the next
     look at the limits, half a minute later, TIMEOUT too, and then all of it is done again.
     """
-    options = training["studies"]["study"]["learning"]["pretraining"]
-    options["epochs"] = 16 * EPOCHS
+    training["studies"] = {"study": study_with(PRETRAINING | {"epochs": 16 * EPOCHS})}
     limit = {"slurm_partition": "gpu", "gres": "gpu:1", "runtime": "30 ** (attempt - 1)"}
     limits = {"pretrain_encoder": limit | {"mem_mb": 2000}}
     process = start(training, tmp_path, f"{ENCODER}.safetensors", retries=1, set_resources=limits)

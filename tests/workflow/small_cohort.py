@@ -9,16 +9,25 @@ from nilearn.datasets import load_mni152_template
 STUDY = {
     "label": "diagnosis",
     "classes": ["control", "patient"],
+    "permutations": 10,
+    "bootstraps": 50,
+    "inputs": {"volumes": {"columns": ["tiv_ml"]}},
     "design": {
+        "kind": "random_trials",
         "trials": 1,
         "train": {"control": 2, "patient": 2},
         "test": {"control": 1, "patient": 1},
         "repeat_minority": False,
     },
-    "features": ["gm_fraction"],
+    "models": {
+        "svm": {"kind": "svm", "inputs": ["volumes"]},
+        "logistic": {"kind": "logistic", "inputs": ["volumes"]},
+        "majority": {"kind": "majority"},
+    },
+    "evaluation": ["metrics", "permutation"],
 }
 # Of section anatomical: quick, and good enough for these brains.
-QUICK = {"template_resolution": 2, "brain_extraction": "template"}
+QUICK = {"template_resolution": 2, "brain_extraction": "template", "registration": "affine"}
 LABELS = ["control", "patient"] * 3
 
 
@@ -34,19 +43,23 @@ def small_brain() -> nib.Nifti1Image:
     return nib.Nifti1Image(data, image.affine)
 
 
+def scaled(brain: nib.Nifti1Image, size: float) -> nib.Nifti1Image:
+    return nib.Nifti1Image(brain.dataobj, np.diag([size, size, size, 1]) @ brain.affine)
+
+
 def t1w(root: Path, number: int) -> Path:
     return root / f"sub-{number}/anat/sub-{number}_T1w.nii.gz"
 
 
-def make_dataset(root: Path, brain: nib.Nifti1Image) -> None:
-    """Six participants with the same brain each."""
+def make_dataset(root: Path, brain: nib.Nifti1Image, size: int = 6) -> None:
+    """Six participants, or the first of them, with brains that differ in size alone."""
     root.mkdir()
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
-    (root / "participants.tsv").write_text(participants())
-    for number in range(1, 7):
+    (root / "participants.tsv").write_text(participants(LABELS[:size]))
+    for number in range(1, size + 1):
         path = t1w(root, number)
         path.parent.mkdir(parents=True)
-        nib.save(brain, path)
+        nib.save(scaled(brain, 1 + 0.002 * number), path)
 
 
 def configuration(bids: Path, **changes) -> dict:
@@ -54,7 +67,45 @@ def configuration(bids: Path, **changes) -> dict:
     config = {
         "bids_dir": str(bids),
         "output_dir": str(bids.parent / "results"),
-        "anatomical": {"registration": "affine", "template_resolution": 2},
+        "anatomical": QUICK,
         "studies": {"study": STUDY},
     }
     return config | changes
+
+
+SITES = "AABBAACC"
+TWICE = {1, 2}  # participants with a second session
+
+
+def person(number: int) -> dict:
+    """Class, site and age of a participant of the cohort with two sessions."""
+    label = LABELS[(number - 1) % 2]
+    return {"diagnosis": label, "site": SITES[number - 1], "age": 30 + 3 * number % 7}
+
+
+def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
+    """Eight participants at three sites with T1w and FLAIR, some of them twice.
+
+    Patients' brains are 5 % larger along each axis, and a bit larger in each participant, so
+    that the volumes tell the classes apart. EDSS stands per session in sessions.tsv, and is at
+    least 3.0 in patients and in the second session of sub-1, a control.
+    """
+    root.mkdir()
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    rows = ["participant_id\tage\tdiagnosis\tsite"]
+    for number in range(1, len(SITES) + 1):
+        who, name = person(number), f"sub-{number}"
+        rows.append(f"{name}\t{who['age']}\t{who['diagnosis']}\t{who['site']}")
+        ill = who["diagnosis"] == "patient"
+        image = scaled(brain, 1 + 0.05 * ill + 0.002 * number)
+        dark = nib.Nifti1Image(1100 * (brain.get_fdata() > 0) - brain.get_fdata(), image.affine)
+        edss = ["session_id\tedss"]
+        for session in ("ses-01", "ses-02")[: 2 if number in TWICE else 1]:
+            folder = root / name / session / "anat"
+            folder.mkdir(parents=True)
+            nib.save(image, folder / f"{name}_{session}_T1w.nii.gz")
+            nib.save(dark, folder / f"{name}_{session}_FLAIR.nii.gz")
+            worse = ill or (number == 1 and session == "ses-02")
+            edss.append(f"{session}\t{4.0 if worse else 1.5}")
+        (root / name / f"{name}_sessions.tsv").write_text("\n".join(edss) + "\n")
+    (root / "participants.tsv").write_text("\n".join(rows) + "\n")

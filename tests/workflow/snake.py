@@ -25,6 +25,13 @@ def snakemake(*arguments: str, config: dict, folder: Path, clone: Path = ROOT, *
     )
 
 
+def finished(*arguments: str, config: dict, folder: Path, **options):
+    """`snakemake`, which must have ended well."""
+    process = snakemake(*arguments, config=config, folder=folder, **options)
+    assert process.returncode == 0, said(process)[-5000:]
+    return process
+
+
 def start(*arguments: str, config: dict, folder: Path):
     """Start snakemake in a process group of its own and do not wait for it.
 

@@ -8,20 +8,16 @@ import zipfile
 import pytest
 
 from tests.audit.crates import crate_problems
-from tests.workflow.small_cohort import (
-    QUICK,
-    configuration,
-    make_dataset,
-    small_brain,
-    t1w,
-)
-from tests.workflow.snake import said, snakemake
+from tests.workflow.small_cohort import configuration, t1w
+from tests.workflow.snake import finished, said, snakemake
 from workflow_scripts.audit.freeze import freeze, without_paths
+from workflow_scripts.audit.recompute import Recomputation
 from workflow_scripts.audit.records import (
     JOBS,
     MANIFEST,
     RUNS,
     last_run,
+    read_environments,
     read_jobs,
     read_manifest,
 )
@@ -31,29 +27,13 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
 from workflow_scripts.common.tables import read_table
 
-TABLE = "studies/study/metrics.tsv"
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """Folder with a dataset and the results of a run on it."""
-    folder = tmp_path_factory.mktemp("study")
-    make_dataset(folder / "bids", small_brain())
-    process = snakemake(config=config_of(folder), folder=folder)
-    assert process.returncode == 0, said(process)[-5000:]
-    assert "SHA-256 of audit/runs/" in said(process)
-    return folder
+TABLE, RULE = "studies/study/metrics.tsv", "evaluate_classifiers"
 
 
 @pytest.fixture
-def copy(study, tmp_path):
-    """A copy of them, moved to another place, that a test may spoil."""
-    shutil.copytree(study, tmp_path / "copy", symlinks=True)
-    return tmp_path / "copy"
-
-
-def config_of(folder):
-    return configuration(folder / "bids", anatomical=QUICK | {"registration": "affine"})
+def copy(small_study, tmp_path):
+    """A copy of dataset and results, moved to another place, that a test may spoil."""
+    return shutil.copytree(small_study, tmp_path / "copy", symlinks=True)
 
 
 def places(folder):
@@ -67,10 +47,15 @@ def found(folder):
 
 
 def audit(folder, recompute):
-    config = config_of(folder) | {"audit": {"recompute": recompute}}
+    config = configuration(folder / "bids") | {"audit": {"recompute": recompute}}
     return snakemake("audit", config=config, folder=folder)
 
 
+def test_run_says_where_its_record_stands(small_study):
+    assert "SHA-256 of audit/runs/" in (small_study / "said.txt").read_text()
+
+
+@pytest.mark.full
 def test_everything_on_record_is_there_and_every_job_makes_the_same_files_again(copy):
     process = audit(copy, "all")
     assert process.returncode == 0, said(process)[-3000:]
@@ -80,30 +65,30 @@ def test_everything_on_record_is_there_and_every_job_makes_the_same_files_again(
     assert len(read_table(copy / "results/audit/verification.tsv")) == 0
 
 
-def test_every_result_has_its_job_and_every_raw_scan_its_checksum(study):
-    rows = {row["path"]: row for row in read_manifest(study / "results" / MANIFEST)}
+def test_every_result_has_its_job_and_every_raw_scan_its_checksum(small_study):
+    rows = {row["path"]: row for row in read_manifest(small_study / "results" / MANIFEST)}
     for number in range(1, 7):
         raw = rows[f"bids:raw:sub-{number}/anat/sub-{number}_T1w.nii.gz"]
-        assert raw["sha256"] == checksum(t1w(study / "bids", number))["sha256"]
+        assert raw["sha256"] == checksum(t1w(small_study / "bids", number))["sha256"]
     assert rows[TABLE]["rule"] == "evaluate_classifiers"
-    assert rows[TABLE]["sha256"] == checksum(study / "results" / TABLE)["sha256"]
+    assert rows[TABLE]["sha256"] == checksum(small_study / "results" / TABLE)["sha256"]
     assert {row["kind"] for row in rows.values()} == {"input", "result"}
 
 
-def test_run_says_what_it_ran_with(study):
-    run = last_run(study / "results")
+def test_run_says_what_it_ran_with(small_study):
+    run = last_run(small_study / "results")
     assert run["succeeded"]
     assert run["config"]["studies"]["study"]["seed"] == 1
     assert run["software"]["packages"]["numpy"]
     assert len(run["software"]["lock_sha256"]) == 64
     assert run["hardware"]["processor"]
     assert "workflow_scripts/anatomical/prepare_t1w.py" in run["code"]
-    record = read_jobs(study / "results")["logs/prepare_t1w/sub-1/sub-1.log"]
+    record = read_jobs(small_study / "results")["logs/prepare_t1w/sub-1/sub-1.log"]
     assert record["seconds"] > 0 and record["max_rss_mb"] > 10
 
 
-def test_crate_is_a_provenance_run_crate(study):
-    assert crate_problems(study / "results") == []
+def test_crate_is_a_provenance_run_crate(small_study):
+    assert crate_problems(small_study / "results") == []
 
 
 def test_changed_table_is_named_with_its_rule(copy):
@@ -178,9 +163,13 @@ def test_forged_records_are_found_when_the_job_is_done_again(copy):
     run["files"] |= {str(name): checksum(results / name) for name in (JOBS, MANIFEST)}
     run_file.write_text(json.dumps(run))
     assert found(copy) == {}
-    process = audit(copy, "all")
-    assert process.returncode == 1
-    assert f"DIFFERS {TABLE}: metric" in said(process)
+    (copy / "scratch").mkdir()
+    jobs, environments = read_jobs(results), read_environments(results)
+    again = Recomputation(results, places(copy), copy / "scratch", jobs, environments, bad=set())
+    again.do([job for job, record in jobs.items() if record["rule"] == RULE], threads=1)
+    [finding] = again.findings
+    assert (finding.path, finding.problem) == (TABLE, "DIFFERS")
+    assert finding.detail.startswith("metric")
 
 
 def test_records_rewritten_between_two_runs_are_found_after_the_second(copy):
@@ -188,7 +177,9 @@ def test_records_rewritten_between_two_runs_are_found_after_the_second(copy):
     [first] = (results / RUNS).glob("*.json")
     text = (results / JOBS).read_text()
     (results / JOBS).write_text(text.replace('"seconds": ', '"seconds": 1', 1))
-    process = snakemake("--force", "cohort/check.txt", config=config_of(copy), folder=copy)
+    process = snakemake(
+        "--force", "cohort/check.txt", config=configuration(copy / "bids"), folder=copy
+    )
     assert process.returncode == 0 and f"{JOBS}: not as run" in said(process)
     assert {path: problem for path, (problem, _) in found(copy).items()} == {str(JOBS): "RECORD"}
     first.write_text(first.read_text().replace('"succeeded": true', '"succeeded": false'))
@@ -230,48 +221,47 @@ def test_changed_code_is_named(copy, monkeypatch):
     assert "1 jobs ran other code: workflow_scripts/statistics/metrics.py" in detail
 
 
-def test_trace_of_a_cell_names_the_scan_of_its_participant_and_no_other(study):
-    text = trace(study / "results/cohort/features.tsv", "sub-2", "gm_fraction", every=True)
-    value = read_table(study / "results/cohort/features.tsv").set_index("participant_id")
+def test_trace_of_a_cell_names_the_scan_of_its_participant_and_no_other(small_study):
+    text = trace(small_study / "results/cohort/features.tsv", "sub-2", "gm_fraction", every=True)
+    value = read_table(small_study / "results/cohort/features.tsv").set_index("participant_id")
     assert text.startswith(f"gm_fraction = {value.loc['sub-2', 'gm_fraction']}")
     for rule in ("collect_features", "segment_brain: 1 job", "register_to_mni", "prepare_t1w"):
         assert rule in text
-    digest = checksum(t1w(study / "bids", 2))["sha256"]
+    digest = checksum(t1w(small_study / "bids", 2))["sha256"]
     assert f"{bids_uri(2)}  {digest}" in text
     assert "sub-1" not in text.split("files of the dataset")[1]
 
 
-def test_trace_of_a_prediction_names_the_scans_that_the_model_was_trained_on(study):
-    table = study / "results/studies/study/model-features_predictions.tsv"
+def test_trace_of_a_prediction_names_the_scans_that_the_model_was_trained_on(small_study):
+    table = small_study / "results/studies/study/predictions.tsv"
     text = trace(table, "2", "score", every=True)
     assert all(bids_uri(number) in text for number in range(1, 7))
 
 
-def test_trace_of_the_report_goes_back_to_every_scan(study):
-    text = trace(study / "results/report/index.html", None, None, every=True)
+def test_trace_of_the_report_goes_back_to_every_scan(small_study):
+    text = trace(small_study / "results/report/index.html", None, None, every=True)
     assert all(bids_uri(number) in text for number in range(1, 7))
 
 
-def test_trace_says_what_it_cannot_find(study):
-    features = study / "results/cohort/features.tsv"
+def test_trace_says_what_it_cannot_find(small_study):
+    features = small_study / "results/cohort/features.tsv"
     with pytest.raises(InputError, match="no column iq; columns: participant_id"):
         trace(features, "sub-2", "iq", False)
     with pytest.raises(InputError, match="0 rows are sub-9"):
         trace(features, "sub-9", "gm_fraction", False)
     with pytest.raises(InputError, match="no folder above it"):
-        trace(study / "config.yaml", None, None, False)
+        trace(small_study / "config.yaml", None, None, False)
 
 
 def test_release_verifies_elsewhere_and_tells_of_no_place_and_no_image(copy, tmp_path):
-    process = snakemake("freeze", config=config_of(copy), folder=copy)
-    assert process.returncode == 0, said(process)[-3000:]
+    finished("freeze", config=configuration(copy / "bids"), folder=copy)
     [made] = (copy / "results/releases").iterdir()
     release = tmp_path / "elsewhere"
     made.rename(release)
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=release, check=True)
     files = [path for path in release.rglob("*") if path.is_file()]
     assert (release / TABLE).is_file()
-    assert (release / "studies/study/split-1_trials.tsv").is_file()
+    assert (release / "studies/study/split-1_splits.tsv").is_file()
     assert not [path for path in files if path.suffix in (".gz", ".nii", ".webp", ".html", ".npy")]
     host = last_run(copy / "results")["hardware"]["host"]
     for path in files:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from tests.slurm.cluster import wait_for
-from tests.workflow.small_cohort import LABELS, configuration, participants, t1w
-from tests.workflow.snake import said, snakemake, start
+from tests.workflow.small_cohort import LABELS, configuration, make_dataset, participants, t1w
+from tests.workflow.snake import finished, said, snakemake, start
+from workflow_scripts.cohort import startup
+from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
+from workflow_scripts.demo.plan import plan_cohort
 
 
 def refused(process, *messages):
@@ -20,6 +23,14 @@ def refused(process, *messages):
     for message in messages:
         assert message in said(process)
     assert "Traceback" not in said(process)
+
+
+def refused_at_once(config, *messages):
+    """As `refused`, but in this process: what the Snakefile does before it makes any rule."""
+    with pytest.raises(InputError) as raised:
+        startup.start(config, plan_cohort, main_process=True)
+    for message in messages:
+        assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +76,7 @@ def refused(process, *messages):
 )
 def test_participants(bids, tmp_path, text, messages):
     (bids / "participants.tsv").write_text(text)
-    refused(snakemake(config=configuration(bids), folder=tmp_path), *messages)
+    refused_at_once(configuration(bids), *messages)
     assert not list((tmp_path / "results").rglob("sub-*"))
 
 
@@ -80,9 +91,19 @@ def test_participants(bids, tmp_path, text, messages):
     ids=["unknown key", "wrong type", "no dataset", "no exclusions"],
 )
 def test_configuration(bids, tmp_path, changes, message):
-    process = snakemake(config=configuration(bids, **changes), folder=tmp_path)
-    refused(process, message)
+    refused_at_once(configuration(bids, **changes), message)
     assert not (tmp_path / "results").exists()
+
+
+def test_errors_end_the_command(bids, tmp_path):
+    """One of the configuration and one of participants.tsv, as a user sees them."""
+    process = snakemake(config=configuration(bids, colour="red"), folder=tmp_path)
+    refused(process, "unknown key colour; known keys: ")
+    assert not (tmp_path / "results").exists()
+    (bids / "participants.tsv").write_text(participants(LABELS[:-1]))
+    process = snakemake(config=configuration(bids), folder=tmp_path)
+    refused(process, "no row for sub-6, which have scans; add the rows")
+    assert not list((tmp_path / "results").rglob("sub-*"))
 
 
 def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
@@ -112,13 +133,14 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     exclusions = tmp_path / "exclusions.tsv"
     exclusions.write_text("\n".join(["participant_id\tsession_id\tsuffix\treason", *lines]) + "\n")
     config |= {"exclusions": str(exclusions), "studies": {}}
-    process = snakemake("check", config=config, folder=tmp_path)
-    assert process.returncode == 0, said(process)
+    finished("check", config=config, folder=tmp_path)
     assert (tmp_path / "results/cohort/check.txt").exists()
 
 
-def test_a_subject_that_fails_costs_no_other_and_is_named(bids, tmp_path):
+def test_a_subject_that_fails_costs_no_other_and_is_named(brain, tmp_path):
     """A diffusion series whose b = 0 volume is empty."""
+    bids = tmp_path / "bids"
+    make_dataset(bids, brain, size=2)
     data = np.random.default_rng(0).random((20, 20, 20, 7), "f4")
     data[..., 0] = 0
     path = bids / "sub-2/dwi/sub-2_dwi.nii.gz"
@@ -139,14 +161,13 @@ def test_a_subject_that_fails_costs_no_other_and_is_named(bids, tmp_path):
 
 
 def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, tmp_path):
-    process = snakemake(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
-    assert process.returncode == 0, said(process)[-3000:]
+    finished(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
     results = tmp_path / "results"
     assert [path.name for path in results.glob("sub-*")] == ["sub-2"]
     assert (results / "sub-2/figures/sub-2_desc-qc_T1w.webp").exists()
     assert not any((results / name).exists() for name in ("cohort", "studies", "report"))
-    process = snakemake(config=configuration(bids, participants=["sub-9"]), folder=tmp_path)
-    refused(process, "participants: sub-9 is not in participants.tsv; correct the id")
+    config = configuration(bids, participants=["sub-9"])
+    refused_at_once(config, "participants: sub-9 is not in participants.tsv; correct the id")
 
 
 def test_bad_gradient_tables_are_named_before_anything_runs(bids, tmp_path):
@@ -187,11 +208,11 @@ def test_series_follow_the_metadata_of_the_whole_dataset_too(bids, tmp_path):
     assert [path for path in inputs if path.endswith(".json")] == [str(bids / "dwi.json")]
 
 
-def test_several_scans_are_never_chosen_from_silently(bids, tmp_path):
+def test_several_scans_are_never_chosen_from_silently(bids):
     t1w(bids, 1).rename(bids / "sub-1/anat/sub-1_run-1_T1w.nii.gz")
     (bids / "sub-1/anat/sub-1_run-2_T1w.nii.gz").write_bytes(b"")
-    process = snakemake("--dry-run", config=configuration(bids), folder=tmp_path)
-    refused(process, "sub-1: sub-1_run-1_T1w.nii.gz, sub-1_run-2_T1w.nii.gz; set scans.T1w")
+    found = "sub-1: sub-1_run-1_T1w.nii.gz, sub-1_run-2_T1w.nii.gz; set scans.T1w"
+    refused_at_once(configuration(bids), found)
 
 
 def test_links_to_nowhere_are_named(bids, tmp_path):
@@ -201,10 +222,10 @@ def test_links_to_nowhere_are_named(bids, tmp_path):
     refused(process, "links to files that are not there", "sub-3_T1w.nii.gz")
 
 
-def test_results_are_not_written_among_the_raw_data(bids, tmp_path):
+def test_results_are_not_written_among_the_raw_data(bids):
     for folder in (bids, bids / "sub-1"):
         config = configuration(bids, output_dir=str(folder))
-        refused(snakemake("check", config=config, folder=tmp_path), "lies among the raw data")
+        refused_at_once(config, "lies among the raw data")
 
 
 def test_read_only_output_folder(bids, tmp_path):
@@ -226,7 +247,7 @@ def test_read_only_output_folder(bids, tmp_path):
     refused(process, "output_dir", "cannot be written", "choose another output_dir")
 
 
-def test_killed_half_way_and_resumed(bids, tmp_path):
+def test_killed_half_way_and_resumed(bids, begun, tmp_path):
     """SIGKILL to everything while a brain is registered: the next run ends right, no file of the
     killed job is taken for whole, and what was finished is not done again."""
     config = configuration(bids, studies={})
@@ -238,13 +259,11 @@ def test_killed_half_way_and_resumed(bids, tmp_path):
     process.wait()
     assert not (output / target).exists()
     prepared = output / "sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
-    finished = prepared.stat().st_mtime_ns
+    made = prepared.stat().st_mtime_ns
 
     locked = snakemake(target, config=config, folder=tmp_path)
     refused(locked, "unlock")
-    unlocked = snakemake("--unlock", config=config, folder=tmp_path)
-    assert unlocked.returncode == 0, said(unlocked)
-    resumed = snakemake(target, config=config, folder=tmp_path)
-    assert resumed.returncode == 0, said(resumed)[-3000:]
+    finished("--unlock", config=config, folder=tmp_path)
+    finished(target, config=config, folder=tmp_path)
     assert (output / target).exists()
-    assert prepared.stat().st_mtime_ns == finished
+    assert prepared.stat().st_mtime_ns == made

@@ -11,6 +11,7 @@ from workflow_scripts.common.tables import read_table
 DATA = Path(os.environ.get("NEUROIMMUNE_MRI_TEST_DATA", "/nonexistent")) / "real-mini"
 
 
+@pytest.mark.full
 @pytest.mark.skipif(
     not DATA.is_dir(), reason="NEUROIMMUNE_MRI_TEST_DATA names no folder with real-mini"
 )

@@ -1,0 +1,120 @@
+"""Studies that no code knows of, on a small cohort with two sessions and three sites."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow.small_cohort import QUICK, SITES, TWICE, make_sessions, person
+from tests.workflow.snake import finished, said, snakemake
+from workflow_scripts.common.tables import read_table
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, brain):
+    bids = tmp_path_factory.mktemp("studies") / "bids"
+    make_sessions(bids, brain)
+    return {
+        "bids_dir": str(bids),
+        "output_dir": str(bids.parent / "results"),
+        "anatomical": QUICK,
+        "studies": {file.stem: yaml.safe_load(file.read_text()) for file in STUDIES.glob("*.yaml")},
+    }
+
+
+@pytest.fixture(scope="module")
+def results(config, tmp_path_factory):
+    """Output folder after a run of all three studies."""
+    finished(config=config, folder=tmp_path_factory.mktemp("run"))
+    return Path(config["output_dir"])
+
+
+def tables_of(results, study):
+    names = ("split-1_splits", "predictions", "metrics")
+    return (read_table(results / f"studies/{study}/{name}.tsv") for name in names)
+
+
+def test_scans_of_a_person_are_on_one_side_and_have_their_own_class(results):
+    splits, predictions, metrics = tables_of(results, "folds_flair_cnn")
+    scans = splits.drop_duplicates(["participant_id", "session_id"])
+    assert len(scans) == len(SITES) + len(TWICE)
+    first = scans.set_index(["participant_id", "session_id"])["label"]
+    assert first["sub-1", "ses-01"] == "mild"
+    assert first["sub-1", "ses-02"] == "severe"
+    assert (splits.groupby(["split", "participant_id"])["role"].nunique() == 1).all()
+    assert len(predictions) == len(scans)  # each is tested in one of the two folds
+    volumes = np.load(results / "studies/folds_flair_cnn/input-flair_volumes.npy", mmap_mode="r")
+    assert volumes.shape[:2] == (len(scans), 1)
+    assert (metrics.loc[metrics["split"] == "all", "n"] == len(SITES)).all()
+
+
+def test_each_site_is_tested_by_models_of_the_others(results):
+    splits, predictions, metrics = tables_of(results, "sites_features_logistic")
+    sites = splits["participant_id"].map(lambda name: person(int(name[4:]))["site"])
+    tested = splits.assign(site=sites)[splits["role"] == "test"]
+    assert [set(rows["site"]) for _, rows in tested.groupby("split")] == [{"A"}, {"B"}, {"C"}]
+    overall = metrics[(metrics["split"] == "all") & (metrics["model"] == "logistic")]
+    overall = overall.set_index("metric")["value"]
+    assert overall["auc"] == 1.0  # the volumes tell the classes apart
+    assert overall["balanced_accuracy"] == 1.0
+    assert (predictions.groupby("model").size() == len(SITES)).all()
+
+
+def test_another_site_is_scored_and_never_trained_on(results):
+    splits, predictions, metrics = tables_of(results, "holdout_region_cnn")
+    outside = {"sub-7", "sub-8"}
+    assert set(splits.loc[splits["role"] == "external", "participant_id"]) == outside
+    assert set(predictions.loc[predictions["role"] == "external", "participant_id"]) == outside
+    [model] = (results / "studies/holdout_region_cnn/models").glob("*_model.json")
+    trained = yaml.safe_load(model.read_text())["participants"]
+    assert set(trained) == set(splits.loc[splits["role"] == "train", "participant_id"])
+    assert not outside & set(trained)
+    assert set(metrics["estimate"]) == {"test", "external"}
+    volumes = np.load(
+        results / "studies/holdout_region_cnn/input-subcortex_volumes.npy", mmap_mode="r"
+    )
+    assert volumes.shape[1] == 2
+    assert min(volumes.shape[2:]) < 40  # a box around the region
+
+
+def test_an_unchanged_run_does_nothing_and_the_report_names_the_studies(results, config, tmp_path):
+    process = snakemake("--dry-run", config=config, folder=tmp_path)
+    assert "Nothing to be done" in said(process)
+    page = (results / "report/index.html").read_text()
+    assert all(f"Study {name}" in page for name in config["studies"])
+
+
+@pytest.mark.parametrize(
+    ("study", "rows", "message"),
+    [
+        (
+            "folds_flair_cnn",
+            [
+                ("sub-3", "ses-01", "train"),
+                ("sub-2", "ses-01", "train"),
+                ("sub-2", "ses-02", "test"),
+            ],
+            r"two sides of a split: sub-2 \(split 1\)",
+        ),
+        ("holdout_region_cnn", [("sub-7", "ses-01", "train")], "sub-7 is external"),
+    ],
+)
+def test_leakage_has_a_name_before_training(results, config, tmp_path, study, rows, message):
+    """Over sessions of a person, and from the external site, in splits of the user's."""
+    table = pd.DataFrame(rows, columns=["participant_id", "session_id", "role"]).assign(split=1)
+    table.to_csv(tmp_path / "given.tsv", sep="\t", index=False)
+    chosen = config["studies"][study] | {
+        "split": 2,
+        "design": {"kind": "given", "table": str(tmp_path / "given.tsv")},
+    }
+    own = config | {"studies": {study: chosen}}
+    process = snakemake(f"studies/{study}/predictions.tsv", config=own, folder=tmp_path)
+    assert process.returncode == 1
+    assert "train_classifier" not in said(process).split("Job stats")[0]
+    log = (results / f"logs/draw_splits/{study}_split-2.log").read_text()
+    assert re.search(message, log), log

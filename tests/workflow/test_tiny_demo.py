@@ -1,0 +1,106 @@
+"""The demo in small from its simulation to the report: that everything is there and holds together.
+
+What the tables say of it is tested on the whole demo (test_demo.py).
+"""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.report.browser import CHROMIUM, check_page
+from tests.workflow.snake import finished, jobs, said
+from tests.workflow.tiny import HEADS, PLANNED, tiny_demo
+from workflow_scripts.audit.records import read_jobs
+from workflow_scripts.common.tables import read_table
+
+DWI, VESSELS = HEADS - 1, HEADS - 1  # one of the heads without each
+# Its diffusion series all have a T1w, and the other three are asked for by name.
+NOT_RUN = {"register_dwi_to_mni", "predict_sessions", "audit", "freeze"}
+
+
+def study_table(results, name):
+    return read_table(results / f"studies/npsle_contrastive/{name}.tsv")
+
+
+def test_every_rule_has_run(tiny):
+    text = "".join(path.read_text() for path in ROOT.glob("rules/**/*.smk"))
+    rules = set(re.findall(r"^rule (\w+):", text, re.M))
+    assert {record["rule"] for record in read_jobs(tiny).values()} == rules - NOT_RUN
+
+
+def test_every_scan_is_accounted_for(tiny):
+    status = read_table(tiny / "cohort/scans.tsv")
+    scans = status.drop_duplicates(["participant_id", "suffix"])
+    counts = Counter(zip(scans["suffix"], scans["status"], strict=True))
+    for suffix, available in (("T1w", HEADS), ("dwi", DWI), ("vesselwall", VESSELS)):
+        assert counts[suffix, "AVAILABLE"] == available
+        assert counts[suffix, "EXCLUDED"] == 1
+        assert counts[suffix, "MISSING"] == PLANNED - available - 1
+    assert counts["FLAIR", "MISSING"] > 1
+    flow = study_table(tiny, "flow").set_index("stage")["n"]
+    left_out = ["excluded", "not in a class", "missing data"]
+    assert flow["screened"] - flow[left_out].sum() == flow["analysed"] == HEADS
+
+
+def test_tables_have_dictionaries(tiny):
+    shared = [*tiny.glob("cohort/*.tsv"), *tiny.glob("studies/**/*.tsv"), *tiny.glob("demo/*.tsv")]
+    kept = {"index.tsv", "status.tsv", "clinical.tsv"}  # the workflow's own
+    tables = [path for path in shared if path.name not in kept]
+    assert len(tables) > 40
+    for path in tables:
+        dictionary = json.loads(path.with_suffix(".json").read_text())
+        assert set(read_table(path).columns) <= dictionary.keys(), path
+    tables = list(tiny.glob("sub-*/*/*.tsv"))
+    assert len(tables) > 4 * HEADS
+    for path in tables:  # BIDS inheritance
+        dictionary = (tiny / path.stem.split("_", 1)[1]).with_suffix(".json")
+        assert set(read_table(path).columns) <= json.loads(dictionary.read_text()).keys()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+def test_report_is_whole_in_a_browser(tiny):
+    assert check_page(f"{tiny}/report/index.html") == []
+
+
+def test_networks_are_tested_on_the_test_side_alone(tiny):
+    predictions, splits = study_table(tiny, "predictions"), study_table(tiny, "split-1_splits")
+    tested = splits[(splits["role"] == "test") & (splits["split"] == 1)]
+    for name in ("crop", "supervised"):
+        rows = predictions[predictions["model"] == name]
+        assert set(rows["split"]) == {1} and set(rows["role"]) == {"test"}
+        assert sorted(rows["participant_id"]) == sorted(tested["participant_id"])
+        assert rows["probability"].between(0, 1).all()
+    models = tiny / "studies/npsle_contrastive/models"
+    trained = splits[(splits["role"] == "train") & (splits["split"] == 1)]["participant_id"]
+    for path in models.glob("*_model.json"):
+        assert sorted(json.loads(path.read_text())["participants"]) == sorted(trained)
+
+
+def test_models_of_a_release_score_other_sessions(tiny, tiny_copy, tmp_path):
+    finished("freeze", config=tiny_copy, folder=tmp_path)
+    [release] = Path(tiny_copy["output_dir"], "releases").iterdir()
+    assert not list(release.rglob("*.nii.gz"))
+    frozen = tiny_copy | {"frozen_models": f"{release}/studies/npsle_contrastive/models"}
+    process = finished("predict", config=frozen, folder=tmp_path)
+    assert jobs(process) == Counter(["predict_sessions", "predict"])
+    scores = read_table(f"{tiny_copy['output_dir']}/predictions/sessions.tsv")
+    assert scores.groupby("model")["participant_id"].nunique().tolist() == 2 * [HEADS]
+    own = scores[scores["model"] == "model-crop_split-1_repeat-1"].set_index("participant_id")
+    splits = study_table(tiny, "split-1_splits").query("split == 1")
+    trained = splits.loc[splits["role"] == "train", "participant_id"]
+    assert set(own.index[own["seen_in_training"] == "yes"]) == set(trained)
+    told = study_table(tiny, "predictions").query("split == 1 and model == 'crop'")
+    told = told.set_index("participant_id")["score"]
+    np.testing.assert_allclose(own.loc[told.index, "score"], told, atol=0.02)
+
+
+def test_audit_does_a_job_of_every_rule_again(tiny, tmp_path):
+    rules = {record["rule"] for record in read_jobs(tiny).values()}
+    audited = tiny_demo(tiny) | {"audit": {"recompute": len(rules)}}
+    process = finished("audit", config=audited, folder=tmp_path)
+    assert f"{len(rules)} of " in said(process)
