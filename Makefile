@@ -7,8 +7,6 @@ RUN = PATH="$(BIN):$$PATH"
 PIP = -m pip --disable-pip-version-check
 # Packages that "make offline" has fetched are installed without the network.
 FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
-# Bars and the time left in a terminal, plain lines elsewhere.
-SHOW = $$(test -t 2 && echo --logger rich || echo --quiet all)
 EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
 .PHONY: demo demos test test-full offline lint lock
@@ -18,9 +16,10 @@ $(VENV)/installed: envs/lock.txt
 	$(BIN)/python $(PIP) install --quiet $(FROM) -r envs/lock.txt
 	touch $@
 
-# The whole workflow on a simulated cohort: CONFIG=examples/NAME.yaml for another study.
+# The whole workflow on a simulated cohort, with bars in a terminal and plain lines elsewhere;
+# CONFIG=examples/NAME.yaml for another study.
 demo: $(VENV)/installed
-	$(RUN) snakemake --cores $(CORES) $(SHOW) --configfile $(CONFIG)
+	$(RUN) snakemake --cores $(CORES) --logger rich --configfile $(CONFIG)
 	@echo "Report: $(CURDIR)/$$(sed -n 's/^output_dir: *\([^ #]*\).*/\1/p' $(CONFIG))/report/index.html"
 
 demos: demo

@@ -99,7 +99,7 @@ def profile(folder, **changes):
 
 def start(config, folder, *targets, **changes):
     """Start the workflow on the cluster."""
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", *targets]
     command += ["--profile", profile(folder, **changes), "--configfile", f"{folder}/config.yaml"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}

@@ -15,11 +15,11 @@ from tests.workflow.tiny import HEADS, SUBJECTS, tiny_demo
 from workflow_scripts.common.tables import read_table
 
 CONTRASTIVE = "studies/npsle_contrastive"
-# Of one subject, of the class whose next member has no FLAIR.
+# Of one subject, the class's next, who has no FLAIR and whose vessels are contours.
 STEPS = ["simulate_t1w", "prepare_t1w", "register_to_mni", "segment_brain", "draw_qc"]
 STEPS += ["simulate_dwi", "simulate_epi", "prepare_dwi", "fit_tensor", "register_dwi_to_t1w"]
 STEPS += ["measure_alps", "draw_dwi_qc"]
-STEPS += ["simulate_vessel_wall", "measure_vessel_wall", "draw_vessel_wall"]
+STEPS += ["simulate_vessel_contours", "measure_vessel_wall", "draw_vessel_wall"]
 # Of the cohort, whose split is kept.
 GROUP = ["simulate_participants", "preflight", "tabulate_cohort", "check_cohort"]
 GROUP += ["collect_sidecars", "collect_features", "flag_outliers", "compare_with_truth"]
@@ -100,7 +100,7 @@ def test_added_subject_runs_its_jobs_and_the_group_steps(tiny_copy, tmp_path):
     kept = [f"{CONTRASTIVE}/split-1_splits.tsv", f"{CONTRASTIVE}/predictions.tsv"]
     kept.append("studies/npsle_multimodal/metrics.tsv")
     before = [(results / name).read_text() for name in kept]
-    tiny_copy["demo"]["subjects"] = SUBJECTS | {"NPSLE": SUBJECTS["NPSLE"] + 1}
+    tiny_copy["demo"]["subjects"] = SUBJECTS | {"non-NPSLE": SUBJECTS["non-NPSLE"] + 1}
     process = finished(config=tiny_copy, folder=tmp_path)
     assert jobs(process) == Counter(STEPS + GROUP)
     assert [(results / name).read_text() for name in kept] == before

@@ -91,8 +91,13 @@ def hmrf_probabilities(t1w: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     from dipy.segment.tissue import TissueClassifierHMRF
 
+    # Where an image is 0, dipy adds such noise itself, another one each time.
+    brain = t1w * (mask > 0)
+    noise = np.random.default_rng(0).normal(1e-3, 1e-4, brain.shape) * brain.max()
     classifier = TissueClassifierHMRF(verbose=False)
-    _, _, probabilities = classifier.classify(t1w * (mask > 0), 3, 0.1, max_iter=25)
+    _, _, probabilities = classifier.classify(
+        np.where(brain == 0, noise, brain), 3, 0.1, max_iter=25
+    )
     return np.asarray(probabilities, np.float32) * (mask > 0)[..., None]
 
 
