@@ -70,7 +70,7 @@ def test_rules_stay_short():
 def test_every_script_is_a_rule_or_imported():
     written = "".join(file.read_text() for file in ROOT.glob("rules/*.smk"))
     for file in (ROOT / "workflow_scripts").glob("*/*.py"):
-        if "if \"snakemake\" in globals()" in file.read_text():
+        if 'if "snakemake" in globals()' in file.read_text():
             assert f"{file.parent.name}/{file.name}" in written, file
 
 

@@ -1,5 +1,6 @@
 """Write the report: one HTML file with all tables and pictures inside."""
 
+import json
 from pathlib import Path
 
 import jinja2
@@ -111,7 +112,10 @@ def render(source, config: dict) -> str:
             study_methods={name: methods.study(study) for name, study in config["studies"].items()},
             software=methods.software(),
             origin=[(path, checksum(path)["sha256"]) for path in shown_tables(source)],
-            configuration=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+            # Through JSON, so that what two keys share is spelled out twice.
+            configuration=yaml.safe_dump(
+                json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True
+            ),
         )
     )
 
