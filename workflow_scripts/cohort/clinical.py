@@ -4,6 +4,7 @@ participants.tsv has a value per participant, sub-*_sessions.tsv and the tables 
 a session_id one per session. Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
+from functools import cache
 from pathlib import Path
 
 from workflow_scripts.cohort.config import clinical_columns
@@ -14,6 +15,7 @@ from workflow_scripts.common.resources import resource
 SESSION = ["participant_id", "session_id"]
 
 
+@cache
 def feature_columns() -> set[str]:
     """Columns that features.tsv can have."""
     rows = read_rows(resource("columns/cohort.tsv"))

@@ -4,10 +4,10 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.tables import write_table
 from workflow_scripts.statistics.calibration import brier_score
 from workflow_scripts.statistics.curves import calibration_curve, calibration_line
-from workflow_scripts.statistics.scores import by_model, draw_participants
+from workflow_scripts.statistics.scores import by_model, draw_participants, read_with_apparent
 
 LINE = ["value", "ci_low", "ci_high"]
 
@@ -30,7 +30,7 @@ def calibrate_models(predictions: pd.DataFrame, classes: list[str], bootstraps: 
     """
     curves, figures = [], []
     for (model, estimate), scores in by_model(predictions, classes).items():
-        if not scores.calibrated or scores.truth.all() or not scores.truth.any():
+        if not (scores.calibrated and scores.both_classes):
             continue
         identity = {"model": model, "estimate": estimate}
         curves.append(calibration_curve(scores).assign(**identity))
@@ -48,8 +48,7 @@ def calibrate_models(predictions: pd.DataFrame, classes: list[str], bootstraps: 
 
 def main(source, out, params):
     """Write the calibration of a study."""
-    paths = [source.predictions, *source.apparent]
-    predictions = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    predictions = read_with_apparent(source)
     curves, figures = calibrate_models(predictions, params.classes, params.bootstraps, params.seed)
     write_table(curves, out.table, resource("columns/statistics.tsv"))
     write_table(figures, out.figures, resource("columns/statistics.tsv"))

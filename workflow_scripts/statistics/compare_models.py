@@ -15,7 +15,7 @@ from workflow_scripts.statistics.delong import (
     fold_areas,
     resampled_test,
 )
-from workflow_scripts.statistics.scores import Scores, by_model
+from workflow_scripts.statistics.scores import Scores, by_model, read_with_apparent
 
 COLUMNS = ["estimate", "model_a", "model_b", "auc_a", "auc_b", "auc_difference", "se"]
 COLUMNS += ["ci_low", "ci_high", "z", "p", "resampled_low", "resampled_high", "resampled_p"]
@@ -95,7 +95,7 @@ def compare_models(scores: dict, samples: pd.DataFrame | None = None) -> pd.Data
             if not {(a, estimate), (b, estimate)} <= scores.keys():
                 continue
             one, two = scores[a, estimate], scores[b, estimate]
-            if not same_scans(one, two) or one.truth.all() or not one.truth.any():
+            if not (same_scans(one, two) and one.both_classes):
                 continue
             rows.append(pair | {"estimate": estimate} | compare_pair(one, two, estimate))
             if estimate == "apparent" and samples is not None:
@@ -107,8 +107,7 @@ def compare_models(scores: dict, samples: pd.DataFrame | None = None) -> pd.Data
 
 def main(source, out, params):
     """Write the comparisons of a study's models."""
-    paths = [source.predictions, *source.apparent]
-    predictions = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    predictions = read_with_apparent(source)
     samples = read_table(source.samples[0]) if source.samples else None
     table = compare_models(by_model(predictions, params.classes), samples)
     write_table(table, out.table, resource("columns/statistics.tsv"))

@@ -45,19 +45,11 @@ class Area:
     n_negative: float
 
 
-def area(scores: Scores, values: np.ndarray | None = None) -> Area:
-    """AUC over the pairs that share a row and a split, ties counted half.
-
-    Parameters
-    ----------
-    scores : Scores
-    values : float array, (R, N)
-        What is compared, higher is more positive; the scores where not given.
-    """
+def area(scores: Scores) -> Area:
+    """AUC over the pairs that share a row and a split, ties counted half."""
     truth, weight = scores.truth, scores.scan_weight
-    values = scores.score if values is None else values
     right, pairs = 0.0, 0.0
-    for row, folds in zip(values, scores.fold, strict=True):
+    for row, folds in zip(scores.score, scores.fold, strict=True):
         same = (folds[truth][:, None] == folds[~truth][None, :]) & (folds[truth] >= 0)[:, None]
         right = right + same * pairs_in_order(row[truth], row[~truth])
         pairs = pairs + same
@@ -125,17 +117,13 @@ def compare_areas(a: Area, b: Area) -> dict:
     }
 
 
-def fold_areas(scores: Scores, values: np.ndarray | None = None) -> np.ndarray:
-    """AUC of each split with both classes, the mean over its rows: float array, (J,).
-
-    Arguments as in `area`.
-    """
-    values = scores.score if values is None else values
+def fold_areas(scores: Scores) -> np.ndarray:
+    """AUC of each split with both classes, the mean over its rows: float array, (J,)."""
     weight, found = scores.scan_weight, []
     for number in np.unique(scores.fold[scores.fold >= 0]):
         of_rows = [
             auc(scores.truth[tested], row[tested], weight[tested])
-            for row, folds in zip(values, scores.fold, strict=True)
+            for row, folds in zip(scores.score, scores.fold, strict=True)
             if (tested := folds == number).any()
         ]
         if np.isfinite(of_rows).all():

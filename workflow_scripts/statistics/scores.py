@@ -12,6 +12,7 @@ import pandas as pd
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.metrics import scan_weights
 from workflow_scripts.common.splits import SCAN, blocks_of
+from workflow_scripts.common.tables import read_table
 
 # What the predictions of a role are called in the tables.
 ESTIMATES = {"test": "test", "external": "external", "train": "apparent"}
@@ -52,6 +53,11 @@ class Scores:
     def participants(self, who: np.ndarray | None = None) -> float:
         """Number of participants, of scans ``who`` (N,) bool: as much as these scans count."""
         return float(self.scan_weight[slice(None) if who is None else who].sum())
+
+    @property
+    def both_classes(self) -> bool:
+        """Whether there are scans of either class."""
+        return bool(self.truth.any() and not self.truth.all())
 
     @property
     def calibrated(self) -> bool:
@@ -100,6 +106,12 @@ def scores_of(rows: pd.DataFrame, classes: list[str]) -> Scores:
     _, person = np.unique(scans["participant_id"].to_numpy(str), return_inverse=True)
     truth = scans["label"].to_numpy(str) == classes[1]
     return Scores(truth, person, arrays["score"], arrays["probability"], predicted, fold)
+
+
+def read_with_apparent(source) -> pd.DataFrame:
+    """Predictions of a study's models, then apparent ones where ``source.apparent`` has any."""
+    paths = [source.predictions, *source.apparent]
+    return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
 def by_model(predictions: pd.DataFrame, classes: list[str]) -> dict[tuple[str, str], Scores]:

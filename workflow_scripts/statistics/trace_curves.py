@@ -4,9 +4,9 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.tables import write_table
 from workflow_scripts.statistics.curves import decision_curve, roc_curve
-from workflow_scripts.statistics.scores import by_model, draw_participants
+from workflow_scripts.statistics.scores import by_model, draw_participants, read_with_apparent
 
 CURVES = {"roc": roc_curve, "decision_curve": decision_curve}
 
@@ -39,8 +39,7 @@ def trace_curves(
     """
     tables = []
     for (model, estimate), scores in by_model(predictions, classes).items():
-        both = scores.truth.any() and not scores.truth.all()
-        if both if curve == "roc" else scores.calibrated:
+        if scores.both_classes if curve == "roc" else scores.calibrated:
             table = CURVES[curve](scores, draw_participants(scores, bootstraps, seed))
             if curve == "decision_curve":
                 strategies = table.pop("strategy").replace("model", model)
@@ -58,8 +57,7 @@ def trace_curves(
 
 def main(source, out, params, wildcards):
     """Write the curves of a study."""
-    paths = [source.predictions, *source.apparent]
-    predictions = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    predictions = read_with_apparent(source)
     table = trace_curves(
         predictions, wildcards.curve, params.classes, params.bootstraps, params.seed
     )
