@@ -185,6 +185,7 @@ def test_second_run_on_the_same_folder_is_refused_and_changes_nothing(few, tmp_p
     process = start("preprocess", config=config, folder=tmp_path)
     output = tmp_path / "results"
     wait_for_file(output / "logs/preflight.log")
+    os.killpg(process.pid, signal.SIGSTOP)  # else it may end before the others have begun
     index = (output / "cohort/index.tsv").read_bytes()
     shutil.copytree(bids / "sub-1", bids / "sub-7")
     t1w_of_7 = bids / "sub-7/anat/sub-1_T1w.nii.gz"
@@ -195,6 +196,7 @@ def test_second_run_on_the_same_folder_is_refused_and_changes_nothing(few, tmp_p
     dry = snakemake("preprocess", "--dry-run", config=config, folder=tmp_path)
     assert dry.returncode == 0 and "sub-7" in said(dry)
     assert (output / "cohort/index.tsv").read_bytes() == index
+    os.killpg(process.pid, signal.SIGCONT)
     text, _ = process.communicate(timeout=600)
     assert process.returncode == 0, text[-3000:]
     assert len(list(output.glob("sub-*/anat/*_dseg.json"))) == 2
