@@ -14,21 +14,30 @@ include: "rules/common.smk"
 
 if not CONFIG["bids_dir"]:
 
+    include: "rules/helpers/demo.smk"
     include: "rules/demo.smk"
 
 
+include: "rules/helpers/anatomical.smk"
 include: "rules/anatomical.smk"
+include: "rules/helpers/diffusion.smk"
 include: "rules/diffusion.smk"
+include: "rules/helpers/vessel_wall.smk"
 include: "rules/vessel_wall.smk"
 
 
 # A run for some participants knows no cohort, whose tables it would make of them alone.
 if not CONFIG["participants"]:
 
+    include: "rules/helpers/cohort.smk"
     include: "rules/cohort.smk"
+    include: "rules/helpers/learning.smk"
     include: "rules/learning.smk"
+    include: "rules/helpers/baselines.smk"
     include: "rules/baselines.smk"
+    include: "rules/helpers/statistics.smk"
     include: "rules/statistics.smk"
+    include: "rules/helpers/report.smk"
     include: "rules/report.smk"
     include: "rules/audit.smk"
 

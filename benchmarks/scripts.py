@@ -18,7 +18,7 @@ SETTINGS = {
     "reverse_phase": "pyhysco",
     "t1w_distortion": True,
 }
-MAPS = ("fa", "md", "ad", "rd", "mode", "tensor")
+MAPS = ("fa", "md", "ad", "rd", "tensor")
 os.environ |= {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "OMP_NUM_THREADS": "1"}
 sys.path.insert(0, str(ROOT))
 

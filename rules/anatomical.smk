@@ -1,6 +1,3 @@
-include: "helpers/anatomical.smk"
-
-
 rule make_templates:
     """Template brain, mask, tissue maps and atlas on the grid of the registration."""
     output:
@@ -80,7 +77,6 @@ rule segment_brain:
         probabilities=[bids_anat("probseg.nii.gz", label=name) for name in TISSUES],
         tissues=bids_anat("dseg.nii.gz"),
         regions=bids_anat("dseg.nii.gz", desc="regions"),
-        regions_mni=bids_anat("dseg.nii.gz", space=SPACE, desc="regions"),
         sidecar=bids_anat("dseg.json"),
     log:
         "logs/segment_brain/{folder}/{prefix}.log",

@@ -1,7 +1,5 @@
 rule audit:
-    """Verify what lies there against its records, and do some jobs again."""
-
-    # No input: what lies there is verified, not brought up to date.
+    """Verify what lies there against its records, as it is, and do some jobs again."""
     log:
         "logs/audit.log",
     threads: 4
@@ -16,9 +14,7 @@ rule audit:
 
 
 rule freeze:
-    """Release of the studies without images."""
-
-    # No input: what lies there is released if it is as recorded.
+    """Release of the studies without images, if what lies there is as recorded."""
     log:
         "logs/freeze.log",
     threads: 4

@@ -1,6 +1,3 @@
-include: "helpers/baselines.smk"
-
-
 rule fit_features:
     """A table model fitted in every split, and its predictions."""
     input:

@@ -1,6 +1,3 @@
-include: "helpers/cohort.smk"
-
-
 rule preflight:
     """Open every scan and say what is wrong with it."""
     input:
@@ -103,16 +100,9 @@ rule collect_features:
 
 
 rule collect_clinical:
-    """What the participants' tables say of a study's sessions, as it stands there."""
-
-    # The tables count by what they say of the study's sessions, which is a parameter.
+    """What the participants' tables say of a study's sessions, which is a parameter."""
     input:
-        tables=ancient(
-            [
-                str(BIDS_DIR / "participants.tsv"),
-                *map(str, sorted(BIDS_DIR.glob("phenotype/[!.]*.tsv"))),
-            ]
-        ),
+        tables=ancient(sorted(CLINICAL_TABLES)),
     output:
         table="studies/{study}/clinical.tsv",
     log:
@@ -128,9 +118,7 @@ rule collect_clinical:
 
 
 rule freeze_population:
-    """A study's population on the day its split is drawn."""
-
-    # No input: a kept split never changes because the cohort grew.
+    """A study's population on the day its split is drawn; a kept one never changes."""
     output:
         **tables(table=f"{SPLIT}_population.tsv"),
     log:

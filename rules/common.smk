@@ -7,9 +7,8 @@ from functools import partial
 # A third of the time of building the graph of a thousand sessions; on again when jobs start.
 gc.disable()
 
-# Jobs import the package from the clone that this Snakefile belongs to, so that
-# the code that runs is the code whose fingerprint is recorded. ITK's results
-# depend on the number of threads in the last digits.
+# Jobs import the package of this clone, so that the code that runs is the code whose fingerprint
+# is recorded. ITK's results depend on the number of threads in the last digits.
 sys.path.insert(0, workflow.basedir)
 os.environ |= {
     "PYTHONPATH": workflow.basedir,
@@ -25,7 +24,7 @@ from workflow_scripts.cohort.disk import announce
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
-from workflow_scripts.common.bids import RAW, VESSEL_WALL, bids, session_prefix
+from workflow_scripts.common.bids import beside, bids, session_prefix, tables
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
@@ -52,26 +51,14 @@ bids_anat = partial(bids, "{folder}/anat", "{prefix}")
 bids_dwi = partial(bids, "{folder}/dwi", "{prefix}")
 bids_figures = partial(bids, "{folder}/figures", "{prefix}")
 
-SCANS = {suffix: COHORT.scans(suffix) for suffix in [*CONFIG["scans"], "vesselwall"]}
-SCANS = {suffix: SCANS.get(suffix, {}) for suffix in ("T1w", "dwi", "epi", "VWI")} | SCANS
+SCANS, CONTRASTS, PLACES = STARTING.scans, STARTING.contrasts, STARTING.places
 DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
 T1W, VWI = COHORT.usable("T1w"), COHORT.usable("VWI")
-# Further contrasts that a session with a T1w has, by name.
-CONTRASTS = {
-    name: {prefix: rows[0] for prefix, rows in scans.items() if prefix in T1W}
-    for name, scans in SCANS.items()
-    if name not in ("T1w", "dwi", "epi", "VWI", "vesselwall")
-}
 ALL_SCANS = sorted(
     row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows
 )
+HAVE = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
 MEASURED = sorted({*T1W, *DWI, *VESSELS}, key=lambda prefix: natural_order([prefix]))
-# Folders whose files are recorded as BIDS URIs.
-PLACES = {
-    RAW: CONFIG["bids_dir"] and str(BIDS_DIR),
-    VESSEL_WALL: CONFIG["vessel_wall"]["derivatives"],
-}
-PLACES = {uri: folder for uri, folder in PLACES.items() if folder}
 
 
 # Lists as long as the cohort are given to rules as functions: Snakemake 9.27 hashes a list
@@ -90,11 +77,6 @@ def paths(scans, prefix):
     return [row["path"] for row in scans.get(prefix, [])]
 
 
-def beside(path, extension):
-    """The file of the same name with another extension."""
-    return os.path.splitext(path.removesuffix(".gz"))[0] + extension
-
-
 def those_there(files):
     """Files of the dataset that are there; of the simulated one all, which rules make."""
     return [path for path in files if not CONFIG["bids_dir"] or os.path.exists(path)]
@@ -105,16 +87,11 @@ def raw_bytes(path):
     return os.path.getsize(path) if CONFIG["bids_dir"] else None
 
 
-def tables(**outputs):
-    """Tables with their data dictionaries, as outputs of a rule."""
-    return outputs | {f"{name}_dictionary": beside(path, ".json") for name, path in outputs.items()}
-
-
-def need(least, sessions=0, doublings=None, **per_mb):
+def need(least, sessions=0, doublings=9, **per_mb):
     """Resource function: an amount that grows with the data and doubles with each retry.
 
     ``sessions`` is added for each session of the cohort, and so much per MB of a session's raw
-    scans as stands under their suffix. After ``doublings`` retries it stays, if given.
+    scans as stands under their suffix. After ``doublings`` retries it stays.
     """
 
     def amount(wildcards, attempt):
@@ -123,8 +100,7 @@ def need(least, sessions=0, doublings=None, **per_mb):
             for path in paths(SCANS[suffix], wildcards.prefix):
                 if os.path.exists(path):
                     size += each * os.path.getsize(path) / 1e6
-        retries = attempt - 1 if doublings is None else min(attempt - 1, doublings)
-        return round(size * 2**retries)
+        return round(size * 2 ** min(attempt - 1, doublings))
 
     return amount
 
@@ -177,11 +153,10 @@ def steps(prefix):
 
 def sidecars(prefix, suffixes=("T1w", "dwi", "vesselwall")):
     """The files whose measures make a session's row of a feature table."""
-    has = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
     names = [
         getattr(rules, name).output.sidecar
         for suffix, names in steps(prefix).items()
-        if suffix in suffixes and prefix in has[suffix]
+        if suffix in suffixes and prefix in HAVE[suffix]
         for name in names
     ]
     return sessions(names, [prefix])
@@ -199,10 +174,9 @@ def preprocessed_files(wildcards=None):
 
 def qc_pictures(wildcards=None):
     """Pictures for quality control, of each session those of its scans."""
-    pictures = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
     return [
         path
-        for suffix, prefixes in pictures.items()
+        for suffix, prefixes in HAVE.items()
         for path in sessions(bids_figures(f"{suffix}.webp", desc="qc"), prefixes)
     ]
 
@@ -216,27 +190,23 @@ def everything(wildcards):
 
 def announcement():
     """What a run is about to work on, and the disk that it will take."""
-    sizes = [os.path.getsize(path) for path in ALL_SCANS if os.path.exists(path)]
-    resolution = ANATOMICAL["template_resolution"]
-    counts = [len(MEASURED), len(T1W), len(DWI), len(VESSELS)]
-    return announce(counts, sum(sizes), resolution, NONLINEAR, OUTPUT_DIR)
+    size = sum(os.path.getsize(path) for path in ALL_SCANS if os.path.exists(path))
+    counts, resolution = map(len, (MEASURED, T1W, DWI, VESSELS)), ANATOMICAL["template_resolution"]
+    return announce(counts, size, resolution, NONLINEAR, OUTPUT_DIR)
 
 
 def steps_of(prefix):
     """Steps of the status table."""
-    done = [(suffix, name) for suffix, names in steps(prefix).items() for name in names]
     made = [
-        (name, suffix, getattr(rules, name).output.sidecar, getattr(rules, name).log[0])
-        for suffix, name in done
+        Step(name, suffix, getattr(rules, name).output.sidecar, getattr(rules, name).log[0])
+        for suffix, names in steps(prefix).items()
+        for name in names
     ]
-    made += [("align_contrast", name, *alignment(name)) for name in CONTRASTS]
-    return [Step(*step) for step in made]
-
-
-def status():
-    """Short table of where the sessions stand; ``cohort/status.tsv`` has them one by one."""
-    kept = None if CONFIG["participants"] else OUTPUT_DIR / "cohort/status.tsv"
-    return report_status(COHORT, steps_of, OUTPUT_DIR, kept)
+    aligned = rules.align_contrast.output.sidecar, rules.align_contrast.log[0]
+    return made + [
+        Step("align_contrast", name, *(of_contrast(path, name) for path in aligned))
+        for name in CONTRASTS
+    ]
 
 
 VERIFYING = {"audit", "freeze"}
@@ -251,7 +221,9 @@ def closing(succeeded):
         temporary = {
             made.name: [is_flagged(path, "temp") for path in made.output] for made in workflow.rules
         }
-        there = None if CONFIG["participants"] else COHORT.sessions
-        lines.append(status())
+        kept, there = OUTPUT_DIR / "cohort/status.tsv", COHORT.sessions
+        if CONFIG["participants"]:
+            kept = there = None
+        lines.append(report_status(COHORT, steps_of, OUTPUT_DIR, kept))
         lines.append(record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, there, STARTED, succeeded))
     return "\n".join(filter(None, lines))

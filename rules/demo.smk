@@ -1,6 +1,3 @@
-include: "helpers/demo.smk"
-
-
 rule simulate_participants:
     """Tables of the simulated cohort."""
     output:
@@ -46,7 +43,6 @@ rule simulate_t1w:
         field=f"{TRUTH}_from-{SPACE}_to-T1w_mode-image_xfm.nii.gz",
     log:
         "logs/simulate_t1w/{participant}.log",
-    priority: 200
     params:
         subject=truth_of("participant_id", "seed", "age", "sex", "severity"),
     script:
@@ -64,7 +60,6 @@ rule simulate_flair:
         to_t1w=f"{TRUTH}_from-FLAIR_to-T1w_mode-point_xfm.txt",
     log:
         "logs/simulate_flair/{participant}.log",
-    priority: 200
     params:
         subject=truth_of("seed"),
     script:
@@ -86,11 +81,8 @@ rule simulate_dwi:
         to_t1w=f"{TRUTH}_from-dwi_to-T1w_mode-point_xfm.txt",
     log:
         "logs/simulate_dwi/{participant}.log",
-    priority: 200
     params:
-        subject=truth_of(
-            "participant_id", "seed", "alps_left", "alps_right", "tilt_degrees", "tilt_axis"
-        ),
+        subject=truth_of(*DWI_TRUTH),
     script:
         "../workflow_scripts/demo/simulate_dwi.py"
 
@@ -104,7 +96,6 @@ rule simulate_epi:
         json=f"{DEMO_RAW}/fmap/{{participant}}_dir-PA_epi.json",
     log:
         "logs/simulate_epi/{participant}.log",
-    priority: 200
     script:
         "../workflow_scripts/demo/simulate_epi.py"
 
@@ -121,7 +112,6 @@ rule simulate_vessel_wall:
         "logs/simulate_vessel_wall/{participant}_{kind}.log",
     wildcard_constraints:
         kind="probseg|mask",
-    priority: 200
     params:
         subject=truth_of(*VESSEL_TRUTH),
     script:
@@ -138,7 +128,6 @@ rule simulate_vessel_contours:
         ),
     log:
         "logs/simulate_vessel_contours/{participant}.log",
-    priority: 200
     params:
         subject=truth_of(*VESSEL_TRUTH),
     script:
@@ -156,7 +145,6 @@ rule simulate_vessel_image:
         image=f"{DEMO_RAW}/anat/{{participant}}_acq-vwi_T1w.nii.gz",
     log:
         "logs/simulate_vessel_image/{participant}.log",
-    priority: 200
     params:
         subject=truth_of(*VESSEL_TRUTH),
     script:
@@ -201,10 +189,8 @@ rule compare_gradcam_with_truth:
     log:
         "logs/compare_gradcam_with_truth.log",
     params:
-        thresholds={
-            name: settings["evaluation"]["gradcam"]["thresholds"]
-            for name, settings in STUDIES.items()
-            if "gradcam" in settings["evaluation"]
+        thresholds=lambda wildcards: {
+            made.study: evaluation("gradcam")(made)["thresholds"] for made in gradcam_models()
         },
     script:
         "../workflow_scripts/demo/compare_gradcam_with_truth.py"

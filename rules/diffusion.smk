@@ -1,6 +1,3 @@
-include: "helpers/diffusion.smk"
-
-
 rule prepare_dwi:
     """Denoising, motion, eddy currents and distortion of the diffusion series of a session."""
     input:
@@ -24,16 +21,7 @@ rule prepare_dwi:
         runtime=need(30, dwi=2),
     params:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input.dwi],
-        settings={
-            key: DIFFUSION[key]
-            for key in (
-                "denoise",
-                "gibbs",
-                "motion",
-                "reverse_phase",
-                "t1w_distortion",
-            )
-        },
+        settings={key: DIFFUSION[key] for key in DWI_PREPARATION},
     script:
         "../workflow_scripts/diffusion/prepare_dwi.py"
 

@@ -1,6 +1,3 @@
-include: "helpers/learning.smk"
-
-
 rule cache_volumes:
     """Images of an input of a study as one memory map."""
     input:
@@ -83,11 +80,7 @@ rule predict_sessions:
         **of_template("mask", "regions", "gm", "wm"),
         models=FROZEN,
         descriptions=[beside(path, ".json") for path in FROZEN],
-        images=lambda wildcards: [
-            path
-            for session in session_images(FROZEN, SCANS, channel_paths)
-            for path in [*session["MNI152"].values(), *session["native"].values()]
-        ],
+        images=lambda wildcards: image_files(session_images(FROZEN, SCANS, channel_paths)),
     output:
         **tables(predictions="predictions/sessions.tsv"),
     log:
@@ -99,10 +92,6 @@ rule predict_sessions:
         sessions=lambda wildcards: session_images(FROZEN, SCANS, channel_paths),
     script:
         "../workflow_scripts/learning/predict_sessions.py"
-
-
-GRADCAM = "studies/{study}/gradcam/model-{model}"
-SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
 
 
 rule explain_predictions:

@@ -1,6 +1,3 @@
-include: "helpers/report.smk"
-
-
 rule draw_gradcam:
     """Mean Grad-CAM of a model on the template."""
     input:
@@ -44,8 +41,8 @@ rule write_report:
         pictures=qc_pictures,
         sidecars="cohort/sidecars.json",
         gradcam=of_gradcam(rules.draw_gradcam.output.picture),
-        gradcam_truth=gradcam_truth_tables(),
-        recovered=truth_tables(),
+        gradcam_truth=truth_tables()[2:],
+        recovered=truth_tables()[:2],
     output:
         report="report/index.html",
     log:
@@ -53,6 +50,6 @@ rule write_report:
     resources:
         mem_mb=need(2000, sessions=0.5),
     params:
-        config=SHOWN_CONFIG,
+        config=shown_config(CONFIG, config),
     script:
         "../workflow_scripts/report/write_report.py"

@@ -1,6 +1,3 @@
-include: "helpers/statistics.smk"
-
-
 rule describe_population:
     """Table 1 of a study, and the flow from screened to analysed."""
     input:
@@ -12,13 +9,7 @@ rule describe_population:
     log:
         "logs/describe_population/{study}.log",
     params:
-        columns=lambda wildcards: [
-            column
-            for column in STUDIES[wildcards.study]["table1"]
-            if column != STUDIES[wildcards.study]["label"]
-        ],
-        classes=study("classes"),
-        requires=study("requires"),
+        study=study("label", "classes", "requires", "table1"),
         labels=lambda wildcards: screened(COHORT, STUDIES[wildcards.study]),
     script:
         "../workflow_scripts/statistics/describe_population.py"
@@ -54,19 +45,23 @@ rule collect_predictions:
         "../workflow_scripts/statistics/collect_predictions.py"
 
 
-EVALUATED = {"classes": design_classes, "bootstraps": study("bootstraps"), "seed": study("seed")}
-
-
 rule evaluate_classifiers:
-    """Metrics of the models per split and over the splits."""
+    """An evaluation of a study's models, from their predictions."""
     input:
         predictions=rules.collect_predictions.output.table,
+        apparent=of_everybody("predictions"),
+        samples=of_everybody("samples"),
+        permutations=of_everybody("permutations"),
     output:
-        **tables(table=f"{STUDY}/metrics.tsv"),
+        **tables(table=f"{STUDY}/{{evaluation}}.tsv"),
     log:
-        "logs/evaluate_classifiers/{study}.log",
+        "logs/evaluate_classifiers/{study}_{evaluation}.log",
+    wildcard_constraints:
+        evaluation="|".join(FROM_PREDICTIONS),
     params:
-        **EVALUATED,
+        classes=design_classes,
+        bootstraps=study("bootstraps"),
+        seed=study("seed"),
     script:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
 
@@ -74,7 +69,7 @@ rule evaluate_classifiers:
 rule permutation_test:
     """Models against permutations of the labels."""
     input:
-        metrics=rules.evaluate_classifiers.output.table,
+        metrics=f"{STUDY}/metrics.tsv",
         permutations=model_outputs("permutations"),
         splits=of_split("splits"),
     output:
@@ -85,77 +80,10 @@ rule permutation_test:
         "../workflow_scripts/statistics/permutation_test.py"
 
 
-WITH_APPARENT = {
-    "predictions": rules.collect_predictions.output.table,
-    "apparent": if_optimism(rules.bootstrap_models.output.predictions),
-}
-
-
-rule compare_models:
-    """Differences in AUC between the models."""
-    input:
-        **WITH_APPARENT,
-        samples=if_optimism(rules.bootstrap_models.output.samples),
-    output:
-        **tables(table=f"{STUDY}/comparisons.tsv"),
-    log:
-        "logs/compare_models/{study}.log",
-    params:
-        classes=design_classes,
-    script:
-        "../workflow_scripts/statistics/compare_models.py"
-
-
-rule trace_curves:
-    """ROC or decision curves of the models."""
-    input:
-        **WITH_APPARENT,
-    output:
-        **tables(table=f"{STUDY}/{{curve}}.tsv"),
-    log:
-        "logs/trace_curves/{study}_{curve}.log",
-    wildcard_constraints:
-        curve="roc|decision_curve",
-    params:
-        **EVALUATED,
-    script:
-        "../workflow_scripts/statistics/trace_curves.py"
-
-
-rule calibrate_models:
-    """Calibration of the models that give probabilities."""
-    input:
-        **WITH_APPARENT,
-    output:
-        **tables(table=f"{STUDY}/calibration.tsv", figures=f"{STUDY}/calibration_figures.tsv"),
-    log:
-        "logs/calibrate_models/{study}.log",
-    params:
-        **EVALUATED,
-    script:
-        "../workflow_scripts/statistics/calibrate_models.py"
-
-
-rule correct_optimism:
-    """Apparent figures of logistic models, less their optimism."""
-    input:
-        apparent=rules.bootstrap_models.output.predictions,
-        samples=rules.bootstrap_models.output.samples,
-        permutations=rules.bootstrap_models.output.permutations,
-    output:
-        **tables(table=f"{STUDY}/optimism.tsv"),
-    log:
-        "logs/correct_optimism/{study}.log",
-    params:
-        **EVALUATED,
-    script:
-        "../workflow_scripts/statistics/correct_optimism.py"
-
-
 rule compare_strategies:
     """Analysis of variance of models over the splits."""
     input:
-        metrics=rules.evaluate_classifiers.output.table,
+        metrics=f"{STUDY}/metrics.tsv",
     output:
         **tables(table=f"{STUDY}/strategies.tsv"),
     log:

@@ -1,6 +1,3 @@
-include: "helpers/vessel_wall.smk"
-
-
 rule propose_contours:
     """Contours of a vessel along its centre line."""
     input:

@@ -17,25 +17,18 @@ def bids_suffix(contrast):
     return {"suffix": suffix, "desc": "preproc" if suffix == contrast else contrast}
 
 
-def aligned_contrast(contrast, space="T1w"):
-    """Path of a contrast in a session's T1w space or in MNI152, with {folder} and {prefix}."""
-    names = bids_suffix(contrast)
-    return bids_anat(f"{names['suffix']}.nii.gz", space=space, desc=names["desc"])
-
-
-def alignment(contrast):
-    """Sidecar and log of the alignment of a contrast, with {folder} and {prefix}."""
-    made = rules.align_contrast
-    session = {"folder": "{folder}", "prefix": "{prefix}"} | bids_suffix(contrast)
-    return [path.format(**session) for path in (made.output.sidecar, made.log[0])]
+def of_contrast(path, contrast):
+    """Path of a rule about contrasts for one of them, with {folder} and {prefix}."""
+    return path.format(folder="{folder}", prefix="{prefix}", **bids_suffix(contrast))
 
 
 def aligned_contrasts():
     """Sidecars of all contrasts of all sessions that have a T1w."""
+    sidecar = rules.align_contrast.output.sidecar
     return [
         path
         for name, prefixes in CONTRASTS.items()
-        for path in sessions(beside(aligned_contrast(name), ".json"), prefixes)
+        for path in sessions(of_contrast(sidecar, name), prefixes)
     ]
 
 

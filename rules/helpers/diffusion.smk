@@ -1,8 +1,9 @@
 from workflow_scripts.common.bids import metadata_files
 
+DWI_PREPARATION = ["denoise", "gibbs", "motion", "reverse_phase", "t1w_distortion"]
 TENSOR_MAPS = {
     name.lower(): bids_dwi("dwimap.nii.gz", model="tensor", param=name)
-    for name in ("FA", "MD", "AD", "RD", "mode", "tensor")
+    for name in ("FA", "MD", "AD", "RD", "tensor")
 }
 DWI_TO_T1W = bids_dwi("xfm.mat", from_="dwi", to="T1w", mode="image")
 DWI_TO_MNI = [bids_dwi("xfm.mat", from_="dwi", to=SPACE, mode="image")]

@@ -1,9 +1,11 @@
 from workflow_scripts.cohort.population import session_prefixes, trainings
-from workflow_scripts.learning.frozen import frozen_models, session_images
+from workflow_scripts.learning.frozen import frozen_models, image_files, session_images
 
 INPUT = "studies/{study}/input-{input}"
 TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
 TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
+GRADCAM = "studies/{study}/gradcam/model-{model}"
+SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
 FROZEN = frozen_models(CONFIG["frozen_models"])
 
 
@@ -22,7 +24,10 @@ def channel_paths(prefix, channels, space):
     if space == "native":
         return [path for name in channels for path in paths(SCANS[name], prefix)[:1]]
     brain = rules.register_to_mni.output.brain
-    names = [brain if n == "T1w" else aligned_contrast(n, SPACE) for n in channels]
+    names = [
+        brain if n == "T1w" else of_contrast(rules.align_contrast.output.normalized, n)
+        for n in channels
+    ]
     return sessions(names, [prefix])
 
 

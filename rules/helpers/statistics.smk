@@ -4,6 +4,14 @@ from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.population import screened
 
 STUDY = "studies/{study}"
+FROM_PREDICTIONS = ["metrics", "comparisons", "roc", "decision_curve"]
+FROM_PREDICTIONS += ["calibration", "calibration_figures", "optimism"]
+# What some of them read about models fitted to everybody; the others their predictions.
+READ = {
+    "metrics": [],
+    "comparisons": ["predictions", "samples"],
+    "optimism": ["predictions", "samples", "permutations"],
+}
 
 
 def model_outputs(content):
@@ -34,13 +42,16 @@ def output_of_kind(content, settings):
     return made_by.output.predictions
 
 
-def if_optimism(output):
-    """Input function: an output about models fitted to everybody, where a study asks for them."""
-    return lambda wildcards: (
-        [output.format(study=wildcards.study)]
-        if "optimism" in STUDIES[wildcards.study]["evaluation"]
-        else []
-    )
+def of_everybody(output):
+    """Input function: models fitted to everybody, for the evaluations that read them."""
+
+    def paths(wildcards):
+        wanted = "optimism" in STUDIES[wildcards.study]["evaluation"]
+        if not wanted or output not in READ.get(wildcards.evaluation, ["predictions"]):
+            return []
+        return [rules.bootstrap_models.output[output].format(study=wildcards.study)]
+
+    return paths
 
 
 def gradcam_models():
@@ -62,7 +73,7 @@ def evaluation_tables(name):
     """Tables of an evaluation: that of its name, where it is not said otherwise."""
     made = {
         "permutation": [rules.permutation_test.output.table],
-        "calibration": rules.calibrate_models.output[:2],
+        "calibration": [f"{STUDY}/calibration.tsv", f"{STUDY}/calibration_figures.tsv"],
         "optimism": [f"{STUDY}/optimism.tsv", rules.bootstrap_models.output.coefficients],
         "repeated_measures": [rules.compare_strategies.output.table],
         "gradcam": [],  # a table of each model

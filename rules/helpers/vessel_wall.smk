@@ -3,11 +3,7 @@ def centre_lines(wildcards):
 
 
 def vessel_wall_image(wildcards):
-    """The image on which centre lines were drawn.
-
-    An InputFunctionException would hide the reason, so a session without one
-    gets a path that says it.
-    """
+    """The image on which centre lines were drawn; where there is none, a path that says so."""
     row = VWI.get(wildcards.prefix)
     return row["path"] if row else f"vessel-wall image (scans.VWI) of {wildcards.prefix}"
 

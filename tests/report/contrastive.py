@@ -12,7 +12,7 @@ from workflow_scripts.statistics.compare_published import (
     read_printed,
 )
 from workflow_scripts.statistics.compare_strategies import compare_metrics
-from workflow_scripts.statistics.evaluate_classifiers import evaluate
+from workflow_scripts.statistics.split_metrics import evaluate
 
 STRATEGIES = ["crop", "crop+flip", "crop+flip+rotate"]
 MODELS = {

@@ -10,8 +10,8 @@ from workflow_scripts.cohort.draw_splits import draw_splits
 from workflow_scripts.statistics.calibrate_models import calibrate_models
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.describe_population import describe
-from workflow_scripts.statistics.evaluate_classifiers import evaluate
 from workflow_scripts.statistics.scores import by_model
+from workflow_scripts.statistics.split_metrics import evaluate
 from workflow_scripts.statistics.trace_curves import trace_curves
 
 CLASSES = ["mild", "severe"]

@@ -23,9 +23,9 @@ from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.correlate_features import correlate_features
 from workflow_scripts.statistics.describe_population import describe
-from workflow_scripts.statistics.evaluate_classifiers import evaluate
 from workflow_scripts.statistics.permutation_test import compare_with_permutations
 from workflow_scripts.statistics.scores import by_model
+from workflow_scripts.statistics.split_metrics import evaluate
 from workflow_scripts.statistics.trace_curves import trace_curves
 
 CLASSES = ["control", "non-NPSLE", "NPSLE"]

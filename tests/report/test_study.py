@@ -17,7 +17,7 @@ from workflow_scripts.report.methods import Methods, shared
 from workflow_scripts.report.study import study_section
 from workflow_scripts.report.write_report import PARTS, templates
 from workflow_scripts.statistics.compare_classes import compare_measures
-from workflow_scripts.statistics.evaluate_classifiers import evaluate
+from workflow_scripts.statistics.split_metrics import evaluate
 
 WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
 # Tables of each evaluation, and those of every study with a design and models.

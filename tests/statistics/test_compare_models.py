@@ -16,7 +16,8 @@ from tests.statistics.predicted import (
 )
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics.compare_models import COLUMNS, compare_models, main
+from workflow_scripts.statistics.compare_models import COLUMNS, compare_models
+from workflow_scripts.statistics.evaluate_classifiers import main
 from workflow_scripts.statistics.scores import by_model
 
 
@@ -136,11 +137,12 @@ def test_goes_through_files(tmp_path):
         rows.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
     bootstraps().to_csv(tmp_path / "samples.tsv", sep="\t", index=False)
     out = SimpleNamespace(table=tmp_path / "comparisons.tsv")
+    asked = SimpleNamespace(evaluation="comparisons")
     for apparent, samples, n in (([], [], 3), (["True.tsv"], ["samples.tsv"], 9)):
         source = SimpleNamespace(
             predictions=tmp_path / "False.tsv",
             apparent=[tmp_path / name for name in apparent],
             samples=[tmp_path / name for name in samples],
         )
-        main(source, out, SimpleNamespace(classes=CLASSES))
+        main(source, out, SimpleNamespace(classes=CLASSES, bootstraps=5, seed=1), asked)
         assert len(read_table(out.table)) == n

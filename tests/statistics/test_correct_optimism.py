@@ -10,11 +10,11 @@ from workflow_scripts.common.tables import read_table
 from workflow_scripts.statistics.correct_optimism import (
     COLUMNS,
     correct_optimism,
-    main,
     null_distribution,
     tabulate_optimism,
 )
 from workflow_scripts.statistics.delong import area, area_interval
+from workflow_scripts.statistics.evaluate_classifiers import main
 from workflow_scripts.statistics.scores import by_model
 
 
@@ -92,7 +92,8 @@ def test_goes_through_files(tmp_path):
     tables = {"apparent": rows, "samples": bootstraps(), "permutations": permutations()}
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    source = SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables})
+    source = SimpleNamespace(**{name: [tmp_path / f"{name}.tsv"] for name in tables})
     out = SimpleNamespace(table=tmp_path / "optimism.tsv")
-    main(source, out, SimpleNamespace(classes=CLASSES, bootstraps=10, seed=1))
+    settings = {"classes": CLASSES, "bootstraps": 10, "seed": 1}
+    main(source, out, SimpleNamespace(**settings), SimpleNamespace(evaluation="optimism"))
     assert read_table(out.table)["model"].unique().tolist() == MODELS

@@ -242,10 +242,16 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
     out = SimpleNamespace(table1=tmp_path / "table1.tsv", flow=tmp_path / "flow.tsv")
+    study = {
+        "label": "diagnosis",
+        "table1": ["diagnosis", "age"],
+        "classes": ["0", "1"],
+        "requires": ["T1w"],
+    }
     main(
         SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}),
         out,
-        SimpleNamespace(columns=["age"], classes=["0", "1"], requires=["T1w"], labels=labels),
+        SimpleNamespace(study=study, labels=labels),
     )
     table = read_table(out.table1).set_index("variable")
     assert table.loc["n", ["overall", "class_1", "class_2"]].tolist() == ["5", "2", "3"]

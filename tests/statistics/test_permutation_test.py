@@ -9,8 +9,8 @@ from tests.statistics.predicted import CLASSES, of_folds, with_repeats, with_sca
 from workflow_scripts.common.metrics import split_figures
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics.evaluate_classifiers import evaluate
 from workflow_scripts.statistics.permutation_test import compare_with_permutations, main
+from workflow_scripts.statistics.split_metrics import evaluate
 
 
 def null_table(values, splits=2):

@@ -20,6 +20,7 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
 from workflow_scripts.statistics import calibrate_models, trace_curves
 from workflow_scripts.statistics.calibration import brier_score
+from workflow_scripts.statistics.evaluate_classifiers import main
 from workflow_scripts.statistics.scores import draw_participants, scores_of
 
 
@@ -132,16 +133,16 @@ def test_all_go_through_files(tmp_path):
     predictions = of_folds(repeats=1)
     for name, rows in predictions.groupby(predictions["role"] == "train"):
         rows.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    params = SimpleNamespace(classes=CLASSES, bootstraps=10, seed=1)
-    out = SimpleNamespace(table=tmp_path / "table.tsv", figures=tmp_path / "figures.tsv")
-    expected = traced(predictions, 10)
-    for curve, name in (("roc", "roc"), ("decision_curve", "decisions"), (None, "calibration")):
-        for apparent in ([], [tmp_path / "True.tsv"]):
-            source = SimpleNamespace(predictions=tmp_path / "False.tsv", apparent=apparent)
-            if curve:
-                trace_curves.main(source, out, params, SimpleNamespace(curve=curve))
-            else:
-                calibrate_models.main(source, out, params)
-        table = expected[name].reset_index(drop=True)
-        pd.testing.assert_frame_equal(read_table(out.table), table, check_dtype=False)
-    assert len(read_table(out.figures)) == 3 * 2 * 3
+    settings = {"classes": CLASSES, "bootstraps": 10, "seed": 1}
+    source = SimpleNamespace(
+        predictions=tmp_path / "False.tsv", apparent=[tmp_path / "True.tsv"], samples=[]
+    )
+    out = SimpleNamespace(table=tmp_path / "table.tsv")
+    tables = traced(predictions, 10)
+    tables["calibration_figures"] = tables.pop("figures")
+    tables["decision_curve"] = tables.pop("decisions")
+    for name, table in tables.items():
+        asked = SimpleNamespace(evaluation=name)
+        main(source, out, SimpleNamespace(**settings), asked)
+        expected = table.reset_index(drop=True)
+        pd.testing.assert_frame_equal(read_table(out.table), expected, check_dtype=False)

@@ -160,13 +160,6 @@ def main(source, out, params):
         save_probability(probabilities[..., index], frame, path)
     save_labels(tissues, frame, out.tissues)
     save_labels(regions, frame, out.regions)
-    in_mni = ants.apply_transforms(
-        ants.image_read(source.template),
-        ants.image_read(out.regions),
-        [*warps[:1], affine],
-        interpolator="genericLabel",
-    )
-    save_labels(in_mni.numpy(), nib.load(source.template), out.regions_mni)
     voxel_ml = voxel_volume_ml(frame)
     volumes = tissue_volumes(probabilities, voxel_ml)
     for region, index in indices.items():

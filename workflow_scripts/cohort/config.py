@@ -98,6 +98,25 @@ def models_of(study: dict, *kinds: str) -> dict[str, dict]:
     return {name: model for name, model in study["models"].items() if model["kind"] in kinds}
 
 
+def shown_config(config: dict, written: dict) -> dict:
+    """Checked configuration without the places that a study has on this machine.
+
+    So that the report of a moved study is not made again.
+
+    Parameters
+    ----------
+    config : checked
+    written : as the user wrote it, whose paths are kept
+    """
+    shown = {key: value for key, value in config.items() if key != "output_dir"}
+    alps_rois = written.get("diffusion", {}).get("alps_rois")
+    return shown | {
+        "exclusions": written.get("exclusions"),
+        "diffusion": config["diffusion"] | {"alps_rois": alps_rois},
+        "vessel_wall": written.get("vessel_wall", {}),
+    }
+
+
 def clinical_columns(study: dict) -> dict[str, list[str]]:
     """Columns of the participants' tables that a checked study names, by the key that does.
 

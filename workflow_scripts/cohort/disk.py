@@ -1,6 +1,7 @@
 """How much disk a cohort will take."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 TEMPLATE_VOXELS = {1: 8_700_000, 2: 1_100_000}
@@ -26,7 +27,7 @@ def estimate_bytes(raw_bytes: int, sessions: int, resolution: int, nonlinear: bo
 
 
 def announce(
-    counts: list[int], raw_bytes: int, resolution: int, nonlinear: bool, output_dir: Path
+    counts: Iterable[int], raw_bytes: int, resolution: int, nonlinear: bool, output_dir: Path
 ) -> str:
     """What a run is about to work on, and the disk that it will take.
 

@@ -4,16 +4,20 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
 from workflow_scripts.cohort.population import frozen_population, number_of_splits
+from workflow_scripts.common.bids import RAW, VESSEL_WALL
 from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
 SPLIT = "studies/{study}/split-{split}"
 SIMULATED = Path("demo/bids")
+# Names of scans that rules of their own measure; all others are further contrasts.
+MEASURED = ("T1w", "dwi", "epi", "VWI", "vesselwall")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,29 @@ class Start:
     bids_dir: Path
     output_dir: Path
     populations: dict[str, list[dict]]
+
+    @cached_property
+    def scans(self) -> dict[str, dict[str, list[dict]]]:
+        """Index rows of usable scans, by name in ``scans`` (and vesselwall) and session prefix."""
+        names = dict.fromkeys([*MEASURED, *self.config["scans"]])
+        return {name: self.cohort.scans(name) for name in names}
+
+    @property
+    def contrasts(self) -> dict[str, dict[str, dict]]:
+        """Further contrasts of sessions that have a T1w: index row by name and session prefix."""
+        t1w = self.scans["T1w"]
+        return {
+            name: {prefix: rows[0] for prefix, rows in scans.items() if prefix in t1w}
+            for name, scans in self.scans.items()
+            if name not in MEASURED
+        }
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Folders whose files are recorded as BIDS URIs, by the URI's beginning."""
+        vessels = self.config["vessel_wall"]["derivatives"]
+        places = {RAW: self.config["bids_dir"] and str(self.bids_dir), VESSEL_WALL: vessels}
+        return {uri: folder for uri, folder in places.items() if folder}
 
 
 def start(config: dict, plan_cohort, main_process: bool) -> Start:

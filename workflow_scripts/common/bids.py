@@ -5,6 +5,7 @@ it needs and pandas then loads, 34 MB in every process of Snakemake.
 """
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 
@@ -84,6 +85,20 @@ def _read_object(file: Path) -> dict:
     if not isinstance(found, dict):
         raise InputError(f"{file}: is no JSON object; repair it")
     return found
+
+
+def beside(path: str, extension: str) -> str:
+    """The file of the same name with another extension.
+
+    >>> beside("anat/sub-01_T1w.nii.gz", ".json")
+    'anat/sub-01_T1w.json'
+    """
+    return os.path.splitext(path.removesuffix(".gz"))[0] + extension
+
+
+def tables(**outputs: str) -> dict[str, str]:
+    """Paths of tables by name, with those of their data dictionaries as ``name_dictionary``."""
+    return outputs | {f"{name}_dictionary": beside(path, ".json") for name, path in outputs.items()}
 
 
 def session_prefix(participant_id: str, session_id: str | None) -> str:

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from dipy.core.gradients import gradient_table
-from dipy.reconst.dti import TensorModel, fractional_anisotropy, lower_triangular, mode
+from dipy.reconst.dti import TensorModel, fractional_anisotropy, lower_triangular
 from threadpoolctl import threadpool_limits
 
 from workflow_scripts.common.gradients import Gradients, nearest_shell, read_gradients, shells
@@ -100,7 +100,7 @@ def outlier_slices(residual, predicted, mask, bvals, directions) -> pd.DataFrame
 
 
 def tensor_maps(evals: np.ndarray, evecs: np.ndarray) -> dict[str, np.ndarray]:
-    """Maps of tensors by name: fa, md, ad, rd, mode, and tensor, its lower triangle.
+    """Maps of tensors by name: fa, md, ad, rd, and tensor, its lower triangle.
 
     Parameters
     ----------
@@ -117,7 +117,6 @@ def tensor_maps(evals: np.ndarray, evecs: np.ndarray) -> dict[str, np.ndarray]:
         "md": evals.mean(axis=-1) * 1000,
         "ad": evals[:, 0] * 1000,
         "rd": evals[:, 1:].mean(axis=-1) * 1000,
-        "mode": mode(tensors),
         "tensor": lower_triangular(tensors),
     }
 

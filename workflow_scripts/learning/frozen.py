@@ -54,3 +54,9 @@ def session_images(models: list[str], scans: dict, paths_of) -> list[dict]:
                 session = sessions.setdefault(prefix, new | {"MNI152": {}, "native": {}})
                 session[space][name] = paths_of(prefix, [name], space)[0]
     return list(sessions.values())
+
+
+def image_files(sessions: list[dict]) -> list[str]:
+    """Paths of all images of `session_images`."""
+    spaces = (session[space] for session in sessions for space in ("MNI152", "native"))
+    return [path for images in spaces for path in images.values()]

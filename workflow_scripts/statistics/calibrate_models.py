@@ -2,12 +2,10 @@
 
 import pandas as pd
 
-from workflow_scripts.common.job import InputError, job
-from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
+from workflow_scripts.common.job import InputError
 from workflow_scripts.statistics.calibration import brier_score
 from workflow_scripts.statistics.curves import calibration_curve, calibration_line
-from workflow_scripts.statistics.scores import by_model, draw_participants, read_with_apparent
+from workflow_scripts.statistics.scores import by_model, draw_participants
 
 LINE = ["value", "ci_low", "ci_high"]
 
@@ -44,16 +42,3 @@ def calibrate_models(predictions: pd.DataFrame, classes: list[str], bootstraps: 
     table = pd.concat(curves, ignore_index=True)
     table = table[["model", "estimate", *table.columns.drop(["model", "estimate"])]]
     return table, pd.DataFrame(figures)
-
-
-def main(source, out, params):
-    """Write the calibration of a study."""
-    predictions = read_with_apparent(source)
-    curves, figures = calibrate_models(predictions, params.classes, params.bootstraps, params.seed)
-    write_table(curves, out.table, resource("columns/statistics.tsv"))
-    write_table(figures, out.figures, resource("columns/statistics.tsv"))
-
-
-if "snakemake" in globals():
-    with job(snakemake):
-        main(snakemake.input, snakemake.output, snakemake.params)

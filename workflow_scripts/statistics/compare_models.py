@@ -5,9 +5,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.job import job
-from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.delong import (
     Area,
     area,
@@ -15,7 +12,7 @@ from workflow_scripts.statistics.delong import (
     fold_areas,
     resampled_test,
 )
-from workflow_scripts.statistics.scores import Scores, by_model, read_with_apparent
+from workflow_scripts.statistics.scores import Scores
 
 COLUMNS = ["estimate", "model_a", "model_b", "auc_a", "auc_b", "auc_difference", "se"]
 COLUMNS += ["ci_low", "ci_high", "z", "p", "resampled_low", "resampled_high", "resampled_p"]
@@ -103,16 +100,3 @@ def compare_models(scores: dict, samples: pd.DataFrame | None = None) -> pd.Data
                 rows.append(pair | {"estimate": "optimism_corrected"} | found)
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.sort_values("estimate", key=lambda names: names.map(ORDER.index), kind="stable")
-
-
-def main(source, out, params):
-    """Write the comparisons of a study's models."""
-    predictions = read_with_apparent(source)
-    samples = read_table(source.samples[0]) if source.samples else None
-    table = compare_models(by_model(predictions, params.classes), samples)
-    write_table(table, out.table, resource("columns/statistics.tsv"))
-
-
-if "snakemake" in globals():
-    with job(snakemake):
-        main(snakemake.input, snakemake.output, snakemake.params)

@@ -16,7 +16,7 @@ def compare_metrics(metrics: pd.DataFrame, models: list[str]) -> pd.DataFrame:
     Parameters
     ----------
     metrics : DataFrame
-        From `evaluate_classifiers.evaluate`.
+        From `split_metrics.evaluate`.
     models : names
 
     Returns

@@ -7,13 +7,10 @@ many columns it lies far above one half even where there is nothing to find.
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.job import job
 from workflow_scripts.common.permutations import permutation_p
-from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.calibration import brier_score
 from workflow_scripts.statistics.delong import area, area_interval
-from workflow_scripts.statistics.scores import Scores, by_model, draw_participants
+from workflow_scripts.statistics.scores import Scores, draw_participants
 
 COLUMNS = ["model", "estimate", "metric", "value", "ci_low", "ci_high", "ci_method", "optimism"]
 COLUMNS += ["null_mean", "null_low", "null_high", "p", "n_permutations"]
@@ -103,21 +100,3 @@ def tabulate_optimism(
     return pd.DataFrame(rows, columns=COLUMNS).astype(
         {"n_permutations": "Int64", "n_samples": "Int64"}
     )
-
-
-def main(source, out, params):
-    """Write the optimism of a study's logistic models."""
-    apparent = by_model(read_table(source.apparent), params.classes)
-    table = tabulate_optimism(
-        {model: scores for (model, _), scores in apparent.items()},
-        read_table(source.samples),
-        read_table(source.permutations),
-        params.bootstraps,
-        params.seed,
-    )
-    write_table(table, out.table, resource("columns/statistics.tsv"))
-
-
-if "snakemake" in globals():
-    with job(snakemake):
-        main(snakemake.input, snakemake.output, snakemake.params)

@@ -232,11 +232,13 @@ def main(source, out, params):
     described = resource("columns/statistics.tsv")
     population = read_table(source.population)
     people = population.drop_duplicates("participant_id")[[*SCAN, "label"]]
-    clinical = read_table(source.clinical)[[*SCAN, *params.columns]]
+    study = params.study
+    columns = [column for column in study["table1"] if column != study["label"]]
+    clinical = read_table(source.clinical)[[*SCAN, *columns]]
     people = people.merge(clinical, on=SCAN, how="left").drop(columns=SCAN)
-    write_table(describe(people, params.columns, params.classes), out.table1, described)
+    write_table(describe(people, columns, study["classes"]), out.table1, described)
     counted = flow(
-        params.labels, read_table(source.scans), population, params.classes, params.requires
+        params.labels, read_table(source.scans), population, study["classes"], study["requires"]
     )
     write_table(counted, out.flow, described)
 

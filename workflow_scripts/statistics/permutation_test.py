@@ -19,7 +19,7 @@ def compare_with_permutations(
     Parameters
     ----------
     metrics : DataFrame
-        From `evaluate_classifiers.evaluate`.
+        From `split_metrics.evaluate`.
     permutations : DataFrame
         Columns ``PERMUTATIONS`` of `common.predictions`.
     pooled : bool

@@ -12,7 +12,6 @@ import pandas as pd
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.metrics import scan_weights
 from workflow_scripts.common.splits import SCAN, blocks_of
-from workflow_scripts.common.tables import read_table
 
 # What the predictions of a role are called in the tables.
 ESTIMATES = {"test": "test", "external": "external", "train": "apparent"}
@@ -106,12 +105,6 @@ def scores_of(rows: pd.DataFrame, classes: list[str]) -> Scores:
     _, person = np.unique(scans["participant_id"].to_numpy(str), return_inverse=True)
     truth = scans["label"].to_numpy(str) == classes[1]
     return Scores(truth, person, arrays["score"], arrays["probability"], predicted, fold)
-
-
-def read_with_apparent(source) -> pd.DataFrame:
-    """Predictions of a study's models, then apparent ones where ``source.apparent`` has any."""
-    paths = [source.predictions, *source.apparent]
-    return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
 def by_model(predictions: pd.DataFrame, classes: list[str]) -> dict[tuple[str, str], Scores]:

@@ -2,11 +2,9 @@
 
 import pandas as pd
 
-from workflow_scripts.common.job import InputError, job
-from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
+from workflow_scripts.common.job import InputError
 from workflow_scripts.statistics.curves import decision_curve, roc_curve
-from workflow_scripts.statistics.scores import by_model, draw_participants, read_with_apparent
+from workflow_scripts.statistics.scores import by_model, draw_participants
 
 CURVES = {"roc": roc_curve, "decision_curve": decision_curve}
 
@@ -53,17 +51,3 @@ def trace_curves(
         raise InputError(f"no model has {lack}; take {curve} out of the study's evaluation")
     table = pd.concat(tables, ignore_index=True)
     return table.drop_duplicates(["estimate", "model", table.columns[2]])
-
-
-def main(source, out, params, wildcards):
-    """Write the curves of a study."""
-    predictions = read_with_apparent(source)
-    table = trace_curves(
-        predictions, wildcards.curve, params.classes, params.bootstraps, params.seed
-    )
-    write_table(table, out.table, resource("columns/statistics.tsv"))
-
-
-if "snakemake" in globals():
-    with job(snakemake):
-        main(snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards)
