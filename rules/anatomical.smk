@@ -63,6 +63,29 @@ rule register_to_mni:
         "../workflow_scripts/anatomical/register_to_mni.py"
 
 
+rule label_brain:
+    """Labels of a brain by a network whose weights the user has."""
+    input:
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+        layers=f"{ANATOMICAL['network']}/model.json",
+        weights=f"{ANATOMICAL['network']}/model.safetensors",
+    output:
+        labels=bids_anat("dseg.nii.gz", desc="network"),
+        probabilities=[
+            temp(bids_anat("probseg.nii.gz", label=name, desc="network")) for name in TISSUES
+        ],
+        sidecar=bids_anat("dseg.json", desc="network"),
+    log:
+        "logs/label_brain/{folder}/{prefix}.log",
+    threads: 2
+    resources:
+        mem_mb=need(4000, T1w=150),
+        runtime=need(30),
+    script:
+        "../workflow_scripts/anatomical/label_brain.py"
+
+
 rule segment_brain:
     """Tissue maps, regions and their volumes."""
     input:
@@ -73,6 +96,8 @@ rule segment_brain:
         gm_prior=rules.make_templates.output.gm,
         wm_prior=rules.make_templates.output.wm,
         regions=rules.make_templates.output.regions,
+        network=if_network("labels"),
+        network_tissues=if_network("probabilities"),
     output:
         probabilities=[bids_anat("probseg.nii.gz", label=name) for name in TISSUES],
         tissues=bids_anat("dseg.nii.gz"),

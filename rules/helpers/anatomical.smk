@@ -11,6 +11,11 @@ if NONLINEAR:
     ]
 
 
+def if_network(output):
+    """Output of the network that labels brains, where the configuration has one."""
+    return getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []
+
+
 def bids_suffix(contrast):
     """Suffix and desc of the files of a contrast, which may be named otherwise than its suffix."""
     suffix = CONFIG["scans"][contrast].get("suffix", contrast)

@@ -1,7 +1,10 @@
 """Regions of a subject from atlas labels and the subject's own tissues."""
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
+
+from workflow_scripts.common.resources import resource
 
 CSF, GM, WM = 1, 2, 3
 VENTRICLE_GROWTH_MM = 4.0
@@ -36,6 +39,24 @@ def subject_regions(
     for region in ("subcortical_grey_matter", "brainstem", "thalamus"):
         result[(atlas == index[region]) & solid] = index[region]
     result[_ventricles(atlas == index["ventricles"], tissues == CSF, spacing)] = index["ventricles"]
+    return result
+
+
+def network_regions(labels: np.ndarray, tissues: np.ndarray, index: dict[str, int]) -> np.ndarray:
+    """Label image (x, y, z) uint8 of the regions of one subject, from a network's labels.
+
+    Parameters
+    ----------
+    labels : (x, y, z), numbered as in ``resources/meshnet_labels.tsv``
+    tissues : (x, y, z) 0 outside the brain, 1 CSF, 2 GM, 3 WM; give what no region has
+    index : region name -> label
+    """
+    result = np.zeros(labels.shape, np.uint8)
+    result[tissues == WM] = index["white_matter"]
+    result[tissues == GM] = index["grey_matter"]
+    known = pd.read_csv(resource("meshnet_labels.tsv"), sep="\t").dropna(subset="region")
+    for label, region in zip(known["index"], known["region"], strict=True):
+        result[labels == label] = index[region]
     return result
 
 

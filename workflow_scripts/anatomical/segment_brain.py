@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.anatomical.fsl import fast_probabilities
-from workflow_scripts.anatomical.regions import subject_regions
+from workflow_scripts.anatomical.regions import network_regions, subject_regions
 from workflow_scripts.common.images import (
     save_labels,
     save_probability,
@@ -129,31 +129,40 @@ def main(source, out, params):
     to_native = [affine, *warps[1:]]
     inverted = [True] + [False] * len(warps[1:])
     if method == "atropos":
-        gm, wm = (
-            ants.apply_transforms(
-                t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
-            ).numpy()
-            for prior in (source.gm_prior, source.wm_prior)
-        )
+        if source.network:
+            priors = [nib.load(path).get_fdata(np.float32) for path in source.network_tissues]
+        else:
+            priors = tissue_priors(
+                *(
+                    ants.apply_transforms(
+                        t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
+                    ).numpy()
+                    for prior in (source.gm_prior, source.wm_prior)
+                )
+            )
         probabilities = atropos_probabilities(
-            t1w.numpy(), mask.numpy(), tissue_priors(gm, wm), t1w.spacing, params.prior_weight
+            t1w.numpy(), mask.numpy(), priors, t1w.spacing, params.prior_weight
         )
     elif method == "hmrf":
         probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())
     else:
         probabilities = fast_probabilities(t1w * mask)
-    atlas = ants.apply_transforms(
-        t1w,
-        ants.image_read(source.regions),
-        to_native,
-        interpolator="genericLabel",
-        whichtoinvert=inverted,
-    )
     table = pd.read_csv(resource("regions.tsv"), sep="\t")
     indices = dict(zip(table["region"], table["index"], strict=True))
     inside = probabilities.sum(axis=-1) > 0.5
     tissues = np.where(inside, probabilities.argmax(axis=-1) + 1, 0)
-    regions = subject_regions(atlas.numpy().astype(np.uint8), tissues, indices, t1w.spacing)
+    if source.network:
+        labels = np.asanyarray(nib.load(source.network).dataobj)
+        regions = network_regions(labels, tissues, indices)
+    else:
+        atlas = ants.apply_transforms(
+            t1w,
+            ants.image_read(source.regions),
+            to_native,
+            interpolator="genericLabel",
+            whichtoinvert=inverted,
+        )
+        regions = subject_regions(atlas.numpy().astype(np.uint8), tissues, indices, t1w.spacing)
 
     frame = nib.load(source.t1w)
     for index, path in enumerate(out.probabilities):

@@ -15,6 +15,7 @@ from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
 SPLIT = "studies/{study}/split-{split}"
+NETWORK_FILES = ("model.json", "model.safetensors")
 SIMULATED = Path("demo/bids")
 # Names of scans that rules of their own measure; all others are further contrasts.
 MEASURED = ("T1w", "dwi", "epi", "VWI", "vesselwall")
@@ -82,6 +83,8 @@ def start(config: dict, plan_cohort, main_process: bool) -> Start:
     if only:
         config["studies"] = {}
     _make_absolute(config["diffusion"], "alps_rois")
+    _make_absolute(config["anatomical"], "network")
+    _check_network(config["anatomical"]["network"])
     _make_absolute(config, "frozen_models")
     for study in config["studies"].values():
         _make_absolute(study.get("design", {}), "table")
@@ -114,6 +117,15 @@ def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> 
                 f"studies.{name}.models.{key}.splits: {model['splits']}, but the design draws "
                 f"{drawn}; lower it, or leave it out"
             )
+
+
+def _check_network(folder: str | None) -> None:
+    missing = [name for name in NETWORK_FILES if folder and not (Path(folder) / name).is_file()]
+    if missing:
+        raise InputError(
+            f"anatomical.network: {folder} has no {' and no '.join(missing)}; "
+            "name the folder of the network's weights, or leave the key out"
+        )
 
 
 def _make_absolute(section: dict, key: str) -> None:
