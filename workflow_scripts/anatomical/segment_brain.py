@@ -130,7 +130,7 @@ def main(source, out, params):
     inverted = [True] + [False] * len(warps[1:])
     if method == "atropos":
         if source.network:
-            priors = [nib.load(path).get_fdata(np.float32) for path in source.network_tissues]
+            priors = [nib.load(path).get_fdata(dtype=np.float32) for path in source.network_tissues]
         else:
             priors = tissue_priors(
                 *(
