@@ -2,10 +2,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from tests.conftest import ROOT
 from workflow_scripts.anatomical.make_templates import atlas_regions, region_labels
-from workflow_scripts.anatomical.regions import subject_regions
+from workflow_scripts.anatomical.regions import network_regions, subject_regions
 from workflow_scripts.anatomical.segment_brain import (
     atropos_probabilities,
     hmrf_probabilities,
@@ -102,27 +103,72 @@ def test_atlas_is_on_the_right_side_and_of_the_right_size(template):
     assert 20 * 1.2 < volume["Brain-Stem"] < 30 * 1.6
 
 
+SHADES = np.array([0, 20, 60, 100])
+
+
+def regions_of(atlas, tissues, t1w=None):
+    t1w = SHADES[tissues] if t1w is None else t1w
+    return subject_regions(atlas, tissues, t1w, INDEX, (1, 1, 1))
+
+
 def ventricle_case():
-    """A small atlas ventricle inside a larger one of the subject, and CSF elsewhere."""
-    tissues = np.full((30, 30, 30), 3)
-    tissues[10:20, 10:20, 10:20] = 1
-    tissues[0:3] = 1
-    atlas = np.zeros(tissues.shape, np.uint8)
-    atlas[12:18, 12:18, 12:18] = INDEX["ventricles"]
-    return atlas, tissues
+    """Ventricles 40 mm wide where the atlas has 8, within white matter, a cortex and outer CSF."""
+    shape = (80, 80, 80)
+    off = np.abs(np.indices(shape) - 39.5).max(axis=0)
+    tissues = np.select([off < 20, off < 33, off < 36, off < 39], [1, 3, 2, 1], 0)
+    atlas = np.where(off < 4, INDEX["ventricles"], 0).astype(np.uint8)
+    return atlas, tissues, off < 20
 
 
-def test_enlarged_ventricles_are_followed_but_other_csf_is_not():
-    atlas, tissues = ventricle_case()
-    found = subject_regions(atlas, tissues, INDEX, (1, 1, 1)) == INDEX["ventricles"]
-    np.testing.assert_array_equal(np.argwhere(found).min(axis=0), [10, 10, 10])
-    assert found.sum() == 1000
+def test_ventricles_are_followed_however_wide_they_are():
+    atlas, tissues, ventricles = ventricle_case()
+    found = regions_of(atlas, tissues) == INDEX["ventricles"]
+    np.testing.assert_array_equal(found, ventricles)
 
 
-def test_growth_ends_at_the_stated_distance_in_mm():
-    atlas, tissues = ventricle_case()
-    found = subject_regions(atlas, tissues, INDEX, (4, 4, 4)) == INDEX["ventricles"]
-    assert np.argwhere(found).min(axis=0).tolist() == [11, 11, 11]
+def test_ventricles_end_at_the_neck_to_the_outer_csf():
+    atlas, tissues, ventricles = ventricle_case()
+    tissues[39:41, 39:41, 59:78] = 1  # a fissure from the ventricles to the surface
+    found = regions_of(atlas, tissues) == INDEX["ventricles"]
+    assert (found & ventricles).sum() == ventricles.sum()
+    assert (found & ~ventricles).sum() < 2 * 2 * 13  # of the fissure
+
+
+def test_third_ventricle_is_not_lateral():
+    atlas, tissues, ventricles = ventricle_case()
+    atlas[30:37, 30:50, 5:15] = atlas[43:50, 30:50, 5:15] = INDEX["thalamus"]
+    third = np.zeros(tissues.shape, bool)
+    third[37:43, 32:48, 6:14] = True
+    tissues[third] = 1
+    tissues[39:41, 39:41, 14:20] = 1  # foramen
+    found = regions_of(atlas, tissues) == INDEX["ventricles"]
+    assert not (found & third).any()
+    assert (found & ventricles).sum() == ventricles.sum()
+
+
+def test_border_voxels_that_are_mostly_csf_are_no_grey_matter():
+    atlas, tissues, ventricles = ventricle_case()
+    rim = ndimage.binary_dilation(ventricles) & ~ventricles
+    tissues[rim] = 2
+    t1w = SHADES[tissues]
+    above, beside = rim.copy(), rim.copy()
+    above[..., :40], beside[..., 40:] = False, False
+    t1w[above], t1w[beside] = 59, 61  # half of CSF and white matter is 60
+    caudate = above & (np.indices(rim.shape)[0] < 30)
+    atlas[caudate] = INDEX["subcortical_grey_matter"]
+    found = regions_of(atlas, tissues, t1w) == INDEX["ventricles"]
+    np.testing.assert_array_equal(found, ventricles | (above & ~caudate))
+
+
+def test_labels_of_a_network_stand_for_those_of_the_atlas():
+    labels = np.arange(18).reshape(1, 3, 6)
+    found = network_regions(labels, INDEX).ravel()
+    regions = {index: name for name, index in INDEX.items()}
+    assert regions[found[3]] == regions[found[4]] == "ventricles"
+    assert regions[found[7]] == "thalamus"
+    assert regions[found[13]] == "brainstem"
+    assert {regions[n] for n in found[[8, 9, 10, 14, 15, 16]]} == {"subcortical_grey_matter"}
+    assert not found[[0, 1, 2, 5, 6, 11, 12, 17]].any()
 
 
 def test_regions_follow_the_subject_tissue():
@@ -130,7 +176,7 @@ def test_regions_follow_the_subject_tissue():
     atlas[0], atlas[1] = INDEX["thalamus"], INDEX["brainstem"]
     tissues = np.full((3, 3, 3), 2)
     tissues[0, 0], tissues[2, 0], tissues[2, 1] = 1, 3, 0
-    found = subject_regions(atlas, tissues, INDEX, (1, 1, 1))
+    found = regions_of(atlas, tissues)
     assert set(found[0, 0]) == {0}
     assert set(found[0, 1]) == {INDEX["thalamus"]}
     assert set(found[1].ravel()) == {INDEX["brainstem"]}

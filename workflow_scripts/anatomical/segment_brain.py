@@ -152,8 +152,7 @@ def main(source, out, params):
     inside = probabilities.sum(axis=-1) > 0.5
     tissues = np.where(inside, probabilities.argmax(axis=-1) + 1, 0)
     if source.network:
-        labels = np.asanyarray(nib.load(source.network).dataobj)
-        regions = network_regions(labels, tissues, indices)
+        atlas = network_regions(np.asanyarray(nib.load(source.network).dataobj), indices)
     else:
         atlas = ants.apply_transforms(
             t1w,
@@ -162,7 +161,8 @@ def main(source, out, params):
             interpolator="genericLabel",
             whichtoinvert=inverted,
         )
-        regions = subject_regions(atlas.numpy().astype(np.uint8), tissues, indices, t1w.spacing)
+        atlas = atlas.numpy().astype(np.uint8)
+    regions = subject_regions(atlas, tissues, t1w.numpy(), indices, t1w.spacing)
 
     frame = nib.load(source.t1w)
     for index, path in enumerate(out.probabilities):
