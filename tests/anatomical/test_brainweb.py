@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
 
+from workflow_scripts.anatomical.partial_volume import tissue_shares
 from workflow_scripts.anatomical.prepare_t1w import correct_bias, extract_brain
 from workflow_scripts.anatomical.register_to_mni import register
 from workflow_scripts.anatomical.segment_brain import (
     atropos_probabilities,
+    tissue_labels,
     tissue_priors,
     tissue_volumes,
 )
@@ -43,8 +45,7 @@ def test_tissues_are_recovered(template, tmp_path):
     truth = np.stack([nib.load(DATA / f"{t}.nii.gz").get_fdata() / 255 for t in TISSUES], axis=-1)
     fractions = truth.reshape(-1, 3).sum(axis=0) / truth.sum()
 
-    def compare(found):
-        labels = np.where(found.sum(axis=-1) > 0.5, found.argmax(axis=-1), -1)
+    def compare(found, labels):
         true_labels = np.where(truth.sum(axis=-1) > 0.5, truth.argmax(axis=-1), -1)
         volumes = tissue_volumes(found, 0.008)
         result = {}
@@ -54,7 +55,10 @@ def test_tissues_are_recovered(template, tmp_path):
             result[f"{tissue}_fraction_error"] = volumes[f"{tissue}_fraction"] - fractions[index]
         return result
 
-    ours = compare(atropos_probabilities(t1w, mask, tissue_priors(*priors), raw.spacing, 0.2))
+    posteriors = atropos_probabilities(t1w, mask, tissue_priors(*priors), raw.spacing, 0.2)
+    ventricles = np.zeros(mask.shape, bool)
+    shares = tissue_shares(t1w, mask, posteriors, ventricles)
+    ours = compare(shares, tissue_labels(shares, posteriors) - 1)
     kmeans = ants.atropos(
         a=raw.new_image_like(t1w),
         x=raw.new_image_like(mask.astype(np.float32)),
@@ -62,10 +66,12 @@ def test_tissues_are_recovered(template, tmp_path):
         m="[0.1,1x1x1]",
         c="[5,0]",
     )
-    alone = compare(np.stack([p.numpy() for p in kmeans["probabilityimages"]], axis=-1))
+    alone = np.stack([p.numpy() for p in kmeans["probabilityimages"]], axis=-1)
+    alone = compare(alone, np.where(alone.sum(axis=-1) > 0.5, alone.argmax(axis=-1), -1))
     print("BrainWeb, priors: ", {k: round(float(v), 3) for k, v in ours.items()})
     print("BrainWeb, k-means:", {k: round(float(v), 3) for k, v in alone.items()})
-    for tissue in ("gm", "wm"):
-        assert ours[f"{tissue}_dice"] >= 0.85
+    # What version 0.6 had here: .893 and .913, errors up to .021.
+    assert ours["gm_dice"] >= 0.892
+    assert ours["wm_dice"] >= 0.912
     for tissue in TISSUES:
-        assert abs(ours[f"{tissue}_fraction_error"]) <= 0.03
+        assert abs(ours[f"{tissue}_fraction_error"]) <= 0.021

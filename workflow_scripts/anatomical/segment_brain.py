@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.anatomical.fsl import fast_probabilities
+from workflow_scripts.anatomical.partial_volume import tissue_shares
 from workflow_scripts.anatomical.regions import network_regions, subject_regions
 from workflow_scripts.common.images import (
     save_labels,
@@ -23,6 +24,14 @@ SOFTWARE = {
     "hmrf": ["antspyx", "dipy"],
     "fast": ["antspyx", "nipype"],
 }
+
+
+# Of both sides; adults have 9 to 18 mL, patients with multiple sclerosis down to 8.
+THALAMUS_ML = (6, 24)
+WITHOUT_SHARES = (
+    "tissues without partial volumes, since the intensities do not part CSF, GM and WM: "
+    "fractions are not comparable with those of other sessions"
+)
 
 
 def tissue_priors(gm: np.ndarray, wm: np.ndarray) -> list[np.ndarray]:
@@ -101,6 +110,17 @@ def hmrf_probabilities(t1w: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.asarray(probabilities, np.float32) * (mask > 0)[..., None]
 
 
+def tissue_labels(probabilities: np.ndarray, posteriors: np.ndarray) -> np.ndarray:
+    """Label image (x, y, z): 0 outside, 1 CSF, 2 GM, 3 WM.
+
+    CSF where that is the largest of the ``probabilities``; GM or WM after the ``posteriors`` of
+    the first segmentation, which part these two better voxel by voxel (both (x, y, z, tissue)).
+    """
+    solid = posteriors[..., 1:].argmax(axis=-1) + 2
+    labels = np.where(probabilities.argmax(axis=-1) == 0, 1, solid)
+    return np.where(probabilities.sum(axis=-1) > 0.5, labels, 0)
+
+
 def tissue_volumes(probabilities: np.ndarray, voxel_ml: float) -> dict[str, float]:
     """Volumes in mL and fractions of the total intracranial volume.
 
@@ -126,42 +146,35 @@ def main(source, out, params):
     method = params.tissue_segmentation
     t1w, mask = ants.image_read(source.t1w), ants.image_read(source.mask)
     affine, *warps = source.transforms
-    to_native = [affine, *warps[1:]]
-    inverted = [True] + [False] * len(warps[1:])
+
+    def from_template(path, **options):
+        image, steps = ants.image_read(path), [affine, *warps[1:]]
+        inverted = [True] + [False] * len(warps[1:])
+        return ants.apply_transforms(t1w, image, steps, whichtoinvert=inverted, **options).numpy()
+
+    table = pd.read_csv(resource("regions.tsv"), sep="\t")
+    indices = dict(zip(table["region"], table["index"], strict=True))
+    if source.network:
+        atlas = network_regions(np.asanyarray(nib.load(source.network).dataobj), indices)
+    else:
+        atlas = from_template(source.regions, interpolator="genericLabel").astype(np.uint8)
+    shares = None
     if method == "atropos":
         if source.network:
             priors = [nib.load(path).get_fdata(dtype=np.float32) for path in source.network_tissues]
         else:
-            priors = tissue_priors(
-                *(
-                    ants.apply_transforms(
-                        t1w, ants.image_read(prior), to_native, whichtoinvert=inverted
-                    ).numpy()
-                    for prior in (source.gm_prior, source.wm_prior)
-                )
-            )
-        probabilities = atropos_probabilities(
+            priors = tissue_priors(*map(from_template, (source.gm_prior, source.wm_prior)))
+        posteriors = atropos_probabilities(
             t1w.numpy(), mask.numpy(), priors, t1w.spacing, params.prior_weight
         )
+        ventricles = atlas == indices["ventricles"]
+        shares = tissue_shares(t1w.numpy(), mask.numpy(), posteriors, ventricles)
     elif method == "hmrf":
-        probabilities = hmrf_probabilities(t1w.numpy(), mask.numpy())
+        posteriors = hmrf_probabilities(t1w.numpy(), mask.numpy())
     else:
-        probabilities = fast_probabilities(t1w * mask)
-    table = pd.read_csv(resource("regions.tsv"), sep="\t")
-    indices = dict(zip(table["region"], table["index"], strict=True))
-    inside = probabilities.sum(axis=-1) > 0.5
-    tissues = np.where(inside, probabilities.argmax(axis=-1) + 1, 0)
-    if source.network:
-        atlas = network_regions(np.asanyarray(nib.load(source.network).dataobj), indices)
-    else:
-        atlas = ants.apply_transforms(
-            t1w,
-            ants.image_read(source.regions),
-            to_native,
-            interpolator="genericLabel",
-            whichtoinvert=inverted,
-        )
-        atlas = atlas.numpy().astype(np.uint8)
+        posteriors = fast_probabilities(t1w * mask)
+    probabilities = posteriors if shares is None else shares
+    tissues = tissue_labels(probabilities, posteriors)
     regions = subject_regions(atlas, tissues, t1w.numpy(), indices, t1w.spacing)
 
     frame = nib.load(source.t1w)
@@ -173,13 +186,23 @@ def main(source, out, params):
     volumes = tissue_volumes(probabilities, voxel_ml)
     for region, index in indices.items():
         volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
+    flags = []
+    if method == "atropos" and shares is None:
+        flags.append(WITHOUT_SHARES)
+    low, high = THALAMUS_ML
+    if source.network and not low <= volumes["thalamus_volume_ml"] <= high:
+        flags.append(f"network: a thalamus of {volumes['thalamus_volume_ml']:.1f} mL, look at it")
+    atlas_files = [source.gm_prior, source.wm_prior, source.regions]
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w, source.gm_prior, source.wm_prior, source.regions],
+        sources=[source.t1w, *([source.network] if source.network else atlas_files)],
         software=SOFTWARE[method],
         measures=volumes,
         Description="Tissues: 1 CSF, 2 GM, 3 WM",
         TissueSegmentation=method,
+        PartialVolumes=shares is not None,
+        Labels="network" if source.network else "atlas",
+        **({"Flags": flags} if flags else {}),
     )
 
 
