@@ -1,0 +1,187 @@
+"""Tissue fractions over simulated atrophy, and ventricles of labelled heads.
+
+python benchmarks/atrophy.py --brainweb FOLDER --heads BIDS [--network WEIGHTS]
+
+``--brainweb`` holds t1, csf, gm, wm and mask (``*.nii.gz``, maps of 0 to 255) of BrainWeb at
+2 mm. Its ventricles and its outer CSF are made wider by up to 10 and 0.9 mm at the cost of what
+lies around them; the T1w changes by the mean intensities of the tissues. Printed are true and
+recovered fractions and the slopes of one on the other.
+
+``--heads`` is a BIDS folder with T1w and derivatives/dlmuse (labels of DLMUSE). Printed are mL
+and Dice of lateral ventricles, thalamus and brainstem.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from workflow_scripts.anatomical import (
+    label_brain,
+    make_templates,
+    prepare_t1w,
+    register_to_mni,
+    segment_brain,
+)
+
+TISSUES = ["csf", "gm", "wm"]
+WIDENING_MM = [(0, 0), (2, 0.2), (4, 0.4), (7, 0.6), (10, 0.9)]  # of ventricles, of outer CSF
+DEEP_MM = 30
+# Numbers of DLMUSE and of resources/regions.tsv.
+LABELS = {"ventricles": ([49, 50, 51, 52], 4), "thalamus": ([59, 60], 6), "brainstem": ([35], 5)}
+
+
+def outputs(folder: Path, **names) -> SimpleNamespace:
+    folder.mkdir(parents=True, exist_ok=True)
+    place = lambda name: str(folder / name)  # noqa: E731
+    return SimpleNamespace(
+        **{k: place(v) if isinstance(v, str) else [place(n) for n in v] for k, v in names.items()}
+    )
+
+
+def templates(folder: Path) -> SimpleNamespace:
+    names = {name: f"{name}.nii.gz" for name in ("t1w", "mask", "gm", "wm", "regions", "atlas")}
+    made = outputs(folder, **names, atlas_names="atlas.csv")
+    make_templates.main(SimpleNamespace(), made, SimpleNamespace(resolution=2))
+    return made
+
+
+def process(t1w: str, folder: Path, template, network: Path | None):
+    """Outputs of segment_brain of a raw T1w, and its measures."""
+    raw = SimpleNamespace(t1w=t1w, template=template.t1w, template_mask=template.mask)
+    t1 = outputs(folder, t1w="t1w.nii.gz", mask="mask.nii.gz", sidecar="t1w.json")
+    prepare_t1w.main(raw, t1, SimpleNamespace(brain_extraction="deepbet"))
+    transforms = ["x.mat", "x.nii.gz", "inverse.nii.gz"]
+    mni = outputs(
+        folder, transforms=transforms, t1w="mni.nii.gz", brain="brain.nii.gz", sidecar="mni.json"
+    )
+    brain = {"t1w": t1.t1w, "mask": t1.mask}
+    registered = SimpleNamespace(**brain, template=template.t1w, template_mask=template.mask)
+    register_to_mni.main(registered, mni, SimpleNamespace(registration="syn"))
+    labels, tissues = [], []
+    if network:
+        maps = [f"network_{name}.nii.gz" for name in TISSUES]
+        named = outputs(folder, labels="net.nii.gz", probabilities=maps, sidecar="net.json")
+        files = {"layers": network / "model.json", "weights": network / "model.safetensors"}
+        label_brain.main(SimpleNamespace(**brain, **files), named, 2)
+        labels, tissues = named.labels, named.probabilities
+    found = outputs(
+        folder,
+        probabilities=[f"{name}.nii.gz" for name in TISSUES],
+        tissues="dseg.nii.gz",
+        regions="regions.nii.gz",
+        sidecar="dseg.json",
+    )
+    source = SimpleNamespace(
+        **brain,
+        transforms=mni.transforms,
+        template=template.t1w,
+        gm_prior=template.gm,
+        wm_prior=template.wm,
+        regions=template.regions,
+        network=labels,
+        network_tissues=tissues,
+    )
+    settings = SimpleNamespace(tissue_segmentation="atropos", prior_weight=0.2)
+    segment_brain.main(source, found, settings)
+    return found, json.loads(Path(found.sidecar).read_text())["Measures"]
+
+
+def outside(inside: np.ndarray, zooms) -> np.ndarray:
+    """Distance in mm to the border of a region, below 0 within."""
+    return ndimage.distance_transform_edt(~inside, sampling=zooms) - ndimage.distance_transform_edt(
+        inside, sampling=zooms
+    )
+
+
+def widened(folder: Path):
+    """T1w and true fractions of BrainWeb with ever wider CSF."""
+    image = nib.load(folder / "t1.nii.gz")
+    zooms = image.header.get_zooms()[:3]
+    maps = [nib.load(folder / f"{name}.nii.gz").get_fdata() / 255 for name in TISSUES]
+    mask = nib.load(folder / "mask.nii.gz").get_fdata() > 0
+    data = image.get_fdata()
+    means = [np.average(data[mask], weights=one[mask] ** 4) for one in maps]
+    rest = data - sum(mean * one for mean, one in zip(means, maps, strict=True))
+    closed = ndimage.binary_fill_holes(ndimage.binary_closing(mask, iterations=4))
+    deep = (maps[0] > 0.5) & (ndimage.distance_transform_edt(closed, sampling=zooms) > DEEP_MM)
+    pieces, _ = ndimage.label(deep)
+    ventricles = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+    outer = np.where(ventricles, 0, maps[0]) * mask >= 0.5
+    for wider, thicker in WIDENING_MM:
+        csf, gm, wm = (one.copy() for one in maps)
+        if thicker:
+            pool = csf + gm
+            reached = np.clip(0.5 + (thicker - outside(outer, zooms)) / 2, 0, 1) * pool
+            csf = np.where(mask, np.clip(reached, csf, pool), csf)
+            gm = pool - csf
+        if wider:
+            total, solid = csf + gm + wm, np.maximum(gm + wm, 1e-6)
+            reached = np.clip(0.5 + (wider - outside(ventricles, zooms)) / 2, 0, 1) * total
+            csf = np.maximum(csf, reached)
+            gm, wm = (one * (total - csf) / solid for one in (gm, wm))
+        made = rest + sum(mean * one for mean, one in zip(means, (csf, gm, wm), strict=True))
+        true = np.array([one[mask].sum() for one in (csf, gm, wm)])
+        yield (
+            nib.Nifti1Image(np.maximum(made, 0).astype(np.float32), image.affine),
+            true / true.sum(),
+        )
+
+
+def measure_atrophy(brainweb: Path, folder: Path, template, network) -> None:
+    rows = []
+    for number, (image, true) in enumerate(widened(brainweb)):
+        path = folder / f"brainweb{number}.nii.gz"
+        nib.save(image, path)
+        _, measures = process(str(path), folder / f"brainweb{number}", template, network)
+        rows.append((true, [measures[f"{name}_fraction"] for name in TISSUES]))
+        print("true", np.round(true, 3), "recovered", np.round(rows[-1][1], 3), flush=True)
+    true, found = (np.array(part) for part in zip(*rows, strict=True))
+    for index, name in enumerate(TISSUES):
+        slope = np.polyfit(true[:, index], found[:, index], 1)[0]
+        error = np.abs(found - true)[:, index].max()
+        print(f"{name}\tslope {slope:.2f}\tlargest error {error:.3f}")
+
+
+def measure_heads(bids: Path, folder: Path, template, network) -> None:
+    for path in sorted(bids.glob("sub-*/anat/*_T1w.nii.gz")):
+        name = path.parents[1].name
+        found, _ = process(str(path), folder / name, template, network)
+        labels = nib.load(bids / f"derivatives/dlmuse/{name}/anat/{name}_desc-dlmuse_dseg.nii.gz")
+        voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000
+        ours, theirs = (
+            np.asanyarray(nib.as_closest_canonical(one).dataobj)
+            for one in (nib.load(found.regions), labels)
+        )
+        for region, (numbers, index) in LABELS.items():
+            a, b = ours == index, np.isin(theirs, numbers)
+            dice = 2 * (a & b).sum() / (a.sum() + b.sum())
+            print(
+                f"{name}\t{region}\t{a.sum() * voxel_ml:.1f} mL, DLMUSE {b.sum() * voxel_ml:.1f}\t"
+                f"Dice {dice:.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--brainweb", type=Path)
+    parser.add_argument("--heads", type=Path)
+    parser.add_argument("--network", type=Path, help="folder with MeshNet weights")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        made = templates(Path(name) / "templates")
+        if asked.brainweb:
+            measure_atrophy(asked.brainweb, Path(name), made, asked.network)
+        if asked.heads:
+            measure_heads(asked.heads, Path(name), made, asked.network)
