@@ -1,6 +1,6 @@
 """Tissue fractions over simulated atrophy, and ventricles of labelled heads.
 
-python benchmarks/atrophy.py --brainweb FOLDER --heads BIDS [--network WEIGHTS]
+python benchmarks/atrophy.py --brainweb FOLDER --heads BIDS [--network WEIGHTS] | grep -v "^ "
 
 ``--brainweb`` holds t1, csf, gm, wm and mask (``*.nii.gz``, maps of 0 to 255) of BrainWeb at
 2 mm. Its ventricles and its outer CSF are made wider by up to 10 and 0.9 mm at the cost of what

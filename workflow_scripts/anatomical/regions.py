@@ -115,4 +115,4 @@ def network_regions(labels: np.ndarray, index: dict[str, int]) -> np.ndarray:
     """
     known = pd.read_csv(resource("meshnet_labels.tsv"), sep="\t")
     numbers = known.set_index("index")["region"].map(index).fillna(0).astype(np.uint8)
-    return numbers.to_numpy()[labels]
+    return numbers.to_numpy()[labels.astype(int)]
