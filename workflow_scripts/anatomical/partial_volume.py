@@ -117,8 +117,9 @@ def tissue_shares(
 
     A segmentation that gives a voxel to one tissue draws thin CSF and cortex towards whatever
     surrounds them: over simulated atrophy (BrainWeb at 2 mm with CSF fractions of .17 to .32)
-    the posteriors of Atropos followed the truth with slopes of .53, .65 and .36 (CSF, GM, WM)
-    and were up to .053 off, these shares with 1.00, .90 and 1.09 and up to .012.
+    the posteriors of Atropos followed the truth with slopes of .54, .67 and .35 (CSF, GM, WM)
+    and were up to .056 off, these shares with .95, .85 and 1.05 and up to .012
+    (``benchmarks/atrophy.py``).
 
     Parameters
     ----------
