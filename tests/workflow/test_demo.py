@@ -51,11 +51,12 @@ def test_brain_and_tissues_are_recovered(demo):
     dice = recovered[recovered["measure"] == "brain_mask_dice"]
     assert len(dice) == SUBJECTS
     assert dice["recovered"].min() >= 0.95
-    tissues = recovered[
-        recovered["measure"].isin(["gm_volume_ml", "wm_volume_ml", "csf_volume_ml"])
-    ]
-    assert len(tissues) == 3 * SUBJECTS
-    assert tissues["error_percent"].abs().max() <= 5
+    # That of CSF is the error of the brain mask's border too.
+    for tissue, largest in {"gm": 5, "wm": 5, "csf": 7}.items():
+        error = recovered.loc[recovered["measure"] == f"{tissue}_volume_ml", "error_percent"]
+        assert len(error) == SUBJECTS
+        assert error.abs().max() <= largest
+        assert abs(error.mean()) <= 3
 
 
 def test_planted_effect_is_found(demo):
