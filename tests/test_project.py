@@ -45,7 +45,7 @@ def test_documentation_of_the_configuration_is_up_to_date():
 
 def rules():
     for file in sorted((ROOT / "rules").glob("*.smk")):
-        for block in re.split(r"(?m)^rule ", file.read_text())[1:]:
+        for block in re.split(r"(?m)^ *rule ", file.read_text())[1:]:
             yield block.split(":", 1)[0], block
 
 
@@ -53,7 +53,7 @@ def test_every_rule_has_a_docstring_a_log_and_the_script_of_its_name():
     for name, block in rules():
         script = re.search(r'"\.\./workflow_scripts/(\w+/(\w+)\.py)"', block)
         assert script.group(2) == name
-        assert re.match(r'\w+:\n    """[^\n]+\."""\n', block), name
+        assert re.match(r'\w+:\n +"""[^\n]+\."""\n', block), name
         assert "    log:" in block, name
         assert fingerprint(script.group(1))
 
