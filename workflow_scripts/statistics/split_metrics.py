@@ -151,9 +151,7 @@ def evaluate_resampled(rows: pd.DataFrame, positive_class: str, bootstraps: int,
     n_positive = int((people == positive_class).sum())
     result = {}
     for name in METRICS:
-        values = np.stack([figures[name] for figures in found])
-        defined = np.isfinite(values)
-        means = ratio(np.where(defined, values, 0).sum(0), defined.sum(0))
+        means = mean_of_defined([figures[name] for figures in found])
         sampled = means[1:][np.isfinite(means[1:])]
         method = "patient bootstrap"
         if len(sampled) and np.ptp(sampled) > 1e-9:
