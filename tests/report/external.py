@@ -7,7 +7,7 @@ import pandas as pd
 
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
-from workflow_scripts.statistics.calibrate_models import calibrate_models
+from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.describe_population import describe
 from workflow_scripts.statistics.scores import by_model
@@ -67,7 +67,8 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     people = population()
     splits = draw_splits(people, STUDY["design"], 1, "design")
     scored = predictions(splits, CLASSES, MODELS)
-    calibration, figures = calibrate_models(scored, CLASSES, 20, 1)
+    calibration = calibration_curves(scored, CLASSES)
+    figures = calibration_figures(scored, CLASSES, 20, 1)
     once = people.drop_duplicates("participant_id")
     flow = pd.DataFrame([{"stage": stage, "n": 24} for stage in ("screened", "analysed")])
     statistics = {

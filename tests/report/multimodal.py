@@ -17,7 +17,7 @@ from workflow_scripts.baselines.fit_features import predict
 from workflow_scripts.baselines.permute_features import permute as permute_labels
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
-from workflow_scripts.statistics.calibrate_models import calibrate_models
+from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
 from workflow_scripts.statistics.compare_groups import compare_groups
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
@@ -131,7 +131,8 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     scores = by_model(with_apparent, classes)
     apparent = {model: own for (model, key), own in scores.items() if key == "apparent"}
     metrics = evaluate(predictions, classes, 100, 1)
-    calibration, figures = calibrate_models(with_apparent, classes, 100, 1)
+    calibration = calibration_curves(with_apparent, classes)
+    figures = calibration_figures(with_apparent, classes, 100, 1)
     flow = pd.DataFrame(
         [
             {"stage": "screened", "n": 38},

@@ -26,11 +26,10 @@ from workflow_scripts.statistics.scores import draw_participants, scores_of
 
 def traced(predictions, bootstraps=40):
     settings = (predictions, CLASSES, bootstraps, 1)
-    curves, figures = calibrate_models.calibrate_models(*settings)
     return {
         "roc": trace_curves.trace_curves(predictions, "roc", *settings[1:]),
-        "calibration": curves,
-        "figures": figures,
+        "calibration": calibrate_models.calibration_curves(predictions, CLASSES),
+        "figures": calibrate_models.calibration_figures(*settings),
         "decisions": trace_curves.trace_curves(predictions, "decision_curve", *settings[1:]),
     }
 
@@ -105,7 +104,7 @@ def test_models_without_probabilities_have_a_roc_curve_only():
     assert set(found["decisions"]["model"]) == {*MODELS[1:], "all", "none"}
     alone = predictions[svm].reset_index(drop=True)
     with pytest.raises(InputError, match="take calibration out of evaluation"):
-        calibrate_models.calibrate_models(alone, CLASSES, 5, 1)
+        calibrate_models.calibration_figures(alone, CLASSES, 5, 1)
     with pytest.raises(InputError, match="take decision_curve out of the study's evaluation"):
         trace_curves.trace_curves(alone, "decision_curve", CLASSES, 5, 1)
 

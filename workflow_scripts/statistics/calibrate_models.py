@@ -10,35 +10,68 @@ from workflow_scripts.statistics.scores import by_model, draw_participants
 LINE = ["value", "ci_low", "ci_high"]
 
 
-def calibrate_models(predictions: pd.DataFrame, classes: list[str], bootstraps: int, seed: int):
-    """Calibration of every model with probabilities and every estimate with both classes.
+def calibrated_scores(predictions: pd.DataFrame, classes: list[str]) -> dict:
+    """(model, estimate) to its scores, of models with probabilities and scans of both classes.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    found = {
+        key: scores
+        for key, scores in by_model(predictions, classes).items()
+        if scores.calibrated and scores.both_classes
+    }
+    if not found:
+        raise InputError("no model gives probabilities; take calibration out of evaluation")
+    return found
+
+
+def calibration_curves(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Calibration curve of every model of `calibrated_scores`.
 
     Parameters
     ----------
     predictions : DataFrame
         Columns of `common.predictions`, apparent ones among them.
     classes : [negative, positive]
+
+    Returns
+    -------
+    DataFrame
+        Columns model, estimate, and those of `curves.calibration_curve`.
+    """
+    curves = [
+        calibration_curve(scores).assign(model=model, estimate=estimate)
+        for (model, estimate), scores in calibrated_scores(predictions, classes).items()
+    ]
+    table = pd.concat(curves, ignore_index=True)
+    return table[["model", "estimate", *table.columns.drop(["model", "estimate"])]]
+
+
+def calibration_figures(
+    predictions: pd.DataFrame, classes: list[str], bootstraps: int, seed: int
+) -> pd.DataFrame:
+    """Brier score, calibration slope and intercept of every model of `calibrated_scores`.
+
+    Parameters
+    ----------
+    predictions, classes : as of `calibration_curves`
     bootstraps, seed : int
 
     Returns
     -------
-    two DataFrames
-        Columns model, estimate, and those of `curves.calibration_curve`; and model, estimate,
-        metric (brier, calibration_slope, calibration_intercept), value, ci_low, ci_high, ci_method.
+    DataFrame
+        Columns model, estimate, metric (brier, calibration_slope, calibration_intercept), value,
+        ci_low, ci_high, ci_method.
     """
-    curves, figures = [], []
-    for (model, estimate), scores in by_model(predictions, classes).items():
-        if not (scores.calibrated and scores.both_classes):
-            continue
+    figures = []
+    for (model, estimate), scores in calibrated_scores(predictions, classes).items():
         identity = {"model": model, "estimate": estimate}
-        curves.append(calibration_curve(scores).assign(**identity))
         error = brier_score(scores, draw_participants(scores, bootstraps, seed))
         figures.append(identity | {"metric": "brier"} | error)
         for name, values in calibration_line(scores).items():
             found = dict(zip(LINE, values, strict=True)) | {"ci_method": "clustered by patient"}
             figures.append(identity | {"metric": name} | found)
-    if not curves:
-        raise InputError("no model gives probabilities; take calibration out of evaluation")
-    table = pd.concat(curves, ignore_index=True)
-    table = table[["model", "estimate", *table.columns.drop(["model", "estimate"])]]
-    return table, pd.DataFrame(figures)
+    return pd.DataFrame(figures)

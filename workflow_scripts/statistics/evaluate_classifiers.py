@@ -5,7 +5,7 @@ import pandas as pd
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics.calibrate_models import calibrate_models
+from workflow_scripts.statistics import calibrate_models
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.scores import by_model
@@ -42,12 +42,12 @@ def decision_curve(source, settings: dict) -> pd.DataFrame:
 
 def calibration(source, settings: dict) -> pd.DataFrame:
     """Observed frequency over predicted probability."""
-    return calibrate_models(with_apparent(source), **settings)[0]
+    return calibrate_models.calibration_curves(with_apparent(source), settings["classes"])
 
 
 def calibration_figures(source, settings: dict) -> pd.DataFrame:
     """Brier score, calibration slope and intercept."""
-    return calibrate_models(with_apparent(source), **settings)[1]
+    return calibrate_models.calibration_figures(with_apparent(source), **settings)
 
 
 def optimism(source, settings: dict) -> pd.DataFrame:
