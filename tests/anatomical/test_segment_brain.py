@@ -1,3 +1,4 @@
+import ants
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from workflow_scripts.anatomical.make_templates import atlas_regions, region_lab
 from workflow_scripts.anatomical.regions import network_regions, subject_regions
 from workflow_scripts.anatomical.segment_brain import (
     atropos_probabilities,
+    coarse_probabilities,
     hmrf_probabilities,
     tissue_priors,
     tissue_volumes,
@@ -47,12 +49,32 @@ def shells():
     return np.choose(truth, [0, 30, 70, 110]) + noise, truth
 
 
+def framed(t1w, truth, spacing=(1, 1, 1)):
+    """Brain and mask as ANTs images, and priors."""
+    images = (ants.from_numpy(one.astype(np.float32), spacing=spacing) for one in (t1w, truth > 0))
+    return *images, [np.where(truth == t, 0.6, 0.2) for t in (1, 2, 3)]
+
+
 def test_same_brain_same_probabilities(shells):
-    t1w, truth = shells
-    priors = [np.where(truth == t, 0.6, 0.2) for t in (1, 2, 3)]
-    mask = (truth > 0).astype(np.float32)
-    one, other = (atropos_probabilities(t1w, mask, priors, (1, 1, 1), 0.2) for _ in range(2))
+    brain = framed(*shells)
+    one, other = (atropos_probabilities(*brain, 0.2) for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_coarse_probabilities_keep_volumes_and_fill_the_mask(shells):
+    """Radii of 10, 14 and 17 voxels of 2 mm, segmented at 3 mm."""
+    t1w, truth = shells
+    brain, mask, _ = framed(t1w, truth, (2, 2, 2))
+
+    def priors(onto):
+        parts = [brain.new_image_like((truth == t).astype(np.float32)) for t in (1, 2, 3)]
+        return [ants.resample_image_to_target(part, onto, "linear").numpy() for part in parts]
+
+    found = coarse_probabilities(brain, mask, priors, 0.2)
+    assert not found[truth == 0].any()
+    np.testing.assert_allclose(found[truth > 0].sum(axis=-1), 1, atol=1e-3)
+    sizes = np.array([(truth == t).sum() for t in (1, 2, 3)])
+    np.testing.assert_allclose(found.sum(axis=(0, 1, 2)), sizes, rtol=0.1)
 
 
 @pytest.mark.parametrize("method", ["atropos", "hmrf"])
@@ -60,8 +82,8 @@ def test_shells_are_recovered(shells, method):
     t1w, truth = shells
     mask = (truth > 0).astype(np.float32)
     if method == "atropos":
-        priors = [np.where(truth == t, 0.6, 0.2) for t in (1, 2, 3)]
-        found = atropos_probabilities(t1w, mask, priors, (0.9101561, 0.9101565, 2.9999978), 0.2)
+        brain = framed(t1w, truth, (0.9101561, 0.9101565, 2.9999978))
+        found = atropos_probabilities(*brain, 0.2)
     else:
         found = hmrf_probabilities(t1w, mask)
     labels = np.where(mask > 0, found.argmax(axis=-1) + 1, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from workflow_scripts.anatomical.fsl import register_with_fsl
 from workflow_scripts.common.images import round_intensities, round_warp, write_sidecar
 from workflow_scripts.common.job import job
-from workflow_scripts.common.registration import register_images
+from workflow_scripts.common.registration import coarsened, register_images
 
 DESCRIPTIONS = {
     "affine": "ANTs affine, 12 degrees of freedom",
@@ -37,7 +37,7 @@ def register(
     Files ``[affine]`` or ``[affine, warp, inverse warp]``, as ITK transforms.
     """
     kind = {"affine": "Affine", "syn": "SyN"}[method]
-    found = register_images(template, brain, kind, prefix)
+    found = register_images(template, coarsened(brain, min(template.spacing)), kind, prefix)
     if method == "affine":
         return found["fwdtransforms"]
     warp, affine = found["fwdtransforms"]
