@@ -30,7 +30,7 @@ demos: demo
 test: $(VENV)/installed
 	$(RUN) python -m pytest -m "not full"
 
-# Also the whole demo's truth, a real SLURM, an audit of everything, real scans.
+# The rest: the whole demo's truth, a real SLURM, an audit of everything, real scans.
 test-full: $(VENV)/installed
 	$(RUN) python -m pytest -m full
 
