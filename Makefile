@@ -7,6 +7,7 @@ RUN = PATH="$(BIN):$$PATH"
 PIP = -m pip --disable-pip-version-check
 # Packages that "make offline" has fetched are installed without the network.
 FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
+LOGGER = $(shell test -t 2 && echo --logger rich)
 EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
 .PHONY: demo demos test test-full offline lint lock
@@ -16,10 +17,10 @@ $(VENV)/installed: envs/lock.txt
 	$(BIN)/python $(PIP) install --quiet $(FROM) -r envs/lock.txt
 	touch $@
 
-# The whole workflow on a simulated cohort, with bars in a terminal and plain lines elsewhere;
-# CONFIG=examples/NAME.yaml for another study.
+# The whole workflow on a simulated cohort, CONFIG=examples/NAME.yaml for another study. The
+# bars are drawn in a terminal alone: elsewhere, Snakemake's own lines.
 demo: $(VENV)/installed
-	$(RUN) snakemake --cores $(CORES) --logger rich --configfile $(CONFIG)
+	$(RUN) snakemake --cores $(CORES) $(LOGGER) --configfile $(CONFIG)
 	@echo "Report: $(CURDIR)/$$(sed -n 's/^output_dir: *\([^ #]*\).*/\1/p' $(CONFIG))/report/index.html"
 
 demos: demo
@@ -29,7 +30,7 @@ demos: demo
 test: $(VENV)/installed
 	$(RUN) python -m pytest -m "not full"
 
-# Also the whole demo's truth, a real SLURM, an audit of everything, real scans.
+# The rest: the whole demo's truth, a real SLURM, an audit of everything, real scans.
 test-full: $(VENV)/installed
 	$(RUN) python -m pytest -m full
 

@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from markupsafe import Markup
 from PIL import Image
@@ -462,6 +464,32 @@ def test_numbers_as_text():
     assert interval(np.nan, np.nan, np.nan) == "n/a"
     assert spread(0.4, 0.021) == "0.400 ± 0.021"
     assert spread(1400.4, 82.2) == "1400 ± 82"
+
+
+def test_numbers_that_are_whole_but_for_their_last_bits_read_as_whole():
+    assert [number(x) for x in (0.1 * 3 / 0.3, 1 - 1e-15, 0.9996)] == ["1", "1", "1.000"]
+
+
+def test_labels_of_histograms_do_not_touch(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "to_svg", lambda figure, *_: figures.append(figure))
+    rng = np.random.default_rng(0)
+    names = ["template_correlation", "gm_fraction", "gradient_coherence_ratio", "tiv_ml"]
+    centres = [0.9135, 0.452, 1.127, 1500]
+    features = pd.DataFrame(
+        {n: c * (1 + 0.004 * rng.standard_normal(18)) for n, c in zip(names, centres, strict=True)}
+    )
+    plots.measures(features, {}, pd.DataFrame({"measure": [], "value": []}), names, "measures")
+    figures[0].canvas.draw()
+    for axis in figures[0].axes[: len(names)]:
+        low, high = axis.get_xlim()
+        shown = [
+            text.get_window_extent()
+            for text in axis.get_xticklabels()
+            if low <= text.get_position()[0] <= high
+        ]
+        gaps = [b.x0 - a.x1 for a, b in pairwise(shown)]
+        assert min(gaps) > 10, axis.get_xlabel()
 
 
 def test_embedded_picture_is_the_file(tmp_path, picture):

@@ -118,7 +118,7 @@ def measures(features: pd.DataFrame, units: dict, outliers: pd.DataFrame, names,
         )
         axis.set_xlabel(with_unit(measure, units))
         axis.yaxis.get_major_locator().set_params(integer=True)
-        axis.xaxis.get_major_locator().set_params(nbins=5)
+        axis.xaxis.get_major_locator().set_params(nbins=4)
     axes[0].set_ylabel("sessions")
     caption = f"Histograms over all sessions of {', '.join(map(label, names))}, flagged ones marked"
     return to_svg(figure, name, caption)

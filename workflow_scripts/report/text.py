@@ -27,12 +27,15 @@ def label(name: str) -> str:
 
 
 def number(value) -> str:
-    """A number with three significant digits, whole numbers as they are, n/a where missing."""
+    """A number with three significant digits, n/a where missing.
+
+    Whole numbers are as they are, also where the last bits of a sum keep them from being whole.
+    """
     if value is None or pd.isna(value):
         return MISSING
     if isinstance(value, str):
         return value
-    value = float(value)
+    value = float(f"{float(value):.12g}")
     if not math.isfinite(value):
         return MISSING
     if value == int(value) and abs(value) < 1e6:
