@@ -5,7 +5,6 @@ from scipy.spatial.transform import Rotation
 from tests.diffusion.small_head import SHAPE, ZOOM, ZOOMS, directions, eddy, turn
 from workflow_scripts.diffusion.motion import (
     displacement,
-    eddy_weights,
     estimate_motion,
     even_out,
     head_rotation,
@@ -97,15 +96,6 @@ def test_head_rotation_is_that_of_a_turned_and_distorted_head(axis):
     np.testing.assert_allclose(head_rotation(matrix, axis), motion[:3, :3], atol=1e-12)
     assert rotation_between(head_rotation(matrix, None), motion[:3, :3]) > 0.5
     np.testing.assert_allclose(head_rotation(motion, None), motion[:3, :3], atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("axis", "free"),
-    [(0, (0, 1, 2, 9)), (1, (3, 4, 5, 10)), (2, (6, 7, 8, 11))],
-)
-def test_eddy_currents_change_the_row_of_the_phase_axis(axis, free):
-    assert np.flatnonzero(eddy_weights(axis)).tolist() == list(free)
-    assert len(eddy_weights(axis)) == 12
 
 
 def test_displacement_closed_form():
