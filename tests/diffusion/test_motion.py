@@ -62,6 +62,26 @@ def test_motion_and_eddy_currents_are_recovered(moving, estimated, head):
     assert np.mean(turned[1:]) < 0.4 and max(turned) < 0.7
 
 
+def test_a_still_head_stays_still(head):
+    bvals = np.array([0.0, *[1000] * 8])
+    vectors = np.column_stack([np.zeros(3), directions(8)])
+    rng = np.random.default_rng(2)
+    common, own = np.array([0.02, -0.01, 0.015]), rng.normal(0, 0.01, (9, 3))
+    weighted = (bvals > 0)[:, None]
+    eddies = [eddy(PHASE_AXIS, s, 50 * s.sum()) for s in weighted * (common + own)]
+    still = [np.eye(4)] * len(bvals)
+    x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE[:2]), indexing="ij")
+    coil = (0.5 + x**2 + y**2 + 0.3 * x)[..., None]
+    data = head.series(bvals, vectors, still, eddies, noise=10.0).data * coil[..., None]
+    found = estimate_motion(data, bvals, head.mask, ZOOMS, PHASE_AXIS)
+    turned = [rotation_degrees(head_rotation(one, PHASE_AXIS)) for one in found[1:]]
+    assert np.mean(turned) < 0.3
+    wrong = found - np.array(eddies) + np.eye(4)
+    assert displacement(wrong, head.mask, ZOOMS).max() < 0.25 * ZOOM
+    wrong[:, PHASE_AXIS] = np.eye(4)[PHASE_AXIS]
+    assert displacement(wrong, head.mask, ZOOMS).max() < 0.3
+
+
 def test_first_volume_is_the_reference(estimated):
     np.testing.assert_array_equal(estimated[0], np.eye(4))
 
