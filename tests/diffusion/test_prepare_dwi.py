@@ -18,6 +18,7 @@ from workflow_scripts.diffusion.prepare_dwi import (
     correct,
     find_motion,
     motion_table,
+    unparted_eddy_currents,
 )
 from workflow_scripts.diffusion.series import PhaseEncoding
 from workflow_scripts.diffusion.susceptibility import undistort
@@ -212,3 +213,12 @@ def test_distortion_of_another_phase_axis_is_refused(head, axis):
     with pytest.raises(InputError, match="two_dwi.nii.gz.*scans.dwi"):
         correct([one, two], np.zeros(SHAPE), [still, still])
     correct([one, two], None, [still, still])
+
+
+def test_an_unknown_phase_axis_is_flagged_where_eddy_currents_are_asked_for(head):
+    still = [np.eye(4)]
+    known = head.series([0.0], np.zeros((3, 1)), still)
+    unknown = replace(known, path="two_dwi.nii.gz", phase_encoding=PhaseEncoding(None, None))
+    (flag,) = unparted_eddy_currents([known, unknown], {"motion": "affine"})
+    assert flag.startswith("two_dwi.nii.gz")
+    assert unparted_eddy_currents([unknown], {"motion": "rigid"}) == []

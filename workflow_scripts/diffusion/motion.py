@@ -17,7 +17,10 @@ from workflow_scripts.common.transforms import nearest_rotation, read_itk_matrix
 MARGIN_VOXELS = 3
 COARSE_MM = 6
 SAMPLES = 3000
+SAMPLES_BETWEEN_SHELLS = 10000
 EVENNESS_MM = 12
+NEIGHBOURHOOD_MM = 6
+LARGEST_DEVIATION = 3
 
 
 def grid_image(data: np.ndarray, zooms, corner=(0, 0, 0)) -> ants.ANTsImage:
@@ -30,29 +33,36 @@ def grid_image(data: np.ndarray, zooms, corner=(0, 0, 0)) -> ants.ANTsImage:
     return ants.from_numpy(np.ascontiguousarray(data, np.float32), origin, spacing)
 
 
-def eddy_weights(phase_axis: int) -> tuple[int, ...]:
-    """Which of ITK's 12 affine parameters eddy currents change: the row of the phase axis.
-
-    Eddy currents shift a point along the phase-encoding axis by an amount that is
-    linear in space (Jezzard et al. 1998, doi:10.1002/mrm.1910390518).
-    """
-    matrix, shift = np.zeros((3, 3), int), np.zeros(3, int)
-    matrix[phase_axis], shift[phase_axis] = 1, 1
-    return (*matrix.ravel().tolist(), *shift.tolist())
-
-
 def even_out(data: np.ndarray, mask: np.ndarray, zooms, reach_mm=EVENNESS_MM) -> np.ndarray:
     """Image (x, y, z) divided by its local mean over the mask, so that coil sensitivity is gone.
 
     The mean is weighted by a Gaussian of standard deviation ``reach_mm``.
-
-    Without this, and with coarser grids than `COARSE_MM`, images without and with
-    diffusion weighting were misplaced by up to 4 mm on a real scan.
     """
     sigma = reach_mm / np.asarray(zooms)
     weight = gaussian_filter(mask.astype(np.float32), sigma)
     local = gaussian_filter(np.where(mask, data, 0).astype(np.float32), sigma)
     return np.divide(data * weight, local, out=np.zeros_like(local), where=weight > 0.05)
+
+
+def normalize_locally(data: np.ndarray, mask: np.ndarray, zooms) -> np.ndarray:
+    """Image (x, y, z) in local standard deviations from its local mean, at most 3.
+
+    Mean and deviation are those over the mask, weighted by a Gaussian of standard
+    deviation `NEIGHBOURHOOD_MM`; 0 away from the mask. Coil sensitivity, and how bright
+    a region is as a whole, are gone; where CSF, grey and white matter meet is left, and that
+    an image with and one without diffusion weighting have in common (as in a
+    local correlation, Avants et al. 2008, doi:10.1016/j.media.2007.06.004).
+    """
+    sigma = NEIGHBOURHOOD_MM / np.asarray(zooms)
+    weight = gaussian_filter(mask.astype(np.float32), sigma)
+    near = weight > 0.05
+    weight = np.where(near, weight, 1)
+    mean = gaussian_filter(np.where(mask, data, 0).astype(np.float32), sigma) / weight
+    offset = (data - mean).astype(np.float32)
+    deviation = np.sqrt(gaussian_filter(np.where(mask, offset, 0) ** 2, sigma) / weight)
+    near &= deviation > 0
+    scaled = np.divide(offset, deviation, out=np.zeros_like(offset), where=near)
+    return np.clip(scaled, -LARGEST_DEVIATION, LARGEST_DEVIATION)
 
 
 def even_brain(image: str, mask: str) -> ants.ANTsImage:
@@ -62,7 +72,9 @@ def even_brain(image: str, mask: str) -> ants.ANTsImage:
     return brain.new_image_like(even_out(brain.numpy(), inside, brain.spacing) * inside)
 
 
-def register(fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=False) -> np.ndarray:
+def register(
+    fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=False, samples=SAMPLES
+) -> np.ndarray:
     """Linear transform of ``moving`` onto ``fixed``, by mutual information over the brain.
 
     Parameters
@@ -73,8 +85,11 @@ def register(fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=Fa
     initial : (4, 4) to start from; the search then goes over the full grid alone.
         Without it, it begins on a coarse grid.
     rough : stop after the coarse grid
-    phase_axis : axis along which an affine distortion is allowed after the rigid
-        motion; None for rigid alone
+    phase_axis : axis along which eddy currents may distort; None for rigid alone.
+        After the rigid search all 12 parameters of an affine are free, and the head's
+        rotation is taken from the two axes that eddy currents leave alone: a rigid
+        search turns the head where they shear the image.
+    samples : voxels that the mutual information is computed from
 
     Returns
     -------
@@ -88,7 +103,7 @@ def register(fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=Fa
     coarse = max(1, round(COARSE_MM / np.mean(zooms)))
     with tempfile.TemporaryDirectory() as folder:
 
-        def search(kind, start, shrink, restrict=None):
+        def search(kind, start, shrink):
             found = ants.registration(
                 *images,
                 kind,
@@ -97,11 +112,10 @@ def register(fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=Fa
                 mask=region,
                 aff_metric="mattes",
                 aff_sampling=32,
-                aff_random_sampling_rate=min(1, SAMPLES * shrink**3 / mask.sum()),
+                aff_random_sampling_rate=min(1, samples * shrink**3 / mask.sum()),
                 aff_iterations=(40,),
                 aff_shrink_factors=(shrink,),
                 aff_smoothing_sigmas=(shrink // 2,),
-                restrict_transformation=restrict,
                 random_seed=1,
             )
             return found["fwdtransforms"]
@@ -111,9 +125,24 @@ def register(fixed, moving, mask, zooms, initial=None, phase_axis=None, rough=Fa
         best = [start] if initial is not None else search("Rigid", [start], coarse)
         if not rough:
             best = search("Rigid", best, 1)
-        if phase_axis is not None:
-            best = search("Affine", best, 1, eddy_weights(phase_axis))
-        return read_itk_matrix(best[0])
+        if phase_axis is None:
+            return read_itk_matrix(best[0])
+        free = read_itk_matrix(search("Affine", best, 1)[0])
+        return _distorted_along(phase_axis, free, np.argwhere(mask).mean(axis=0) * zooms)
+
+
+def _distorted_along(phase_axis, free, centre):
+    """Motion and distortion along one axis from an affine (4, 4) that moves the centre (3,) alike.
+
+    Eddy currents shift a point along the phase-encoding axis by an amount that is
+    linear in space (Jezzard et al. 1998, doi:10.1002/mrm.1910390518): the rows of the two
+    other axes are those of the head's rotation.
+    """
+    matrix = free.copy()
+    other = np.arange(3) != phase_axis
+    matrix[:3, :3][other] = head_rotation(free, phase_axis)[other]
+    matrix[:3, 3] += (free[:3, :3] - matrix[:3, :3]) @ centre
+    return matrix
 
 
 def estimate_motion(
@@ -124,7 +153,8 @@ def estimate_motion(
     b = 0 volumes are registered to the first of them. Weighted volumes are
     registered, shell by shell, to the mean of the shell, twice: roughly, then to
     the mean of the aligned volumes with eddy currents; that mean is registered
-    rigidly to the mean of the aligned b = 0 volumes.
+    to the mean of the aligned b = 0 volumes, again with eddy currents, since a part of
+    them can be common to the shell.
 
     Parameters
     ----------
@@ -140,12 +170,13 @@ def estimate_motion(
     (volumes, 4, 4) matrices from the reference to each volume, grid mm
     """
     matrices = np.tile(np.eye(4), (len(bvals), 1, 1))
-    dwi = np.stack([even_out(volume, mask, zooms) for volume in np.moveaxis(dwi, -1, 0)], axis=-1)
+    raw = dwi
+    dwi = np.stack([even_out(volume, mask, zooms) for volume in np.moveaxis(raw, -1, 0)], axis=-1)
     shell = shells(bvals)
     b0s = np.flatnonzero(shell == 0)
     for volume in b0s[1:]:
         matrices[volume] = register(dwi[..., b0s[0]], dwi[..., volume], mask, zooms)
-    reference = _aligned_mean(dwi, b0s, matrices, zooms)
+    reference = normalize_locally(_aligned_mean(raw, b0s, matrices, zooms), mask, zooms)
     for value in np.unique(shell[shell > 0]):
         volumes = np.flatnonzero(shell == value)
         target = dwi[..., volumes].mean(axis=-1)
@@ -156,8 +187,9 @@ def estimate_motion(
             start = matrices[volume]
             moving = dwi[..., volume]
             matrices[volume] = register(target, moving, mask, zooms, start, phase_axis)
-        mean = _aligned_mean(dwi, volumes, matrices, zooms)
-        matrices[volumes] = matrices[volumes] @ register(reference, mean, mask, zooms)
+        mean = normalize_locally(_aligned_mean(raw, volumes, matrices, zooms), mask, zooms)
+        between = {"phase_axis": phase_axis, "samples": SAMPLES_BETWEEN_SHELLS}
+        matrices[volumes] = matrices[volumes] @ register(reference, mean, mask, zooms, **between)
     return matrices
 
 

@@ -171,6 +171,16 @@ def motion_table(series: list[Series], motions, rigid, mask, zooms) -> pd.DataFr
     return pd.concat(tables, ignore_index=True)
 
 
+def unparted_eddy_currents(series: list[Series], settings: dict) -> list[str]:
+    """Flags of the series whose eddy currents cannot be told from a movement of the head."""
+    return [
+        f"{Path(one.path).name}: phase-encoding direction not known, eddy currents that a shell "
+        "has in common count as a movement of the head"
+        for one in series
+        if settings["motion"] == "affine" and one.phase_encoding.axis is None
+    ]
+
+
 def write_gradients(gradients: Gradients, bval, bvec) -> None:
     """Write a gradient table as FSL's two text files."""
     np.savetxt(bval, gradients.bvals[None], fmt="%g")
@@ -219,6 +229,7 @@ def main(source, out, params):
         GibbsRemoval=settings["gibbs"],
         MotionCorrection=settings["motion"],
         DistortionCorrection=distortion,
+        Flags=unparted_eddy_currents(series, settings),
     )
 
 
