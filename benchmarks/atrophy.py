@@ -7,8 +7,8 @@ python benchmarks/atrophy.py --brainweb FOLDER --heads BIDS [--network WEIGHTS] 
 lies around them; the T1w changes by the mean intensities of the tissues. Printed are true and
 recovered fractions and the slopes of one on the other.
 
-``--heads`` is a BIDS folder with T1w and derivatives/dlmuse (labels of DLMUSE). Printed are mL
-and Dice of lateral ventricles, thalamus and brainstem.
+``--heads`` is a BIDS folder with T1w and derivatives/dlmuse (labels of DLMUSE). Printed are the
+overlap of the atlas brought to the subject, and mL and Dice of lateral ventricles, thalamus and brainstem.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from workflow_scripts.anatomical import (
 TISSUES = ["csf", "gm", "wm"]
 WIDENING_MM = [(0, 0), (2, 0.2), (4, 0.4), (7, 0.6), (10, 0.9)]  # of ventricles, of outer CSF
 DEEP_MM = 30
+REACHED = ("ventricles_overlap", "grey_matter_overlap")
 # Numbers of DLMUSE and of resources/regions.tsv.
 LABELS = {"ventricles": ([49, 50, 51, 52], 4), "thalamus": ([59, 60], 6), "brainstem": ([35], 5)}
 
@@ -156,7 +157,9 @@ def measure_atrophy(brainweb: Path, folder: Path, template, network) -> None:
 def measure_heads(bids: Path, folder: Path, template, network) -> None:
     for path in sorted(bids.glob("sub-*/anat/*_T1w.nii.gz")):
         name = path.parents[1].name
-        found, _ = process(str(path), folder / name, template, network)
+        found, measures = process(str(path), folder / name, template, network)
+        reached = {key: round(measures[key], 2) for key in REACHED}
+        print(name, "atlas on subject", reached, flush=True)
         labels = nib.load(bids / f"derivatives/dlmuse/{name}/anat/{name}_desc-dlmuse_dseg.nii.gz")
         voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000
         ours, theirs = (

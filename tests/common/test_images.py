@@ -6,6 +6,7 @@ import pytest
 
 from workflow_scripts.common.bids import bids, session_prefix
 from workflow_scripts.common.images import (
+    dice,
     round_intensities,
     round_warp,
     save_image,
@@ -98,3 +99,10 @@ def test_rounded_images_stay_within_half_a_step_in_the_same_frame(tmp_path):
         again = path.read_bytes()
         rounded(path)
         assert path.read_bytes() == again
+
+
+def test_dice_of_half_overlapping_masks():
+    a, b = np.array([1, 1, 0, 0], dtype=bool), np.array([0, 1, 1, 0], dtype=bool)
+    assert dice(a, b) == 0.5
+    assert dice(a, a) == 1
+    assert dice(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool)) == 0

@@ -7,7 +7,6 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.compare_with_truth import (
     ALPS,
     VOLUMES,
-    dice,
     recovered_masks,
     recovered_measures,
     summarise,
@@ -19,13 +18,6 @@ def table(**values):
     return pd.DataFrame(
         [{"participant_id": name, **dict.fromkeys(VOLUMES, v)} for name, v in values.items()]
     )
-
-
-def test_dice_of_half_overlapping_masks():
-    a, b = np.array([1, 1, 0, 0], dtype=bool), np.array([0, 1, 1, 0], dtype=bool)
-    assert dice(a, b) == 0.5
-    assert dice(a, a) == 1
-    assert np.isnan(dice(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool)))
 
 
 def test_errors_are_percent_of_the_truth_by_participant():

@@ -211,7 +211,8 @@ def test_limits_file_covers_what_the_report_promises():
     limits = read_table(resource("report/limits.tsv")).set_index("measure")
     assert set(limits.index) == {
         "brain_mask_volume_ml", "tiv_ml", "gm_fraction", "wm_fraction", "csf_fraction",
-        "template_correlation", "alps", "nwi", "dwi_snr", "dwi_mean_displacement_mm",
+        "template_correlation", "jacobian_min", "jacobian_max", "grey_matter_overlap",
+        "ventricles_overlap", "alps", "nwi", "dwi_snr", "dwi_mean_displacement_mm",
         "dwi_outlier_slices", "dwi_gradient_coherence_ratio",
     }  # fmt: skip
     assert set(limits["side"]) <= {"both", "low", "high", "none"}

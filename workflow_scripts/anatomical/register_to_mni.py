@@ -12,12 +12,29 @@ from workflow_scripts.common.images import round_intensities, round_warp, write_
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import coarsened, register_images
 
+MEDIAN, DARK, DARKEST = 0.6, 0.45, 0.1
+DARKNESS_WEIGHT = 0.2  # of mutual information
 DESCRIPTIONS = {
     "affine": "ANTs affine, 12 degrees of freedom",
-    "syn": "ANTs affine, then SyN",
+    "syn": "ANTs affine, then SyN by mutual information and darkness",
     "fsl_flirt": "FSL FLIRT affine, 12 degrees of freedom",
     "fsl_fnirt": "FSL FLIRT affine, then FNIRT",
 }
+
+
+def darkness(brain: ants.ANTsImage) -> ants.ANTsImage:
+    """Image of what is dark in a T1w brain: CSF about 1, white matter 0, 0 outside the brain.
+
+    Intensities are scaled by their 2nd and 98th percentile, and raised to the power that brings
+    their median to `MEDIAN`, so that heads with little and with much CSF become alike.
+    """
+    data = brain.numpy()
+    inside = data > 0
+    low, high = np.percentile(data[inside], (2, 98))
+    scaled = np.clip((data - low) / (high - low), 1e-3, 1)
+    scaled **= np.log(MEDIAN) / np.log(np.median(scaled[inside]))
+    dark = np.clip((DARK - scaled) / (DARK - DARKEST), 0, 1)
+    return brain.new_image_like(np.where(inside, dark, 0).astype(np.float32))
 
 
 def register(
@@ -29,17 +46,24 @@ def register(
     ----------
     method : ``affine`` (12 degrees of freedom, Mattes mutual information) or
         ``syn``, which begins with the same affine (Avants et al. 2008,
-        doi:10.1016/j.media.2007.06.004)
+        doi:10.1016/j.media.2007.06.004). Beside mutual information it compares the
+        `darkness` of the two: by the first alone it ends long before ventricles that are
+        three times the template's (of three heads of 78 to 87 years the atlas's ventricles met
+        another program's with Dice .78, .28 and .48, with both .80, .71 and .84, its
+        thalamus .75, .67 and .71, with both .76, .75 and .74).
     prefix : start of the names of the transform files
 
     Returns
     -------
     Files ``[affine]`` or ``[affine, warp, inverse warp]``, as ITK transforms.
     """
-    kind = {"affine": "Affine", "syn": "SyN"}[method]
-    found = register_images(template, coarsened(brain, min(template.spacing)), kind, prefix)
+    moving = coarsened(brain, min(template.spacing))
+    found = register_images(template, moving, "Affine", prefix)
     if method == "affine":
         return found["fwdtransforms"]
+    dark = ("meansquares", darkness(template), darkness(moving), DARKNESS_WEIGHT, 1)
+    start = {"initial_transform": found["fwdtransforms"][0], "multivariate_extras": [dark]}
+    found = register_images(template, moving, "SyNOnly", prefix, **start)
     warp, affine = found["fwdtransforms"]
     inverse_warp = next(t for t in found["invtransforms"] if t.endswith("InverseWarp.nii.gz"))
     return [affine, warp, inverse_warp]
@@ -80,11 +104,16 @@ def main(source, out, params):
     for path in (out.t1w, out.brain):
         round_intensities(path)
     correlation = template_correlation(template.numpy(), normalized_brain.numpy(), mask)
+    measures = {"template_correlation": correlation}
+    if len(out.transforms) > 1:
+        stretch = ants.create_jacobian_determinant_image(template, out.transforms[1]).numpy()
+        inside = stretch[mask > 0]
+        measures |= {"jacobian_min": inside.min(), "jacobian_max": inside.max()}
     write_sidecar(
         out.sidecar,
         sources=[source.t1w, source.template],
         software=["nipype"] if method.startswith("fsl_") else ["antspyx"],
-        measures={"template_correlation": correlation},
+        measures=measures,
         Description="T1w in MNI152NLin2009aSym, bias-corrected",
         Registration=DESCRIPTIONS[method],
         SpatialReference="MNI152NLin2009aSym, as packaged in nilearn",

@@ -11,6 +11,7 @@ from workflow_scripts.anatomical.fsl import fast_probabilities
 from workflow_scripts.anatomical.partial_volume import tissue_shares
 from workflow_scripts.anatomical.regions import network_regions, subject_regions
 from workflow_scripts.common.images import (
+    dice,
     save_labels,
     save_probability,
     voxel_volume_ml,
@@ -199,16 +200,16 @@ def main(source, out, params):
 
     table = pd.read_csv(resource("regions.tsv"), sep="\t")
     indices = dict(zip(table["region"], table["index"], strict=True))
+    template = from_template(source.regions, t1w, interpolator="genericLabel").astype(np.uint8)
+    atlas = template
     if source.network:
         labels = np.asanyarray(nib.load(source.network).dataobj)[box]
         atlas = network_regions(labels, indices)
-    else:
-        atlas = from_template(source.regions, t1w, interpolator="genericLabel").astype(np.uint8)
     shares = None
     if method == "atropos":
         posteriors = coarse_probabilities(t1w, mask, priors, params.prior_weight)
-        ventricles = atlas == indices["ventricles"]
-        shares = tissue_shares(t1w.numpy(), mask.numpy(), posteriors, ventricles, t1w.spacing)
+        inner = atlas == indices["ventricles"]
+        shares = tissue_shares(t1w.numpy(), mask.numpy(), posteriors, inner, t1w.spacing)
         if shares is None:
             posteriors = atropos_probabilities(t1w, mask, priors(t1w), params.prior_weight)
     elif method == "hmrf":
@@ -234,6 +235,11 @@ def main(source, out, params):
     volumes = tissue_volumes(probabilities, voxel_ml)
     for region, index in indices.items():
         volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
+    cortex, ventricles = from_template(source.gm_prior, t1w) > 0.5, indices["ventricles"]
+    overlaps = {
+        "grey_matter_overlap": dice(cortex, tissues == TISSUES.index("GM") + 1),
+        "ventricles_overlap": dice(template == ventricles, regions == ventricles),
+    }
     flags = []
     if method == "atropos" and shares is None:
         flags.append(WITHOUT_SHARES)
@@ -245,7 +251,7 @@ def main(source, out, params):
         out.sidecar,
         sources=[source.t1w, *([source.network] if source.network else atlas_files)],
         software=SOFTWARE[method],
-        measures=volumes,
+        measures=volumes | overlaps,
         Description="Tissues: 1 CSF, 2 GM, 3 WM",
         TissueSegmentation=method,
         PartialVolumes=shares is not None,

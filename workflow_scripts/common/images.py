@@ -73,6 +73,11 @@ def voxel_volume_ml(image: nib.Nifti1Image) -> float:
     return float(abs(np.linalg.det(image.affine[:3, :3]))) / 1000
 
 
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """2 |A and B| / (|A| + |B|) of two bool arrays (Dice 1945), 0 where both are empty."""
+    return float(2 * (a & b).sum() / max(a.sum() + b.sum(), 1))
+
+
 def write_sidecar(path, sources: list[str], software: list[str], measures: dict, **fields) -> None:
     """Write the JSON sidecar of a derivative.
 

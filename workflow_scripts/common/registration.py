@@ -27,7 +27,7 @@ def register_images(
 
     Parameters
     ----------
-    kind : ``Rigid``, ``Affine`` or ``SyN`` (affine, then SyN)
+    kind : ``Rigid``, ``Affine``, ``SyN`` (affine, then SyN) or ``SyNOnly``
     prefix : start of the names of the transform files
     options : further arguments of ``ants.registration``
 

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.common.images import dice
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
@@ -23,12 +24,6 @@ ALPS = {
     "alps_native_unrotated": "alps",
 }
 VESSELS = {"nwi": "nwi", "lumen_area_mm2": "lumen_area_mm2"}
-
-
-def dice(a, b):
-    """Dice coefficient 2|A and B| / (|A| + |B|) of two bool arrays; nan if both are empty."""
-    total = a.sum() + b.sum()
-    return 2 * (a & b).sum() / total if total else np.nan
 
 
 def recovered_measures(truth, features, measures):
