@@ -78,8 +78,8 @@ def paths(scans, prefix):
 
 
 def those_there(files):
-    """Files of the dataset that are there; of the simulated one all, which rules make."""
-    return [path for path in files if not CONFIG["bids_dir"] or os.path.exists(path)]
+    """Files of the dataset that can be read; of the simulated one all, which rules make."""
+    return [path for path in files if not CONFIG["bids_dir"] or os.access(path, os.R_OK)]
 
 
 def raw_bytes(path):

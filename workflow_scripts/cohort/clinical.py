@@ -4,11 +4,13 @@ participants.tsv has a value per participant, sub-*_sessions.tsv and the tables 
 a session_id one per session. Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 
 from workflow_scripts.cohort.config import clinical_columns
 from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.common.files import why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
@@ -123,9 +125,29 @@ def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
         seen.add(place)
 
 
+def phenotype_tables(bids_dir: Path) -> list[Path]:
+    """Tables of phenotype/; names that begin with a dot are ignored.
+
+    Raises
+    ------
+    InputError
+        If the folder is there and cannot be read.
+    """
+    folder = bids_dir / "phenotype"
+    if not os.path.lexists(folder):
+        return []
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(why_unreadable(folder, error)) from error
+    return [folder / n for n in names if n.endswith(".tsv") and not n.startswith(".")]
+
+
 def _phenotype(bids_dir: Path, named) -> dict[str, list[dict]]:
-    files = sorted(bids_dir.glob("phenotype/[!.]*.tsv"))
-    return {f"phenotype/{file.name}": read_rows(file, {*named, *SESSION}) for file in files}
+    return {
+        f"phenotype/{file.name}": read_rows(file, {*named, *SESSION})
+        for file in phenotype_tables(bids_dir)
+    }
 
 
 def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, list[dict]]:
@@ -133,7 +155,7 @@ def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, 
     rows = []
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
-        if file.is_file():
+        if os.path.lexists(file):
             read = read_rows(file, {*named, *SESSION})
             rows += [row | {"participant_id": participant} for row in read]
     columns = {column: None for row in rows for column in row}

@@ -1,5 +1,6 @@
 """What the Snakefile knows of the cohort before any job runs."""
 
+import errno
 import os
 import time
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from workflow_scripts.cohort.participants import (
 )
 from workflow_scripts.cohort.population import check_labels
 from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.files import why_unreadable
 from workflow_scripts.common.job import InputError
 
 CLINICAL = "clinical.tsv"
@@ -112,7 +114,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
 def simulated_cohort(config: dict, plan: tuple, bids_dir: Path, index_file: Path | None) -> Cohort:
     """Cohort of the simulation, from its plan: participants, scans, exclusions."""
     participants, scans, exclusions = plan
-    index = [scan | {"path": str(bids_dir / scan["path"])} for scan in scans]
+    index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in scans]
     index = complete(index, participants, config["scans"])
     as_written = [
         {key: None if value is None else str(value) for key, value in row.items()}
@@ -136,24 +138,26 @@ def _sessions(index: list[dict]) -> list[tuple]:
 
 
 def _check_files(cohort: Cohort) -> None:
-    """Links must lead to files, and no file come from the future: its results would be older."""
+    """Scans must be readable, and none come from the future: its results would be older."""
     paths = [
         row["path"]
         for suffix in sorted({row["suffix"] for row in cohort.index})
         for rows in cohort.scans(suffix).values()
         for row in rows
     ]
-    broken, future, latest = [], [], time.time() + CLOCKS_APART_S
+    unreadable, future, latest = [], [], time.time() + CLOCKS_APART_S
     for path in paths:
         try:
             if os.stat(path).st_mtime > latest:
                 future.append(path)
-        except OSError:
-            broken.append(path)
-    if broken:
+            if not os.access(path, os.R_OK):
+                raise PermissionError(errno.EACCES, "permission denied")
+        except OSError as error:
+            unreadable.append(why_unreadable(path, error))
+    if unreadable:
         raise InputError(
-            "links to files that are not there; fetch the files or exclude the scans:\n  "
-            + "\n  ".join(broken)
+            "scans that cannot be read; make them readable or exclude them:\n  "
+            + "\n  ".join(unreadable)
         )
     if future:
         raise InputError(
@@ -190,7 +194,7 @@ def _rows_of(only: list[str] | None, rows: list[dict]) -> list[dict]:
 
 def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:
     """Index with the gaps of every session, and of participants without any file."""
-    rows = [row for row in index if row["path"]]
+    rows = [row for row in index if row["path"] or row.get("note")]
     sessions = {(row["participant_id"], row["session_id"]) for row in index}
     present = {participant for participant, _ in sessions}
     sessions |= {

@@ -3,6 +3,7 @@
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
+import os
 from pathlib import Path
 
 import jsonschema
@@ -28,7 +29,7 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
         age or sex.
     """
     path = bids_dir / "participants.tsv"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
     rows = read_rows(path)
     problems = list(_row_problems(path, rows, checked))

@@ -69,7 +69,7 @@ def state_of_scan(
     """
     session = scan["participant_id"], scan["session_id"], scan["suffix"]
     if scan["path"] is None:
-        return "MISSING", f"no {scan['suffix']} in the dataset"
+        return "MISSING", scan.get("note") or f"no {scan['suffix']} in the dataset"
     if reason := exclusion_reason(exclusions, *session):
         return "EXCLUDED", reason
     if problem:

@@ -9,6 +9,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError
 
 RAW, VESSEL_WALL = "bids:raw:", "bids:vesselwall:"
@@ -58,8 +59,8 @@ def metadata_files(path: Path) -> list[Path]:
 
 @cache
 def _json_files(folder: Path, suffix: str) -> list[Path]:
-    """Those with fewer entities first."""
-    found = folder.glob(f"*{suffix}.json")
+    """Those with fewer entities first; names that begin with a dot are ignored."""
+    found = [file for file in folder.glob(f"*{suffix}.json") if not file.name.startswith(".")]
     return sorted(found, key=lambda file: (len(entities_of(file.name)), file.name))
 
 
@@ -69,18 +70,25 @@ def read_metadata(path: Path) -> dict:
     Raises
     ------
     InputError
-        If one of the files is no JSON object.
+        If one of the files cannot be read or is no JSON object.
     """
     metadata = {}
     for file in metadata_files(path):
-        metadata |= _read_object(file)
+        metadata |= read_object(file)
     return metadata
 
 
-def _read_object(file: Path) -> dict:
+def read_object(file: Path) -> dict:
+    """Content of a JSON file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is no JSON object.
+    """
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        found = json.loads(read_text(file))
+    except ValueError as error:
         raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
     if not isinstance(found, dict):
         raise InputError(f"{file}: is no JSON object; repair it")
@@ -132,5 +140,5 @@ def _root(folder: Path) -> Path | None:
 
 @cache
 def _uri(root: Path) -> str:
-    kind = _read_object(root / "dataset_description.json").get("DatasetType")
+    kind = read_object(root / "dataset_description.json").get("DatasetType")
     return VESSEL_WALL if kind == "derivative" else RAW

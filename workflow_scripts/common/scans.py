@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
 from workflow_scripts.common.gradients import gradient_files, read_gradients
 from workflow_scripts.common.job import InputError
 
@@ -61,12 +62,24 @@ def check_scan(path: Path, slab: bool = False) -> dict:
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
-        row["problem"] = "the file or its link target does not exist; restore it"
+        row["problem"] = f"the file or its link target does not exist; {FETCH} or restore it"
+    except PermissionError as error:
+        row["problem"] = why_unreadable(path, error).removeprefix(f"{path}: ")
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
         row["problem"] = f"not a NIfTI image ({_short(error)}); convert the scan again"
     except (EOFError, OSError, zlib.error, ValueError) as error:
         row["problem"] = f"damaged or cut off ({_short(error)}); copy the scan again"
+    if row["problem"] and (row["size_bytes"] or LONGEST_POINTER) < LONGEST_POINTER:
+        row["problem"] = _pointer(path) or row["problem"]
     return row
+
+
+def _pointer(path: Path) -> str | None:
+    """What to do where the pointer of a dataset that was not fetched lies in a scan's place."""
+    try:
+        return not_fetched(path.read_bytes())
+    except OSError:
+        return None
 
 
 def stamp(path: Path) -> dict:
