@@ -33,11 +33,16 @@ def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
     }
 
 
+def columns_by_key(study: dict) -> dict[str, list[str]]:
+    """Columns of the participants' tables that a study names, by the key that does so."""
+    return clinical_columns(study) | clinical_inputs(study, feature_columns())
+
+
 def named_columns(studies: dict) -> dict[str, str]:
     """Columns of the participants' tables that the studies name, with the key that does so."""
-    known, named = feature_columns(), {}
+    named = {}
     for name, study in studies.items():
-        for key, columns in (clinical_columns(study) | clinical_inputs(study, known)).items():
+        for key, columns in columns_by_key(study).items():
             for column in columns:
                 named.setdefault(column, f"studies.{name}.{key}")
     return named
@@ -67,7 +72,8 @@ def read_clinical(
     Raises
     ------
     InputError
-        If a named column is nowhere, in several tables of phenotype/, or has two values.
+        If a named column is nowhere, in several tables of phenotype/, has two values, or stands
+        in a table whose ids all lack their sub- or ses-.
     """
     named = named_columns(studies)
     tables = {"participants.tsv": participants}
@@ -112,6 +118,11 @@ def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
     if "participant_id" not in rows[0]:
         yield f"{table}: has no column participant_id, and {column!r} is used; add it"
         return
+    for key, start in (("participant_id", "sub-"), ("session_id", "ses-")):
+        ids = [row[key] for row in rows if row.get(key)]
+        if ids and not any(one.startswith(start) for one in ids):
+            yield f"{table}: {key} is {ids[0]!r}, and {column!r} is used; write {start}{ids[0]}"
+            return
     seen = set()
     for row in rows:
         place = row["participant_id"], row.get("session_id")
@@ -170,7 +181,6 @@ def write_clinical(rows: list[dict], path: Path) -> None:
 
 def columns_of_study(study: dict) -> list[str]:
     """Columns of the participants' tables that a study's analyses read."""
-    known = feature_columns()
-    keys = clinical_columns(study) | clinical_inputs(study, known)
-    read = [column for key, columns in keys.items() if key != "label" for column in columns]
+    keys = columns_by_key(study).items()
+    read = [column for key, columns in keys if key != "label" for column in columns]
     return list(dict.fromkeys(read))

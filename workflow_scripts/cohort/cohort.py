@@ -20,7 +20,7 @@ from workflow_scripts.cohort.participants import (
     read_exclusions,
     read_participants,
 )
-from workflow_scripts.cohort.population import check_labels
+from workflow_scripts.cohort.population import check_labels, check_values
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.files import why_unreadable
 from workflow_scripts.common.job import InputError
@@ -104,6 +104,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     index = complete(index, _rows_of(only, participants), config["scans"])
     clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
+    for name, study in config["studies"].items():
+        check_values(clinical, name, study)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:
