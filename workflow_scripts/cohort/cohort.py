@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.cohort.clinical import read_clinical, write_clinical
+from workflow_scripts.cohort.clinical import SESSION, read_clinical, write_clinical
 from workflow_scripts.cohort.index import (
     index_scans,
     index_vessels,
@@ -104,8 +104,10 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     index = complete(index, _rows_of(only, participants), config["scans"])
     clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
+    there = cohort.sessions
+    scanned = [row for row in clinical if session_prefix(*(row[key] for key in SESSION)) in there]
     for name, study in config["studies"].items():
-        check_values(clinical, name, study)
+        check_values(scanned, name, study)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:
