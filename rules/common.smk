@@ -35,7 +35,7 @@ SPACE = "MNI152NLin2009aSym"
 
 
 try:
-    STARTING = start(config, plan_cohort, workflow.is_main_process)
+    STARTING = start(config, plan_cohort, workflow.is_main_process, workflow.configfiles)
 except InputError as error:
     raise WorkflowError(str(error))
 

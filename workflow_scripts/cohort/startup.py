@@ -10,6 +10,7 @@ from pathlib import Path
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
 from workflow_scripts.cohort.population import frozen_population, number_of_splits
+from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import RAW, VESSEL_WALL
 from workflow_scripts.common.job import InputError
 
@@ -63,7 +64,7 @@ class Start:
         return {uri: folder for uri, folder in places.items() if folder}
 
 
-def start(config: dict, plan_cohort, main_process: bool) -> Start:
+def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     """Check the configuration and the cohort.
 
     Parameters
@@ -71,14 +72,17 @@ def start(config: dict, plan_cohort, main_process: bool) -> Start:
     config : as the user wrote it; relative paths count from the working directory
     plan_cohort : function of section ``demo`` to the plan of the simulated cohort
     main_process : False in the processes of the jobs, which read what the main one has kept
+    files : those that the configuration was read from
 
     Raises
     ------
     InputError
         Saying which key, file or row is wrong.
     """
+    if main_process:
+        check_files(files)
     config = check_config(config)
-    output_dir = Path(config["output_dir"]).absolute()
+    output_dir = Path(expanded(config["output_dir"], "output_dir")).absolute()
     only = config["participants"]
     if only:
         config["studies"] = {}
@@ -92,7 +96,7 @@ def start(config: dict, plan_cohort, main_process: bool) -> Start:
     busy = main_process and any((output_dir / ".snakemake/locks").glob("*.lock"))
     kept = None if only or busy else output_dir / INDEX
     if config["bids_dir"]:
-        bids_dir = Path(config["bids_dir"]).absolute()
+        bids_dir = Path(expanded(config["bids_dir"], "bids_dir")).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
         _make_absolute(config, "exclusions")
         _make_absolute(config["vessel_wall"], "derivatives")
@@ -131,4 +135,4 @@ def _check_network(folder: str | None) -> None:
 def _make_absolute(section: dict, key: str) -> None:
     """Make a path of the configuration hold in the output folder too."""
     if section.get(key):
-        section[key] = str(Path(section[key]).absolute())
+        section[key] = str(Path(expanded(section[key], key)).absolute())
