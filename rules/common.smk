@@ -20,7 +20,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import is_flagged
 
 from workflow_scripts.audit.record_run import record_run
-from workflow_scripts.cohort.disk import announce
+from workflow_scripts.cohort.disk import announce, moved
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
@@ -38,6 +38,8 @@ try:
     STARTING = start(config, plan_cohort, workflow.is_main_process, workflow.configfiles)
 except InputError as error:
     raise WorkflowError(str(error))
+if STARTING.moved_from:
+    print(moved(STARTING.moved_from, STARTING.bids_dir), file=sys.stderr)
 
 CONFIG, COHORT, STUDIES = STARTING.config, STARTING.cohort, STARTING.config["studies"]
 BIDS_DIR, OUTPUT_DIR, POPULATIONS = STARTING.bids_dir, STARTING.output_dir, STARTING.populations

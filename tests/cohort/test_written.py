@@ -9,6 +9,7 @@ import yaml
 from tests.conftest import ROOT
 from workflow_scripts.cohort import startup
 from workflow_scripts.cohort.config import check_config
+from workflow_scripts.cohort.disk import moved
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.job import InputError
 
@@ -192,12 +193,33 @@ def test_folder_with_a_dollar_in_its_name_is_itself(tmp_path, home):
     assert expanded(f"{tmp_path}/$UNSET", "bids_dir") == f"{tmp_path}/$UNSET"
 
 
-def test_all_paths_of_a_configuration_are_expanded(home, monkeypatch):
-    (Path(home) / "bids").mkdir(parents=True)
+@pytest.fixture
+def bids(home):
+    root = Path(home, "bids")
+    (root / "sub-1/anat").mkdir(parents=True)
+    (root / "sub-1/anat/sub-1_T1w.nii.gz").touch()
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    (root / "participants.tsv").write_text("participant_id\nsub-1\n")
+    return root
+
+
+def test_renaming_the_folder_of_the_dataset_is_told_with_what_it_costs(bids, home):
+    def start(bids_dir):
+        config = {"output_dir": f"{home}/out", "anatomical": {}, "studies": {}}
+        config["bids_dir"] = str(bids_dir)
+        return startup.start(config, None, main_process=True)
+
+    assert start(bids).moved_from is None
+    assert start(bids).moved_from is None
+    renamed = bids.rename(bids.with_name("renamed"))
+    assert start(renamed).moved_from == str(bids)
+    said = moved(str(bids), renamed)
+    assert f"bids_dir was {bids} at the last run and is {renamed} now: every step" in said
+    assert f"ln -s {renamed} {bids}" in said
+
+
+def test_all_paths_of_a_configuration_are_expanded(bids, home, monkeypatch):
     monkeypatch.chdir(home)
-    bids = Path(home, "bids")
-    (bids / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
-    (bids / "participants.tsv").write_text("participant_id\nsub-1\n")
     (bids / "exclusions.tsv").write_text("participant_id\tsession_id\tsuffix\treason\n")
     for name in ("model.json", "model.safetensors"):
         Path(home, name).touch()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
+from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.population import frozen_population, number_of_splits
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import RAW, VESSEL_WALL
@@ -32,6 +33,7 @@ class Start:
     cohort : Cohort
     bids_dir, output_dir : Path; the simulated dataset lies in the output folder
     populations : rows of each study's population, by its name
+    moved_from : folder in which the dataset lay at the last run, where that was another
     """
 
     config: dict
@@ -39,6 +41,7 @@ class Start:
     bids_dir: Path
     output_dir: Path
     populations: dict[str, list[dict]]
+    moved_from: str | None = None
 
     @cached_property
     def scans(self) -> dict[str, dict[str, list[dict]]]:
@@ -100,9 +103,10 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         keep_apart(bids_dir.resolve(), output_dir.resolve())
         _make_absolute(config, "exclusions")
         _make_absolute(config["vessel_wall"], "derivatives")
+        moved_from = _former_place(output_dir / INDEX, bids_dir) if main_process else None
         cohort = load_cohort(config, bids_dir, kept, main_process)
     else:
-        bids_dir = SIMULATED
+        bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
         cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
     populations = {}
@@ -110,7 +114,17 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
         populations[name] = frozen_population(output_dir / table, study, name, cohort)
         _check_numbers_of_splits(name, study, populations[name])
-    return Start(config, cohort, bids_dir, output_dir, populations)
+    return Start(config, cohort, bids_dir, output_dir, populations, moved_from)
+
+
+def _former_place(index: Path, bids_dir: Path) -> str | None:
+    """Where the dataset of the last run lay, if not in ``bids_dir``."""
+    rows = read_rows(index) if index.is_file() else []
+    for row in rows:
+        if row["path"] and row["suffix"] != "vesselwall":
+            before = row["path"].split(f"/{row['participant_id']}/")[0]
+            return before if before != str(bids_dir) else None
+    return None
 
 
 def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> None:
