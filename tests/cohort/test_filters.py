@@ -32,7 +32,10 @@ def chosen(root, **filters):
         ({"rec": "norm"}, ["scans.dwi.rec: no dwi file has the entity rec"]),
         ({"dri": None}, ["scans.dwi.dri"]),
         ({"dir": None}, ["scans.dwi.dir: all dwi files have the entity dir (found: dir-AP"]),
-        ({"acq": "lo", "dir": "PA"}, ["scans.dwi {acq: lo, dir: PA}: no dwi file has all of these"]),
+        (
+            {"acq": "lo", "dir": "PA"},
+            ["scans.dwi {acq: lo, dir: PA}: no dwi file has all of these"],
+        ),
         ({"dir": "AP", "acq": "x", "nr": "1"}, ["scans.dwi.acq", "scans.dwi.nr"]),
         *(
             ({long: "x"}, [f"scans.dwi.{long}: no dwi file has the entity {long}; write {short}"])

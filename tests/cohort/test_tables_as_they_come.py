@@ -123,7 +123,9 @@ def test_people_whom_no_study_names_disturb_nobody(tmp_path):
     cohort_of(root, table1=["x"])
     (root / "phenotype").mkdir()
     for name in ("moca", "edss"):
-        text = f"participant_id\tsession_id\tdate\t{name}\nsub-1\tses-1\tNA\t1\nsub-1\tses-2\t?\t<2\n"
+        text = (
+            f"participant_id\tsession_id\tdate\t{name}\nsub-1\tses-1\tNA\t1\nsub-1\tses-2\t?\t<2\n"
+        )
         (root / f"phenotype/{name}.tsv").write_text(text + "sub-77\tses-1\t1\t2\n")
     cohort_of(root, table1=["x"])
 

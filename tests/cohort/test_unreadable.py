@@ -60,7 +60,9 @@ def bids(tmp_path):
         folder = root / f"sub-{number}/ses-1/anat"
         folder.mkdir(parents=True)
         (folder / f"sub-{number}_ses-1_T1w.nii.gz").write_text("x")
-        (root / f"sub-{number}/sub-{number}_sessions.tsv").write_text("session_id\tedss\nses-1\t1\n")
+        (root / f"sub-{number}/sub-{number}_sessions.tsv").write_text(
+            "session_id\tedss\nses-1\t1\n"
+        )
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
     (root / "participants.tsv").write_text("participant_id\tdx\nsub-1\ta\nsub-2\tb\n")
     (root / "phenotype").mkdir()

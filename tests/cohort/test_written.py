@@ -39,7 +39,9 @@ def changed(old, new):
     return STUDY.replace(old, new)
 
 
-@pytest.mark.parametrize("file", [ROOT / "config.yaml", *(ROOT / "examples").glob("*.yaml")], ids=str)
+@pytest.mark.parametrize(
+    "file", [ROOT / "config.yaml", *(ROOT / "examples").glob("*.yaml")], ids=str
+)
 def test_configurations_of_the_project_are_sound(file):
     check_files([file])
 
@@ -47,8 +49,10 @@ def test_configurations_of_the_project_are_sound(file):
 def test_what_is_written_plainly_is_sound(tmp_path):
     config = checked(tmp_path, changed("seed: 1", "seed: 0\n    permutations: 1_000"))
     assert config["studies"]["s"]["permutations"] == 1000
-    assert checked(tmp_path, changed("[a, b]", "['01', 'no']").replace("{a: ", "{'01': ").replace(
-        "b: ", "'no': "))["studies"]["s"]["classes"] == ["01", "no"]
+    assert checked(
+        tmp_path,
+        changed("[a, b]", "['01', 'no']").replace("{a: ", "{'01': ").replace("b: ", "'no': "),
+    )["studies"]["s"]["classes"] == ["01", "no"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,10 @@ def test_what_is_written_plainly_is_sound(tmp_path):
     [
         (STUDY + "studies: {}\n", "line 12: studies: stands already in line 4; keep one"),
         (STUDY + "output_dir: other\n", "output_dir: stands already in line 2"),
-        (changed("seed: 1", "seed: 1\n    seed: 2"), "line 9: studies.s.seed: stands already in line 8"),
+        (
+            changed("seed: 1", "seed: 1\n    seed: 2"),
+            "line 9: studies.s.seed: stands already in line 8",
+        ),
         (changed("{a: 2, b: 2}", "{a: 2, b: 2, a: 3}"), "design.train.a: stands already"),
         (changed("models:", "inputs:"), "studies.s.inputs: stands already in line 9"),
         (changed("inputs: [t]", "inputs: [t], 'kind': svm"), "models.m.kind: stands already"),

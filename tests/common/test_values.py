@@ -13,7 +13,9 @@ NUMBERS = ["0", "1", "2", "3", "1.5", "-2", "+4", ".5", "6.", "1e-3", "2E+05", "
 # Met with in columns of numbers: words for missing, limits, units, decimal commas, blanks ...
 STRAYS = """NA|N/A|n.a.|na|NaN|nan|null|NULL|None|none|missing|unknown|?|.|-|--| |  |>4|<4|>=4|≥4|≤ 4
 ~4|4+|4*|4?|1,5|1.5,|1 234,5|1.234,5|1,234|1'234|−3|4 ml|4mg|45%|1/2|3-4|½|٣|1_000|0x1F|inf|-inf
-true|False|ND|n.d.|yes|1.5.2|2020-01-05|12:30|e5|+|4th|five|#N/A|#VALUE!|\N{NO-BREAK SPACE}""".replace("\n", "|").split("|")
+true|False|ND|n.d.|yes|1.5.2|2020-01-05|12:30|e5|+|4th|five|#N/A|#VALUE!|\N{NO-BREAK SPACE}""".replace(
+    "\n", "|"
+).split("|")
 # All of a column: they look like numbers and are none.
 LIKE_NUMBERS = [
     ["1,5", "2,0", "3,5"],

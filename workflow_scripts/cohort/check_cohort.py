@@ -21,7 +21,7 @@ def check_status(status: pd.DataFrame) -> str:
     if len(invalid):
         problems = [f"  {row.path}: {row.reason}" for row in invalid.itertuples()]
         lines = [
-            f"  {row.participant_id}\t{row.session_id}\t{row.suffix}\t{row.reason}"
+            f"  {row.participant_id}\t{row.session_id}\t{_excluded(row, status)}\t{row.reason}"
             for row in invalid.itertuples()
         ]
         raise InputError(
@@ -35,7 +35,22 @@ def check_status(status: pd.DataFrame) -> str:
             )
         )
     counts = status.groupby(["suffix", "status"]).size()
-    return "\n".join(f"{suffix}\t{state}\t{n}" for (suffix, state), n in counts.items()) + "\n"
+    lines = [f"{suffix}\t{state}\t{n}" for (suffix, state), n in counts.items()]
+    return "\n".join([*lines, *notes_of(status)]) + "\n"
+
+
+def _excluded(row, status: pd.DataFrame) -> str:
+    """What an exclusion names: the suffix, or the file where others of its suffix can be used."""
+    others = status[(status["suffix"] == row.suffix) & (status["status"] == "AVAILABLE")]
+    sessions = others[["participant_id", "session_id"]].fillna("n/a").itertuples(index=False)
+    alone = (row.participant_id, row.session_id) not in map(tuple, sessions)
+    return row.suffix if alone else row.path.rpartition("/")[2]
+
+
+def notes_of(status: pd.DataFrame) -> list[str]:
+    """A line for each scan of which there is something to be known."""
+    noted = status.dropna(subset="note") if "note" in status else status[:0]
+    return [f"note\t{row.path}\t{row.note}" for row in noted.itertuples()]
 
 
 def main(source, out, params):

@@ -50,7 +50,7 @@ class Cohort:
             if row["suffix"] != suffix or not row["path"]:
                 continue
             session = row["participant_id"], row["session_id"]
-            if not exclusion_reason(self.exclusions, *session, suffix):
+            if not exclusion_reason(self.exclusions, *session, suffix, row["path"]):
                 found.setdefault(session_prefix(*session), []).append(row)
         return found
 

@@ -255,7 +255,9 @@ def _explain(error: jsonschema.ValidationError) -> str:
 def _what_yaml_made(error: jsonschema.ValidationError) -> str:
     """Why a value is of another type than it was meant to be, and how to write it."""
     value, wanted = error.instance, error.validator_value
-    wanted = {wanted} if isinstance(wanted, str) else set(wanted) if error.validator == "type" else ()
+    wanted = (
+        {wanted} if isinstance(wanted, str) else set(wanted) if error.validator == "type" else ()
+    )
     if error.validator == "enum":
         wanted = {"string"}
     if isinstance(value, bool) and "boolean" not in wanted and wanted:

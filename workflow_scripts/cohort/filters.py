@@ -45,7 +45,7 @@ SHORT = {
 NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
 # What a filter may say where a scan must be without the entity.
 WITHOUT = (None, "", "n/a")
-NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix"}
+NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix", "gradients"}
 
 
 def matches(row: dict, wanted: dict[str, str | None]) -> bool:
@@ -108,7 +108,11 @@ def _filter_problems(name: str, wanted: dict, rows: list[dict]):
         found = {row.get(key) for row in rows}
         if key not in known and (value not in WITHOUT or key not in SHORT.values()):
             short = SHORT.get(key.lower())
-            hint = f"write {short}" if short and short != key else f"correct it to one of {_list(known)}"
+            hint = (
+                f"write {short}"
+                if short and short != key
+                else f"correct it to one of {_list(known)}"
+            )
             yield f"{where}.{key}: no {what} has the entity {key}; {hint}"
             count += 1
         elif not any(_same(key, one, value) for one in found):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts.cohort.filters import check_filters, explain_choice, matches, written
-from workflow_scripts.common.bids import entities_of, read_object, session_prefix
+from workflow_scripts.common.bids import beside, entities_of, read_object, session_prefix
 from workflow_scripts.common.files import FETCH, read_text, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 
@@ -42,7 +42,8 @@ def index_scans(
         chooses where a session has several scans; the suffixes are those that the
         workflow uses. ``acq``, ``run`` and all other entities go by the short
         names that stand in file names; None is a scan without the entity. All dwi and epi scans
-        of a session that match are kept, but those that hold phases, real or imaginary parts.
+        of a session that match are kept, but those that hold phases, real or imaginary parts; a
+        dwi without a gradient table beside one with it is an epi.
         A name whose filter has a ``suffix`` (``VWI``, or a contrast that
         BIDS has no suffix for) is the image that the filter matches; it is no candidate for
         another name.
@@ -87,7 +88,12 @@ def index_scans(
         rows, note = _choose(key[2], rows, filters[key[2]])
         if _several(key[2], rows):
             undecided[key] = rows
-        chosen += [_row(*key, str(bids_dir / row["path"]), note=note) for row in rows]
+        with_table = any(row["gradients"] for row in rows)
+        for row in rows:
+            # One image of reverse phase encoding, as converters leave it beside a series.
+            reverse = key[2] == "dwi" and with_table and not row["gradients"]
+            suffix = "epi" if reverse and "epi" in filters else key[2]
+            chosen.append(_row(*key[:2], suffix, str(bids_dir / row["path"]), note=note))
         if not rows:
             chosen.append(_row(*key, None, note=note))
     if undecided:
@@ -191,11 +197,14 @@ def _images(
     read_object(description)
     problems = [
         problem
-        for problem in (_submodules_not_fetched(str(root)) if (root / ".gitmodules").is_file() else ())
+        for problem in (
+            _submodules_not_fetched(str(root)) if (root / ".gitmodules").is_file() else ()
+        )
         if problem.startswith(f"{root}/sub-")
     ]
     for participant in _participants(root, only):
-        for path in _files(root, participant, problems):
+        files = dict.fromkeys(_files(root, participant, problems))
+        for path in files:
             *folders, name = path.split("/")
             row = entities_of(name)
             if row["ext"] not in extensions or "-" in row["suffix"]:
@@ -208,6 +217,7 @@ def _images(
                 "datatype": folders[-1] if folders else None,
                 "path": f"{participant}/{path}",
                 "in_place": bool(folders) and name.startswith(f"{prefix}_"),
+                "gradients": beside(path, ".bval") in files,
             }
     if problems:
         raise InputError(listing(problems))

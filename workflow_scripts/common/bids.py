@@ -46,7 +46,7 @@ def metadata_files(path: Path) -> list[Path]:
 
     By the inheritance principle of BIDS: those all of whose entities the image has too.
     """
-    root = _root(path.parent)
+    root = dataset_of(path.parent)
     own = entities_of(path.name) | {"ext": ".json"}
     levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
     return [
@@ -87,11 +87,18 @@ def read_object(file: Path) -> dict:
         If it cannot be read or is no JSON object.
     """
     try:
-        found = json.loads(read_text(file))
+        found = json.loads(read_text(file), object_pairs_hook=_each_key_once)
     except ValueError as error:
         raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
     if not isinstance(found, dict):
         raise InputError(f"{file}: is no JSON object; repair it")
+    return found
+
+
+def _each_key_once(pairs: list[tuple]) -> dict:
+    found = dict(pairs)
+    if twice := [key for key in found if sum(key == other for other, _ in pairs) > 1]:
+        raise ValueError(f"{', '.join(twice)} stands twice")
     return found
 
 
@@ -126,16 +133,16 @@ def bids_uri(path: str | None) -> str | None:
     path = Path(path)
     if not path.is_absolute():
         return f"bids::{path.as_posix()}"
-    root = _root(path.parent)
+    root = dataset_of(path.parent)
     return f"{_uri(root)}{path.relative_to(root).as_posix()}" if root else str(path)
 
 
 @cache
-def _root(folder: Path) -> Path | None:
-    """The dataset that a folder lies in."""
+def dataset_of(folder: Path) -> Path | None:
+    """Root of the dataset that a folder lies in."""
     if (folder / "dataset_description.json").is_file():
         return folder
-    return _root(folder.parent) if folder != folder.parent else None
+    return dataset_of(folder.parent) if folder != folder.parent else None
 
 
 @cache
