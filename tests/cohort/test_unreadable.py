@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 from workflow_scripts.cohort.clinical import phenotype_tables
-from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.cohort import load_cohort
+from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.job import InputError

@@ -11,18 +11,22 @@ from workflow_scripts.statistics.describe_population import describe
 
 NUMBERS = ["0", "1", "2", "3", "1.5", "-2", "+4", ".5", "6.", "1e-3", "2E+05", "007", "120", "8"]
 # Met with in columns of numbers: words for missing, limits, units, decimal commas, blanks ...
-STRAYS = """NA|N/A|n.a.|na|NaN|nan|null|NULL|None|none|missing|unknown|?|.|-|--| |  |>4|<4|>=4|≥4|≤ 4
-~4|4+|4*|4?|1,5|1.5,|1 234,5|1.234,5|1,234|1'234|−3|4 ml|4mg|45%|1/2|3-4|½|٣|1_000|0x1F|inf|-inf
-true|False|ND|n.d.|yes|1.5.2|2020-01-05|12:30|e5|+|4th|five|#N/A|#VALUE!|\N{NO-BREAK SPACE}""".replace(
-    "\n", "|"
-).split("|")
+STRAYS = (
+    """
+NA|N/A|n.a.|na|NaN|nan|null|NULL|None|none|missing|unknown|?|.|-|--| |  |ND|n.d.|yes|#N/A|#VALUE!
+>4|<4|>=4|≥4|≤ 4|~4|4+|4*|4?|1,5|1.5,|1 234,5|1.234,5|1,234|1'234|4 ml|4mg|45%|1/2|3-4|½|٣|1_000
+0x1F|inf|-inf|true|False|1.5.2|2020-01-05|12:30|e5|+|4th|five|\u22123|\u00a0
+""".strip("\n")
+    .replace("\n", "|")
+    .split("|")
+)
 # All of a column: they look like numbers and are none.
 LIKE_NUMBERS = [
     ["1,5", "2,0", "3,5"],
     [">4", "<4", ">10"],
     ["1.234,5", "2.000,0", "12,5"],
     ["10%", "20%", "30%"],
-    ["−3", "−4", "−5"],
+    ["\u22123", "\u22124", "\u22125"],
     ["1 000", "2 000", "3 000"],
     ["1,5", "NA", "2,5"],
 ]
@@ -117,8 +121,8 @@ def test_one_value_in_two_spellings_is_refused(tmp_path, name, values):
         message = problem_of(name, whose(values))
         assert message.startswith(f"{name} has several spellings of one value: ")
         assert f"{values[0]!r} (in sub-1), {values[2]!r} (in sub-3)" in message
+    frame = pd.DataFrame({name: values}, index=["sub-1", "sub-2", "sub-3", "sub-4"])
     with pytest.raises(InputError, match="several spellings"):
-        frame = pd.DataFrame({name: values}, index=["sub-1", "sub-2", "sub-3", "sub-4"])
         as_terms(frame, "models.m", "clinical.tsv")
 
 

@@ -50,7 +50,7 @@ def announce(
 def moved(before: str, bids_dir: Path) -> str:
     """What to say where the dataset of the last run lay in another folder."""
     return (
-        f"bids_dir was {before} at the last run and is {bids_dir} now: every step that reads a scan "
-        "runs again, and what depends on it. If the scans are the same, keep the old name as a link "
-        f"instead (ln -s {bids_dir} {before}) and leave bids_dir as it was: then nothing does"
+        f"bids_dir was {before} at the last run and is {bids_dir} now: every step that reads a "
+        "scan runs again, and what depends on it. If the scans are the same, keep the old name as "
+        f"a link (ln -s {bids_dir} {before}) and leave bids_dir as it was: then nothing does"
     )

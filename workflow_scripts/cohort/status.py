@@ -143,11 +143,13 @@ def notes(scans: Path) -> list[str]:
     """Lines of what is to be known of the scans in a table, ten of them at most."""
     rows = read_rows(scans) if scans.is_file() else []
     lines = [f"  {row['path']}: {row['note']}" for row in rows if row.get("note")]
-    if lines:
-        shown = f", the first {SHOWN_NOTES} of" if len(lines) > SHOWN_NOTES else ""
-        head = f"To be known{shown} {len(lines)} scans (note in cohort/scans.tsv):"
-        return [head, *lines[:SHOWN_NOTES]]
-    return []
+    if not lines:
+        return []
+    shown = f" (the first {SHOWN_NOTES} here)" if len(lines) > SHOWN_NOTES else ""
+    return [
+        f"To be known of {len(lines)} scans, as cohort/scans.tsv says{shown}:",
+        *lines[:SHOWN_NOTES],
+    ]
 
 
 def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:

@@ -69,7 +69,7 @@ def _changed(node) -> bool:
 
 def _read(node) -> str:
     loader = yaml.SafeLoader("")
-    return f"{str(loader.construct_object(node))} ({node.tag.removeprefix(TAG)})"
+    return f"{loader.construct_object(node)!s} ({node.tag.removeprefix(TAG)})"
 
 
 def _quoted(node) -> str:

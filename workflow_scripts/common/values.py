@@ -8,7 +8,8 @@ import unicodedata
 
 NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 # Meant as a number: a decimal comma, thousands set apart, a limit, a minus of typesetters ...
-MEANT = re.compile(r"[\s<>=≤≥~≈±+\-−–]*[\d.,'’\s]*\d[\d.,'’\s]*[%+*]?\s*")
+SIGNS = r"[\s<>=~+\-\u2264\u2265\u2248\u00b1\u2212\u2013]*"
+MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
 # What programs write where a value is missing; BIDS writes n/a.
 MISSING_WORDS = {"", "na", "n.a.", "n/a", "#n/a", "#na", "nan", "null", "nil", "?", ".", "missing"}
 SEXES = {"m": "male", "f": "female", "o": "other"}
