@@ -48,7 +48,7 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
             checked_metadata(paths[uri])
             notes[uri] += filter(None, [direction_note(paths[uri]), intended_note(paths[uri])])
         except InputError as error:
-            conflicts[uri] = str(error)
+            conflicts[uri] = str(error).removeprefix(f"metadata of {paths[uri]}: ")
     sessions = defaultdict(lambda: ([], []))
     for uri in images:
         if uri not in conflicts:
