@@ -160,8 +160,8 @@ def _check_files(cohort: Cohort) -> None:
             unreadable.append(why_unreadable(path, error))
     if unreadable:
         raise InputError(
-            "scans that cannot be read; make them readable or exclude them:\n  "
-            + "\n  ".join(unreadable)
+            "links to files that are not there, or scans that cannot be read; make them readable "
+            "or exclude them:\n  " + "\n  ".join(unreadable)
         )
     if future:
         raise InputError(

@@ -207,7 +207,9 @@ def intended_note(path) -> str | None:
     root = dataset_of(Path(path).parent)
     missing = []
     for entry in _list(checked_metadata(path), "IntendedFor"):
-        inside = re.sub(r"^bids:[^:]*:", "", entry.strip()).replace("\\", "/").lstrip("/")
+        if re.match(r"bids:[^:]+:", entry.strip()):
+            continue  # of a dataset that is known by a name
+        inside = entry.strip().removeprefix("bids::").replace("\\", "/").lstrip("/")
         participant = f"sub-{entities_of(Path(path).name).get('sub')}"
         if root and not any(os.path.exists(root / top / inside) for top in ("", participant)):
             missing.append(entry)

@@ -27,7 +27,7 @@ FRAME_TOLERANCE_MM = 0.1
 SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
-HASHED_AT_ONCE = 1 << 20  # voxels
+HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
 
 
 def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
@@ -172,11 +172,6 @@ def values_hash(data: np.ndarray) -> int:
     Whatever their data types, the order of their axes and what their headers say: of each voxel
     the value in single precision is mixed, and the results are summed.
     """
-    if data.dtype.kind in "iu" and data.dtype.itemsize <= 2:
-        low = int(data.min())
-        counts = np.bincount(data.ravel(order="K").astype(np.int32) - low)
-        there = np.flatnonzero(counts)
-        return int((_mixed(there + low) * counts[there].astype(np.uint64)).sum())
     flat, total = data.ravel(order="K"), 0
     for start in range(0, flat.size, HASHED_AT_ONCE):
         total += int(_mixed(flat[start : start + HASHED_AT_ONCE]).sum())
