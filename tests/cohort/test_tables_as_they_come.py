@@ -10,7 +10,11 @@ from workflow_scripts.cohort.cohort import load_cohort
 from workflow_scripts.cohort.collect_clinical import main as collect_clinical
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
-from workflow_scripts.cohort.population import clinical_of_population, population_today
+from workflow_scripts.cohort.population import (
+    clinical_of_population,
+    frozen_population,
+    population_today,
+)
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.people import members
 from workflow_scripts.common.resources import resource
@@ -54,6 +58,7 @@ def test_classes_stay_the_text_that_stands_in_the_file(tmp_path, classes):
     cohort, study = cohort_of(root, label="group", classes=classes, design=design)
     file = tmp_path / "population.tsv"
     write_table(pd.DataFrame(population_today(cohort, study)), file, resource("columns/cohort.tsv"))
+    assert frozen_population(file, study, "s", cohort) == population_today(cohort, study)
     population = read_table(file)
     assert population["label"].tolist() == classes * 3
     assert members(population, classes, "key")["label"].tolist() == classes * 3

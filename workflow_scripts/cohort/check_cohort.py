@@ -17,7 +17,7 @@ def check_status(status: pd.DataFrame) -> str:
     InputError
         Naming every INVALID scan, and the lines that would exclude them.
     """
-    invalid = status[status["status"] == "INVALID"].fillna("n/a")
+    invalid = status[status["status"] == "INVALID"].astype(object).fillna("n/a")
     if len(invalid):
         problems = [f"  {row.path}: {row.reason}" for row in invalid.itertuples()]
         lines = [

@@ -328,12 +328,13 @@ def write_rows(rows: list[dict], fields: list[str], path: Path) -> None:
         ) from error
 
 
-def read_rows(path: Path, used: set[str] | None = None) -> list[dict]:
+def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) -> list[dict]:
     """Rows of a TSV as dictionaries of text; ``n/a`` and empty become None.
 
     Parameters
     ----------
     used : columns whose names must not stand twice; None for all, which then need names too
+    quoted : of a table that pandas has written, which puts texts with quotes in them in quotes
 
     Raises
     ------
@@ -345,7 +346,8 @@ def read_rows(path: Path, used: set[str] | None = None) -> list[dict]:
         file = io.StringIO(read_text(path), newline="")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
-    reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(file, delimiter="\t", quoting=quoting)
     lines = [line for line in reader if line]
     if not lines:
         raise InputError(f"{path}: is empty; it needs a header line")

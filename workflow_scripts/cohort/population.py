@@ -131,7 +131,7 @@ def frozen_population(kept: Path, study: dict, name: str, cohort) -> list[dict]:
     if not kept.is_file():
         _check_class_sizes(today, study, name)
         return today
-    frozen = read_rows(kept)
+    frozen = read_rows(kept, quoted=True)
     if frozen and "external" not in frozen[0]:
         raise InputError(
             f"{kept}: was kept by version 0.6; set studies.{name}.split to {study['split'] + 1} to "

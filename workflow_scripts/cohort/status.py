@@ -141,7 +141,7 @@ def summary(rows: list[dict]) -> str:
 
 def notes(scans: Path) -> list[str]:
     """Lines of what is to be known of the scans in a table, ten of them at most."""
-    rows = read_rows(scans) if scans.is_file() else []
+    rows = read_rows(scans, quoted=True) if scans.is_file() else []
     lines = [f"  {row['path']}: {row['note']}" for row in rows if row.get("note")]
     if not lines:
         return []
@@ -162,7 +162,7 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
     kept : where the table is written, with its dictionary; None for nowhere
     """
     preflight = root / "cohort/preflight.tsv"
-    checked = read_rows(preflight) if preflight.is_file() else []
+    checked = read_rows(preflight, quoted=True) if preflight.is_file() else []
     problems = {row["path"]: problem_of(row) for row in checked}
     rows = cohort_status(cohort.index, cohort.exclusions, problems, steps_of, root)
     if kept:

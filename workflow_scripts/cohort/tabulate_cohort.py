@@ -45,7 +45,7 @@ def scan_status(
 
 def main(source, out, params):
     """Write the status of all scans."""
-    preflight = read_rows(source.preflight)
+    preflight = read_rows(source.preflight, quoted=True)
     exclusions = source.get("exclusions")
     status = scan_status(
         read_rows(source.index),
