@@ -78,6 +78,11 @@ def test_filter_of_a_named_contrast(tmp_path, wanted, message):
         chosen(tmp_path, STIR=wanted)
 
 
+def test_dataset_need_not_have_the_vessel_wall_image_of_a_configuration(tmp_path):
+    dataset(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz")
+    assert chosen(tmp_path, VWI={"suffix": "T1w", "acq": "vwi"}) == {"sub-1_T1w.nii.gz"}
+
+
 def test_run_about_some_does_not_ask_whether_the_others_match(tmp_path):
     dataset(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_acq-a_T1w.nii.gz")
     assert len(index_scans(tmp_path, {"T1w": {"acq": "a"}}, ["sub-1"])) == 1

@@ -102,17 +102,14 @@ def _filter_problems(name: str, wanted: dict, rows: list[dict]):
         )
         return
     known = {key for row in rows for key in row} - NO_ENTITIES
+    shown = _list(known - {"sub", "ses"})
     for key, value in wanted.items():
         if key == "suffix":
             continue
         found = {row.get(key) for row in rows}
         if key not in known and (value not in WITHOUT or key not in SHORT.values()):
             short = SHORT.get(key.lower())
-            hint = (
-                f"write {short}"
-                if short and short != key
-                else f"correct it to one of {_list(known)}"
-            )
+            hint = f"write {short}" if short and short != key else f"correct it to one of {shown}"
             yield f"{where}.{key}: no {what} has the entity {key}; {hint}"
             count += 1
         elif not any(_same(key, one, value) for one in found):

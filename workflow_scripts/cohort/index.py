@@ -82,7 +82,8 @@ def index_scans(
             if suffix not in named:
                 candidates[suffix].append(row)
     if not only:
-        check_filters(filters, candidates)
+        # A dataset need not have a vessel-wall image; where it is needed, a rule asks for it.
+        check_filters({n: wanted for n, wanted in filters.items() if n != "VWI"}, candidates)
     chosen, undecided = [], {}
     for key, rows in found.items():
         rows, note = _choose(key[2], rows, filters[key[2]])
