@@ -1,6 +1,7 @@
 """Tables of a dataset as they come: classes stay text, what is unclear is named by row."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import pandas as pd
@@ -152,3 +153,24 @@ def test_ids_without_their_prefix_are_named(tmp_path, text, message):
     cohort_of(root)
     with pytest.raises(InputError, match=f"phenotype/moca.tsv: {message}"):
         cohort_of(root, table1=["moca"])
+
+
+def test_a_thousand_sessions_are_checked_in_a_second(tmp_path):
+    """Names, tables and readability of 1000 sessions with T1w, FLAIR and a diffusion series."""
+    lines = ["participant_id\tdx\tsex\tedss"]
+    for number in range(1000):
+        name = f"sub-{number:04d}"
+        lines.append(f"{name}\t{'ab'[number % 2]}\t{'MF'[number % 2]}\t{number % 20 / 2}")
+        for folder, endings in (
+            ("anat", ["T1w.nii.gz", "FLAIR.nii.gz", "T1w.json"]),
+            ("dwi", [f"dwi.{end}" for end in ("nii.gz", "bval", "bvec", "json")]),
+        ):
+            (tmp_path / name / folder).mkdir(parents=True)
+            for end in endings:
+                (tmp_path / name / folder / f"{name}_{end}").touch()
+    (tmp_path / "participants.tsv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    start = time.process_time()
+    cohort, _ = cohort_of(tmp_path, table1=["sex", "edss"])
+    assert time.process_time() - start < 1
+    assert len(cohort.index) == 3000
