@@ -179,6 +179,7 @@ def test_session_with_phases_alone_says_so(tmp_path):
         (["dir-AP_dwi.nii.gz", "dir-AP_desc-x_dwi.nii.gz"], "{desc: x}"),
         (["dir-AP_dwi.nii.gz", "dir-AP_part-mag_dwi.nii.gz"], "{part: null}"),
         (["echo-1_dwi.nii.gz", "echo-2_dwi.nii.gz"], "{echo: '1'}"),
+        (["dwi.nii.gz", "dwi.bval", "rec-norm_dwi.nii.gz"], "{rec: null}"),
     ],
 )
 def test_copies_of_a_series_are_never_used_together(tmp_path, names, offered):

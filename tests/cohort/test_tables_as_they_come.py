@@ -92,6 +92,19 @@ def test_stray_texts_in_numbers_are_named_before_anything_runs(tmp_path, key, st
         cohort_of(root, **USES[key])
 
 
+@pytest.mark.parametrize("stray", ["NA", ">4", "1,5", " ", "nan", "inf", "1e999", "1_0", "٣", "4+"])
+def test_threshold_needs_numbers(tmp_path, stray):
+    label = {"column": "x", "at_least": 2.5}
+    root = dataset(tmp_path, "x", [*SOUND, stray])
+    with pytest.raises(InputError, match="sub-5: x is .*write a number or n/a"):
+        cohort_of(root, label=label)
+    (root / "participants.tsv").write_text(
+        (root / "participants.tsv").read_text().replace(f"\t{stray}\n", "\tn/a\n")
+    )
+    cohort, study = cohort_of(root, label=label)
+    assert [row["label"] for row in population_today(cohort, study)] == ["a", "a", "b", "b"]
+
+
 def test_what_is_missing_by_bids_is_missing(tmp_path):
     root = dataset(tmp_path, "x", [*SOUND, "n/a", ""])
     cohort, study = cohort_of(root, table1=["x"])

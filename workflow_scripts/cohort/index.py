@@ -121,7 +121,8 @@ def _several(suffix: str, rows: list[dict]) -> bool:
     """Whether one of a session's files is still to be chosen."""
     if suffix not in SERIES:
         return len(rows) > 1
-    kept = [{k: v for k, v in row.items() if k not in (*ONE_MEASUREMENT, "path")} for row in rows]
+    apart = {*ONE_MEASUREMENT, "path", "gradients"}
+    kept = [{key: row[key] for key in row.keys() - apart} for row in rows]
     return any(row in kept[:place] for place, row in enumerate(kept))
 
 

@@ -11,7 +11,7 @@ from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, listing
-from workflow_scripts.common.values import name_problem, value_problem
+from workflow_scripts.common.values import NUMBER, name_problem, value_problem
 
 
 def label_of(row: dict, study: dict) -> str | None:
@@ -27,10 +27,10 @@ def label_of(row: dict, study: dict) -> str | None:
         return row[label]
     if row[label["column"]] is None:
         return None
-    value = float(row[label["column"]])
-    if not math.isfinite(value):
+    value = row[label["column"]]
+    if not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
         raise ValueError(value)
-    return study["classes"][value >= label["at_least"]]
+    return study["classes"][float(value) >= label["at_least"]]
 
 
 def check_labels(clinical: list[dict], name: str, study: dict) -> None:
