@@ -71,6 +71,7 @@ def bids(tmp_path):
 
 
 PLACES = [
+    "",
     "sub-2",
     "sub-2/ses-1",
     "sub-2/ses-1/anat",
@@ -89,7 +90,7 @@ def test_what_may_not_be_read_is_named(bids, place):
     (bids / place).chmod(0)
     said = said_to_user(bids)
     (bids / place).chmod(0o755)
-    assert f"{bids}/{place}" in said
+    assert f"{bids}/{place}".rstrip("/") in said
     assert "permission denied; get the right to read it" in said
 
 
@@ -102,6 +103,24 @@ def test_link_to_nowhere_is_named_at_every_level(bids, place, kind):
     with pytest.raises(InputError) as error:
         load(bids)
     assert f"{path}: is a link to nowhere; fetch it (datalad get" in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["sub-2", "sub-2/ses-1/anat", "", "phenotype"])
+def test_folder_that_can_be_listed_and_not_entered(bids, place):
+    (bids / place).chmod(0o444)
+    said = said_to_user(bids)
+    (bids / place).chmod(0o755)
+    assert f"{bids}/{place}".rstrip("/") in said and "permission denied" in said
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_folder_of_the_dataset_that_is_empty_or_not_there(tmp_path, there):
+    root = tmp_path / "bids"
+    if there:
+        root.mkdir()
+    said = "is empty; fetch it .* mount its disk" if there else "no such file or folder"
+    with pytest.raises(InputError, match=f"bids_dir {root}: .*{said}"):
+        load(root)
 
 
 @pytest.mark.parametrize("place", ["sub-2", "sub-2/ses-1", "sub-2/ses-1/anat", "phenotype"])

@@ -40,11 +40,12 @@ def check_status(status: pd.DataFrame) -> str:
 
 
 def _excluded(row, status: pd.DataFrame) -> str:
-    """What an exclusion names: the suffix, or the file where others of its suffix can be used."""
+    """What an exclusion names: the suffix, or the file where other series can be used."""
     others = status[(status["suffix"] == row.suffix) & (status["status"] == "AVAILABLE")]
     sessions = others[["participant_id", "session_id"]].fillna("n/a").itertuples(index=False)
-    alone = (row.participant_id, row.session_id) not in map(tuple, sessions)
-    return row.suffix if alone else row.path.rpartition("/")[2]
+    others_there = (row.participant_id, row.session_id) in map(tuple, sessions)
+    of_many = row.suffix in ("dwi", "epi") and others_there
+    return row.path.rpartition("/")[2] if of_many else row.suffix
 
 
 def notes_of(status: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.config import clinical_columns
 from workflow_scripts.cohort.index import read_rows, write_rows
-from workflow_scripts.common.files import why_unreadable
+from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
@@ -145,7 +145,7 @@ def phenotype_tables(bids_dir: Path) -> list[Path]:
         If the folder is there and cannot be read.
     """
     folder = bids_dir / "phenotype"
-    if not os.path.lexists(folder):
+    if not is_there(folder):
         return []
     try:
         names = sorted(os.listdir(folder))
@@ -166,7 +166,7 @@ def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, 
     rows = []
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
-        if os.path.lexists(file):
+        if is_there(file):
             read = read_rows(file, {*named, *SESSION})
             rows += [row | {"participant_id": participant} for row in read]
     columns = {column: None for row in rows for column in row}

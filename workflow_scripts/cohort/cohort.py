@@ -22,7 +22,7 @@ from workflow_scripts.cohort.participants import (
 )
 from workflow_scripts.cohort.population import check_labels, check_values
 from workflow_scripts.common.bids import session_prefix
-from workflow_scripts.common.files import why_unreadable
+from workflow_scripts.common.files import FETCH, why_unreadable
 from workflow_scripts.common.job import InputError
 
 CLINICAL = "clinical.tsv"
@@ -86,6 +86,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
         Saying which file and row is wrong.
     """
     only = config["participants"]
+    if build_index:
+        _require_folder(bids_dir)
     participants = read_participants(bids_dir, only if build_index else [])
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
@@ -139,6 +141,16 @@ def keep_cohort(index: list[dict], clinical: list[dict], index_file: Path) -> No
 def _sessions(index: list[dict]) -> list[tuple]:
     """Participant and session of the index, each once, in its order."""
     return list(dict.fromkeys((row["participant_id"], row["session_id"]) for row in index))
+
+
+def _require_folder(bids_dir: Path) -> None:
+    """There must be a dataset in the folder, whatever is wrong with it."""
+    try:
+        empty = not os.listdir(bids_dir)
+    except OSError as error:
+        raise InputError(f"bids_dir {why_unreadable(bids_dir, error)}") from error
+    if empty:
+        raise InputError(f"bids_dir {bids_dir}: is empty; {FETCH}, or mount its disk")
 
 
 def _check_files(cohort: Cohort) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.filters import check_filters, explain_choice, matches, written
 from workflow_scripts.common.bids import beside, entities_of, read_object, session_prefix
-from workflow_scripts.common.files import FETCH, read_text, why_unreadable
+from workflow_scripts.common.files import FETCH, is_there, read_text, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
@@ -191,7 +191,7 @@ def _images(
     a name that begins with participant and session.
     """
     description = root / "dataset_description.json"
-    if not os.path.lexists(description):
+    if not is_there(description):
         raise InputError(
             f"{key} {root}: no dataset_description.json there; "
             f"{key} must be the root of a BIDS dataset"

@@ -3,13 +3,13 @@
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
-import os
 from pathlib import Path
 
 import jsonschema
 import yaml
 
 from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
@@ -29,7 +29,7 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
         age or sex.
     """
     path = bids_dir / "participants.tsv"
-    if not os.path.lexists(path):
+    if not is_there(path):
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
     rows = read_rows(path)
     problems = list(_row_problems(path, rows, checked))

@@ -35,6 +35,23 @@ def _dead_link(path) -> str | None:
     return None
 
 
+def is_there(path) -> bool:
+    """Whether there is a file, a folder or a link, be it to nowhere.
+
+    Raises
+    ------
+    InputError
+        If that cannot be told: a folder above cannot be read or is a link to nowhere.
+    """
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno != errno.ENOENT or _dead_link(path):
+            raise InputError(why_unreadable(path, error)) from error
+        return False
+    return True
+
+
 def not_fetched(content: bytes) -> str | None:
     """What to do where a file's first bytes are the pointer of a dataset that was not fetched."""
     for mark, kind in POINTERS.items():

@@ -1,12 +1,11 @@
 """Diffusion gradient tables."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.common.files import read_text
+from workflow_scripts.common.files import is_there, read_text
 from workflow_scripts.common.job import InputError
 
 B0_THRESHOLD = 50  # s/mm2
@@ -105,7 +104,7 @@ def read_gradients(dwi, volumes: int) -> Gradients:
 
 
 def _numbers(path: Path) -> np.ndarray:
-    if not os.path.lexists(path):
+    if not is_there(path):
         raise InputError(f"{path}: no such file; a diffusion image needs it")
     try:
         rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
