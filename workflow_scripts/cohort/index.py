@@ -197,13 +197,7 @@ def _images(
             f"{key} must be the root of a BIDS dataset"
         )
     read_object(description)
-    problems = [
-        problem
-        for problem in (
-            _submodules_not_fetched(str(root)) if (root / ".gitmodules").is_file() else ()
-        )
-        if problem.startswith(f"{root}/sub-")
-    ]
+    problems = list(_submodules_not_fetched(str(root)))
     for participant in _participants(root, only):
         files = dict.fromkeys(_files(root, participant, problems))
         for path in files:
@@ -264,13 +258,17 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 
 def _submodules_not_fetched(folder: str) -> Iterator[str]:
-    """Submodules of git in a folder of the dataset that are empty, but those of participants."""
-    for line in read_text(os.path.join(folder, ".gitmodules")).splitlines():
+    """Submodules of git with participants' data that are empty.
+
+    Of whole participants an empty folder tells, recorded or not.
+    """
+    record = os.path.join(folder, ".gitmodules")
+    for line in read_text(record).splitlines() if is_there(record) else ():
         key, _, path = (part.strip() for part in line.partition("="))
         place = os.path.join(folder, path)
-        if PARTICIPANT.fullmatch(path):
-            continue  # which an empty folder tells, recorded or not
-        if key == "path" and os.path.isdir(place) and not os.listdir(place):
+        if key != "path" or PARTICIPANT.fullmatch(path) or "/sub-" not in place:
+            continue
+        if os.path.isdir(place) and not os.listdir(place):
             yield f"{place}: is a submodule that was not fetched; {FETCH}"
 
 
