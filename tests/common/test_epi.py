@@ -222,7 +222,8 @@ def test_source_that_is_nowhere_is_noted_and_images_of_other_fields_come_last(sa
     plain = save("fmap/sub-1_acq-b_dir-PA_epi.nii.gz", {})
     found, notes = meant_for(dwi, [bold, plain])
     assert found == [plain, bold]
-    assert notes == ["B0FieldSource dwi0 is the B0FieldIdentifier of no image of the session"]
+    assert meant_for(dwi, []) == ([], notes)
+    assert notes == ["B0FieldSource dwi0 is the B0FieldIdentifier of no _epi of the session"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
                         f"{unequal}, so their distortions are not equal and opposite; choose one "
                         "of them by scans.dwi"
                     )
-    for uri in series if epi else ():
+    for uri in series:
         if uri not in paired:
             image = nib.load(paths[uri])
             candidates = [paths[one] for one in epi]

@@ -181,9 +181,9 @@ def meant_for(path, epi: list[str]) -> tuple[list[str], list[str]]:
     if served := [c for c in epi if fields[c] & sources]:
         return served, []
     notes = []
-    if sources and epi:
+    if sources:
         named = ", ".join(sorted(sources))
-        notes = [f"B0FieldSource {named} is the B0FieldIdentifier of no image of the session"]
+        notes = [f"B0FieldSource {named} is the B0FieldIdentifier of no _epi of the session"]
     ranks = {c: _rank(path, metadata[c], fields[c]) for c in epi}
     return sorted((c for c in epi if ranks[c] is not None), key=ranks.get), notes
 
