@@ -8,7 +8,8 @@ lies around them; the T1w changes by the mean intensities of the tissues. Printe
 recovered fractions and the slopes of one on the other.
 
 ``--heads`` is a BIDS folder with T1w and derivatives/dlmuse (labels of DLMUSE). Printed are the
-overlap of the atlas brought to the subject, and mL and Dice of lateral ventricles, thalamus and brainstem.
+overlap of the atlas brought to the subject, and mL and Dice of lateral ventricles, thalamus and
+brainstem.
 """
 
 import argparse

@@ -3,6 +3,7 @@ rule preflight:
     input:
         scans=lambda wildcards: ALL_SCANS,
         gradients=all_gradients,
+        metadata=lambda wildcards: metadata_of({**DWI, **EPI}),
     output:
         **tables(table="cohort/preflight.tsv") | {"table": update("cohort/preflight.tsv")},
     log:
@@ -13,6 +14,7 @@ rule preflight:
     params:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input],
         slabs=[row["path"] for row in VWI.values()],
+        epi=lambda wildcards: [row["path"] for rows in EPI.values() for row in rows],
     script:
         "../workflow_scripts/cohort/preflight.py"
 

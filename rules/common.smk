@@ -20,7 +20,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import is_flagged
 
 from workflow_scripts.audit.record_run import record_run
-from workflow_scripts.cohort.disk import announce
+from workflow_scripts.cohort.disk import announce, moved
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
@@ -35,9 +35,11 @@ SPACE = "MNI152NLin2009aSym"
 
 
 try:
-    STARTING = start(config, plan_cohort, workflow.is_main_process)
+    STARTING = start(config, plan_cohort, workflow.is_main_process, workflow.configfiles)
 except InputError as error:
     raise WorkflowError(str(error))
+if STARTING.moved_from:
+    print(moved(STARTING.moved_from, STARTING.bids_dir), file=sys.stderr)
 
 CONFIG, COHORT, STUDIES = STARTING.config, STARTING.cohort, STARTING.config["studies"]
 BIDS_DIR, OUTPUT_DIR, POPULATIONS = STARTING.bids_dir, STARTING.output_dir, STARTING.populations
@@ -78,8 +80,8 @@ def paths(scans, prefix):
 
 
 def those_there(files):
-    """Files of the dataset that are there; of the simulated one all, which rules make."""
-    return [path for path in files if not CONFIG["bids_dir"] or os.path.exists(path)]
+    """Files of the dataset that can be read; of the simulated one all, which rules make."""
+    return [path for path in files if not CONFIG["bids_dir"] or os.access(path, os.R_OK)]
 
 
 def raw_bytes(path):

@@ -21,8 +21,12 @@ def all_gradients(wildcards):
 
 
 def inherited_metadata(wildcards):
-    """JSON files that apply to the diffusion images of a session."""
-    images = paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix)
+    return metadata_of([wildcards.prefix])
+
+
+def metadata_of(prefixes):
+    """JSON files that apply to the diffusion images of sessions."""
+    images = [path for prefix in prefixes for path in paths(DWI, prefix) + paths(EPI, prefix)]
     if not CONFIG["bids_dir"]:
         return [beside(path, ".json") for path in images]
     found = [str(file) for path in images for file in metadata_files(Path(path))]

@@ -71,10 +71,15 @@ def test_label_that_looks_like_a_number_is_none(tmp_path):
 
 
 def test_filter_has_no_say_where_there_is_one_scan(tmp_path):
-    dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
-    assert rows(tmp_path, {"T1w": {"run": "1"}})["sub-01", None, "T1w"].endswith(
-        "sub-01_T1w.nii.gz"
-    )
+    names = ["sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_run-1_T1w.nii.gz"]
+    found = index_scans(dataset(tmp_path, *names), {"T1w": {"run": "1"}})
+    assert [row["path"] for row in found] == [str(tmp_path / name) for name in names]
+    assert [row.get("note") for row in found] == [
+        "the only T1w of the session, though scans.T1w is {run: '1'}",
+        None,
+    ]
+    write_index(found, tmp_path / "index.tsv")
+    assert [row["note"] for row in read_rows(tmp_path / "index.tsv")][1] is None
 
 
 def test_filter_that_leaves_none_of_several_is_an_error(tmp_path):

@@ -202,12 +202,16 @@ def test_reverse_b0_is_the_one_meant_for_the_series(bids):
     np.testing.assert_allclose(b0, nib.load(right).get_fdata().mean(axis=3))
 
 
-def test_reverse_b0_on_another_grid(bids):
+def test_reverse_b0_on_another_grid(bids, caplog):
     image = nib.load(saved(bids, "dwi/sub-01_dir-AP_dwi.nii.gz"))
     like = SimpleNamespace(path="x_dwi.nii.gz", image=image, phase_encoding=PhaseEncoding(1, -1))
-    other = saved(bids, "fmap/sub-01_dir-PA_epi.nii.gz", (30, 32, 28))
-    with pytest.raises(InputError, match=r"dir-PA_epi.nii.gz: grid differs from that of x_dwi"):
-        read_reverse_b0([other], like)
+    other = saved(bids, "fmap/sub-01_acq-b_dir-PA_epi.nii.gz", (30, 32, 28))
+    assert read_reverse_b0([other], like) is None
+    assert (
+        "acq-b_dir-PA_epi.nii.gz is passed over: its grid differs from that of x_d" in caplog.text
+    )
+    same = saved(bids, "fmap/sub-01_acq-d_dir-PA_epi.nii.gz")
+    assert read_reverse_b0([other, same], like)[0] == same
 
 
 def table(path, bvals):

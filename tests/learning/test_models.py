@@ -218,6 +218,7 @@ def test_networks_are_found_and_where_there_are_none_it_is_said(tmp_path):
         "(configuration: frozen_models is not set)/no *_model.safetensors there"
     ]
     assert frozen_models(str(tmp_path)) == [f"{tmp_path}/no *_model.safetensors there"]
+    (tmp_path / "._a_model.safetensors").touch()
     found = frozen(tmp_path, b=T1W, a=None)
     assert [path.rpartition("/")[2][0] for path in found] == ["a", "b"]
 

@@ -4,11 +4,14 @@ import gzip
 import os
 import signal
 import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
+import yaml
 
+from tests.conftest import ROOT
 from tests.slurm.cluster import wait_for
 from tests.workflow.small_cohort import LABELS, configuration, make_dataset, participants, t1w
 from tests.workflow.snake import finished, said, snakemake, start
@@ -221,6 +224,24 @@ def test_links_to_nowhere_are_named(bids, tmp_path):
     t1w(bids, 3).symlink_to(tmp_path / "nowhere.nii.gz")
     process = snakemake("check", config=configuration(bids), folder=tmp_path)
     refused(process, "links to files that are not there", "sub-3_T1w.nii.gz")
+
+
+def test_code_of_another_folder_is_not_taken(bids, tmp_path, monkeypatch):
+    """PYTHONPATH leads to a package of the same name, as that of another clone does."""
+    package = tmp_path / "other/workflow_scripts"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('the other clone')")
+    monkeypatch.setattr("tests.workflow.snake._environment", lambda: dict(os.environ))
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    finished("check", config=configuration(bids), folder=tmp_path)
+
+
+def test_key_that_stands_twice_ends_the_command(bids, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{yaml.safe_dump(configuration(bids))}\nstudies: {{}}\n")
+    command = [sys.executable, "-m", "snakemake", "check", "--cores", "1", "--configfile", file]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    refused(process, "mine.yaml line ", "studies: stands already in line ", "keep one")
 
 
 def test_results_are_not_written_among_the_raw_data(bids):

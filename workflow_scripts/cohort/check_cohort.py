@@ -17,11 +17,11 @@ def check_status(status: pd.DataFrame) -> str:
     InputError
         Naming every INVALID scan, and the lines that would exclude them.
     """
-    invalid = status[status["status"] == "INVALID"].fillna("n/a")
+    invalid = status[status["status"] == "INVALID"].astype(object).fillna("n/a")
     if len(invalid):
         problems = [f"  {row.path}: {row.reason}" for row in invalid.itertuples()]
         lines = [
-            f"  {row.participant_id}\t{row.session_id}\t{row.suffix}\t{row.reason}"
+            f"  {row.participant_id}\t{row.session_id}\t{_excluded(row, status)}\t{row.reason}"
             for row in invalid.itertuples()
         ]
         raise InputError(
@@ -35,7 +35,23 @@ def check_status(status: pd.DataFrame) -> str:
             )
         )
     counts = status.groupby(["suffix", "status"]).size()
-    return "\n".join(f"{suffix}\t{state}\t{n}" for (suffix, state), n in counts.items()) + "\n"
+    lines = [f"{suffix}\t{state}\t{n}" for (suffix, state), n in counts.items()]
+    return "\n".join([*lines, *notes_of(status)]) + "\n"
+
+
+def _excluded(row, status: pd.DataFrame) -> str:
+    """What an exclusion names: the suffix, or the file where other series can be used."""
+    others = status[(status["suffix"] == row.suffix) & (status["status"] == "AVAILABLE")]
+    sessions = others[["participant_id", "session_id"]].fillna("n/a").itertuples(index=False)
+    others_there = (row.participant_id, row.session_id) in map(tuple, sessions)
+    of_many = row.suffix in ("dwi", "epi") and others_there
+    return row.path.rpartition("/")[2] if of_many else row.suffix
+
+
+def notes_of(status: pd.DataFrame) -> list[str]:
+    """A line for each scan of which there is something to be known."""
+    noted = status.dropna(subset="note") if "note" in status else status[:0]
+    return [f"note\t{row.path}\t{row.note}" for row in noted.itertuples()]
 
 
 def main(source, out, params):

@@ -4,11 +4,13 @@ participants.tsv has a value per participant, sub-*_sessions.tsv and the tables 
 a session_id one per session. Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 
 from workflow_scripts.cohort.config import clinical_columns
 from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
@@ -31,11 +33,16 @@ def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
     }
 
 
+def columns_by_key(study: dict) -> dict[str, list[str]]:
+    """Columns of the participants' tables that a study names, by the key that does so."""
+    return clinical_columns(study) | clinical_inputs(study, feature_columns())
+
+
 def named_columns(studies: dict) -> dict[str, str]:
     """Columns of the participants' tables that the studies name, with the key that does so."""
-    known, named = feature_columns(), {}
+    named = {}
     for name, study in studies.items():
-        for key, columns in (clinical_columns(study) | clinical_inputs(study, known)).items():
+        for key, columns in columns_by_key(study).items():
             for column in columns:
                 named.setdefault(column, f"studies.{name}.{key}")
     return named
@@ -65,7 +72,8 @@ def read_clinical(
     Raises
     ------
     InputError
-        If a named column is nowhere, in several tables of phenotype/, or has two values.
+        If a named column is nowhere, in several tables of phenotype/, has two values, or stands
+        in a table whose ids all lack their sub- or ses-.
     """
     named = named_columns(studies)
     tables = {"participants.tsv": participants}
@@ -110,6 +118,11 @@ def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
     if "participant_id" not in rows[0]:
         yield f"{table}: has no column participant_id, and {column!r} is used; add it"
         return
+    for key, start in (("participant_id", "sub-"), ("session_id", "ses-")):
+        ids = [row[key] for row in rows if row.get(key)]
+        if ids and not any(one.startswith(start) for one in ids):
+            yield f"{table}: {key} is {ids[0]!r}, and {column!r} is used; write {start}{ids[0]}"
+            return
     seen = set()
     for row in rows:
         place = row["participant_id"], row.get("session_id")
@@ -123,9 +136,29 @@ def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
         seen.add(place)
 
 
+def phenotype_tables(bids_dir: Path) -> list[Path]:
+    """Tables of phenotype/; names that begin with a dot are ignored.
+
+    Raises
+    ------
+    InputError
+        If the folder is there and cannot be read.
+    """
+    folder = bids_dir / "phenotype"
+    if not is_there(folder):
+        return []
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(why_unreadable(folder, error)) from error
+    return [folder / n for n in names if n.endswith(".tsv") and not n.startswith(".")]
+
+
 def _phenotype(bids_dir: Path, named) -> dict[str, list[dict]]:
-    files = sorted(bids_dir.glob("phenotype/[!.]*.tsv"))
-    return {f"phenotype/{file.name}": read_rows(file, {*named, *SESSION}) for file in files}
+    return {
+        f"phenotype/{file.name}": read_rows(file, {*named, *SESSION})
+        for file in phenotype_tables(bids_dir)
+    }
 
 
 def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, list[dict]]:
@@ -133,7 +166,7 @@ def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, 
     rows = []
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
-        if file.is_file():
+        if is_there(file):
             read = read_rows(file, {*named, *SESSION})
             rows += [row | {"participant_id": participant} for row in read]
     columns = {column: None for row in rows for column in row}
@@ -148,7 +181,6 @@ def write_clinical(rows: list[dict], path: Path) -> None:
 
 def columns_of_study(study: dict) -> list[str]:
     """Columns of the participants' tables that a study's analyses read."""
-    known = feature_columns()
-    keys = clinical_columns(study) | clinical_inputs(study, known)
-    read = [column for key, columns in keys.items() if key != "label" for column in columns]
+    keys = columns_by_key(study).items()
+    read = [column for key, columns in keys if key != "label" for column in columns]
     return list(dict.fromkeys(read))

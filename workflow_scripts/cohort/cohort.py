@@ -1,11 +1,12 @@
 """What the Snakefile knows of the cohort before any job runs."""
 
+import errno
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.cohort.clinical import read_clinical, write_clinical
+from workflow_scripts.cohort.clinical import SESSION, read_clinical, write_clinical
 from workflow_scripts.cohort.index import (
     index_scans,
     index_vessels,
@@ -19,8 +20,9 @@ from workflow_scripts.cohort.participants import (
     read_exclusions,
     read_participants,
 )
-from workflow_scripts.cohort.population import check_labels
+from workflow_scripts.cohort.population import check_labels, check_values
 from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.files import FETCH, why_unreadable
 from workflow_scripts.common.job import InputError
 
 CLINICAL = "clinical.tsv"
@@ -48,7 +50,7 @@ class Cohort:
             if row["suffix"] != suffix or not row["path"]:
                 continue
             session = row["participant_id"], row["session_id"]
-            if not exclusion_reason(self.exclusions, *session, suffix):
+            if not exclusion_reason(self.exclusions, *session, suffix, row["path"]):
                 found.setdefault(session_prefix(*session), []).append(row)
         return found
 
@@ -84,6 +86,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
         Saying which file and row is wrong.
     """
     only = config["participants"]
+    if build_index:
+        _require_folder(bids_dir)
     participants = read_participants(bids_dir, only if build_index else [])
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
@@ -102,6 +106,10 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     index = complete(index, _rows_of(only, participants), config["scans"])
     clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
+    there = cohort.sessions
+    scanned = [row for row in clinical if session_prefix(*(row[key] for key in SESSION)) in there]
+    for name, study in config["studies"].items():
+        check_values(scanned, name, study)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:
@@ -112,7 +120,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
 def simulated_cohort(config: dict, plan: tuple, bids_dir: Path, index_file: Path | None) -> Cohort:
     """Cohort of the simulation, from its plan: participants, scans, exclusions."""
     participants, scans, exclusions = plan
-    index = [scan | {"path": str(bids_dir / scan["path"])} for scan in scans]
+    index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in scans]
     index = complete(index, participants, config["scans"])
     as_written = [
         {key: None if value is None else str(value) for key, value in row.items()}
@@ -135,25 +143,37 @@ def _sessions(index: list[dict]) -> list[tuple]:
     return list(dict.fromkeys((row["participant_id"], row["session_id"]) for row in index))
 
 
+def _require_folder(bids_dir: Path) -> None:
+    """There must be a dataset in the folder, whatever is wrong with it."""
+    try:
+        empty = not os.listdir(bids_dir)
+    except OSError as error:
+        raise InputError(f"bids_dir {why_unreadable(bids_dir, error)}") from error
+    if empty:
+        raise InputError(f"bids_dir {bids_dir}: is empty; {FETCH}, or mount its disk")
+
+
 def _check_files(cohort: Cohort) -> None:
-    """Links must lead to files, and no file come from the future: its results would be older."""
+    """Scans must be readable, and none come from the future: its results would be older."""
     paths = [
         row["path"]
         for suffix in sorted({row["suffix"] for row in cohort.index})
         for rows in cohort.scans(suffix).values()
         for row in rows
     ]
-    broken, future, latest = [], [], time.time() + CLOCKS_APART_S
+    unreadable, future, latest = [], [], time.time() + CLOCKS_APART_S
     for path in paths:
         try:
             if os.stat(path).st_mtime > latest:
                 future.append(path)
-        except OSError:
-            broken.append(path)
-    if broken:
+            if not os.access(path, os.R_OK):
+                raise PermissionError(errno.EACCES, "permission denied")
+        except OSError as error:
+            unreadable.append(why_unreadable(path, error))
+    if unreadable:
         raise InputError(
-            "links to files that are not there; fetch the files or exclude the scans:\n  "
-            + "\n  ".join(broken)
+            "links to files that are not there, or scans that cannot be read; make them readable "
+            "or exclude them:\n  " + "\n  ".join(unreadable)
         )
     if future:
         raise InputError(
@@ -190,7 +210,7 @@ def _rows_of(only: list[str] | None, rows: list[dict]) -> list[dict]:
 
 def complete(index: list[dict], participants: list[dict], suffixes) -> list[dict]:
     """Index with the gaps of every session, and of participants without any file."""
-    rows = [row for row in index if row["path"]]
+    rows = [row for row in index if row["path"] or row.get("note")]
     sessions = {(row["participant_id"], row["session_id"]) for row in index}
     present = {participant for participant, _ in sessions}
     sessions |= {

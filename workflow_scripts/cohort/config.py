@@ -1,5 +1,6 @@
 """Check the configuration against its schema and fill in the defaults."""
 
+import math
 from functools import cache
 
 import jsonschema
@@ -223,20 +224,54 @@ def _one_of_kinds(validator, kinds: dict, instance, schema):
 
 @cache
 def _validator():
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"kinds": _one_of_kinds})
+    base = jsonschema.Draft202012Validator
+    types = base.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+    return jsonschema.validators.extend(base, {"kinds": _one_of_kinds}, type_checker=types)
+
+
+def _is_integer(checker, value) -> bool:
+    """Not a float either, which no step can count to."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker, value) -> bool:
+    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
-        unknown = sorted(set(error.instance) - set(known))
+        unknown = sorted(map(str, set(error.instance) - set(known)))
         return f"{key}: unknown key {', '.join(unknown)}; known keys: {', '.join(known)}"
     if error.validator == "required":
         return f"{key}: {error.message}; add it (see docs/configuration.md)"
     schema = error.schema if isinstance(error.schema, dict) else {}
     description = schema.get("description", "")
-    return f"{key}: {error.message}" + (f"; expected: {description}" if description else "")
+    expected = f"; expected: {description}" if description else ""
+    return f"{key}: {error.message}{expected}{_what_yaml_made(error)}"
+
+
+def _what_yaml_made(error: jsonschema.ValidationError) -> str:
+    """Why a value is of another type than it was meant to be, and how to write it."""
+    value, wanted = error.instance, error.validator_value
+    wanted = (
+        {wanted} if isinstance(wanted, str) else set(wanted) if error.validator == "type" else ()
+    )
+    if error.validator == "enum":
+        wanted = {"string"}
+    if isinstance(value, bool) and "boolean" not in wanted and wanted:
+        read = "yes, on and true" if value else "no, off and false"
+        return f" (YAML reads {read} as {value}; write the text in quotes, such as 'no')"
+    if isinstance(value, int | float) and "string" in wanted:
+        return f" (YAML reads it as a number; write the text in quotes, such as '{value}')"
+    if isinstance(value, float) and "integer" in wanted:
+        return " (write it without a decimal point)"
+    if value is None and "string" in wanted:
+        return " (an empty value and ~ alone are null to YAML; write a text)"
+    if isinstance(value, str) and {"number", "integer"} & set(wanted):
+        return " (YAML reads it as text; write digits without quotes, 1000 or 1.0e+3 for 1e3)"
+    return ""
 
 
 def _complete(study: dict) -> None:

@@ -1,4 +1,4 @@
-"""How much disk a cohort will take."""
+"""How much disk a cohort will take, and what a move on it costs."""
 
 import shutil
 from collections.abc import Iterable
@@ -44,4 +44,13 @@ def announce(
         f"{total} sessions: {t1w} with a T1w, {dwi} with diffusion series, {vessels} with vessel "
         f"walls; results take about {size / 1e9:.2g} GB in all, {free / 1e9:.2g} GB are free in "
         f"{output_dir}"
+    )
+
+
+def moved(before: str, bids_dir: Path) -> str:
+    """What to say where the dataset of the last run lay in another folder."""
+    return (
+        f"bids_dir was {before} at the last run and is {bids_dir} now: every step that reads a "
+        "scan runs again, and what depends on it. If the scans are the same, keep the old name as "
+        f"a link (ln -s {bids_dir} {before}) and leave bids_dir as it was: then nothing does"
     )

@@ -4,14 +4,17 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
 import csv
+import io
 import os
 import re
+import stat
 from collections.abc import Iterator
-from glob import glob
 from pathlib import Path
 
-from workflow_scripts.common.bids import entities_of, session_prefix
-from workflow_scripts.common.job import InputError
+from workflow_scripts.cohort.filters import check_filters, explain_choice, matches, written
+from workflow_scripts.common.bids import beside, entities_of, read_object, session_prefix
+from workflow_scripts.common.files import FETCH, is_there, read_text, why_unreadable
+from workflow_scripts.common.job import InputError, listing
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
@@ -20,14 +23,15 @@ VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 # A session may have several of these, and all are used.
 SERIES = {"dwi", "epi", "vesselwall"}
-# Entities that are numbers, so that run-02 is run 2.
-NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
+# Images of one measurement differ in these: its echoes, what was made of it, its other parts.
+ONE_MEASUREMENT = ("rec", "desc", "proc", "part", "echo", "ext")
+NO_MAGNITUDE = ("phase", "real", "imag")
 # What a session lacks is said of these always, of all others but these where any session has it.
 EXPECTED, NEVER_EXPECTED = ("T1w", "FLAIR"), ("epi", "VWI")
 
 
 def index_scans(
-    bids_dir: Path, filters: dict[str, dict[str, str]], only: list[str] | None = None
+    bids_dir: Path, filters: dict[str, dict[str, str | None]], only: list[str] | None = None
 ) -> list[dict]:
     """One row per scan that the workflow uses, from the files of a dataset.
 
@@ -37,8 +41,10 @@ def index_scans(
     filters : suffix -> entity filter, such as ``{"T1w": {"acq": "mprage"}}``, which
         chooses where a session has several scans; the suffixes are those that the
         workflow uses. ``acq``, ``run`` and all other entities go by the short
-        names that stand in file names. All dwi and epi scans of a session that
-        match are kept. A name whose filter has a ``suffix`` (``VWI``, or a contrast that
+        names that stand in file names; None is a scan without the entity. All dwi and epi scans
+        of a session that match are kept, but those that hold phases, real or imaginary parts; a
+        dwi without a gradient table beside one with it is an epi.
+        A name whose filter has a ``suffix`` (``VWI``, or a contrast that
         BIDS has no suffix for) is the image that the filter matches; it is no candidate for
         another name.
     only : participants whose folders are read; None for all
@@ -46,21 +52,25 @@ def index_scans(
     Returns
     -------
     Rows with ``participant_id``, ``session_id`` (None without sessions),
-    ``suffix`` and ``path`` (absolute), and rows without a path for what a session
-    lacks, see `with_gaps`.
+    ``suffix`` and ``path`` (absolute), and rows without a path for what a session lacks, see
+    `with_gaps`; both with a ``note`` where the filter has something to say about them.
 
     Raises
     ------
     InputError
-        If there is no dataset, a name that cannot be used, or a filter does not leave one
-        scan, naming all that are left.
+        If there is no dataset, a file or folder that cannot be read, a name that cannot be used,
+        a filter that fits no scan of the dataset, or one that does not leave one scan of a
+        session, naming all that are left.
     """
     named = {name: wanted for name, wanted in filters.items() if "suffix" in wanted}
     found: dict[tuple, list[dict]] = {}
+    candidates: dict[str, list[dict]] = {name: [] for name in filters}
     sessions: set[tuple] = set()
     for row in _images(bids_dir, "bids_dir", only):
-        chosen_as = (name for name, wanted in named.items() if _matches(row, wanted))
-        suffix = next(chosen_as, row["suffix"])
+        for name, wanted in named.items():
+            if row["suffix"] == wanted["suffix"]:
+                candidates[name].append(row)
+        suffix = next((name for name in named if matches(row, named[name])), row["suffix"])
         if suffix in filters:
             _require_place(row, bids_dir)
         elif not row["in_place"]:
@@ -69,17 +79,51 @@ def index_scans(
         sessions.add(session)
         if suffix in filters:
             found.setdefault((*session, suffix), []).append(row)
+            if suffix not in named:
+                candidates[suffix].append(row)
+    if not only:
+        # A dataset need not have a vessel-wall image; where it is needed, a rule asks for it.
+        check_filters({n: wanted for n, wanted in filters.items() if n != "VWI"}, candidates)
     chosen, undecided = [], {}
     for key, rows in found.items():
-        if len(rows) > 1:
-            rows = [row for row in rows if _matches(row, filters[key[2]])] or rows
-        paths = sorted(row["path"] for row in rows)
-        if len(paths) > 1 and key[2] not in SERIES:
-            undecided[key] = paths
-        chosen += [_row(*key, str(bids_dir / path)) for path in paths]
+        rows, note = _choose(key[2], rows, filters[key[2]])
+        if _several(key[2], rows):
+            undecided[key] = rows
+        with_table = any(row["gradients"] for row in rows)
+        for row in rows:
+            # One image of reverse phase encoding, as converters leave it beside a series.
+            reverse = key[2] == "dwi" and with_table and not row["gradients"]
+            suffix = "epi" if reverse and "epi" in filters else key[2]
+            chosen.append(_row(*key[:2], suffix, str(bids_dir / row["path"]), note=note))
+        if not rows:
+            chosen.append(_row(*key, None, note=note))
     if undecided:
-        raise InputError(_explain_choice(undecided))
+        raise InputError(explain_choice(undecided))
     return with_gaps(chosen, sessions, filters)
+
+
+def _choose(suffix: str, rows: list[dict], wanted: dict) -> tuple[list[dict], str | None]:
+    """Those of a session's files that a filter leaves, and what is to be said of them."""
+    names = ", ".join(sorted(Path(row["path"]).name for row in rows))
+    if suffix in SERIES:
+        rows = [row for row in rows if row.get("part") not in NO_MAGNITUDE]
+        if not rows:
+            return [], f"{names}: phases, real or imaginary parts are no {suffix} to be used"
+    matching = [row for row in rows if matches(row, wanted)]
+    if not matching and len(rows) == 1:
+        return rows, f"the only {suffix} of the session, though scans.{suffix} is {written(wanted)}"
+    if not matching and suffix in SERIES:
+        return [], f"scans.{suffix} {written(wanted)} fits none of {names}"
+    return matching or rows, None
+
+
+def _several(suffix: str, rows: list[dict]) -> bool:
+    """Whether one of a session's files is still to be chosen."""
+    if suffix not in SERIES:
+        return len(rows) > 1
+    apart = {*ONE_MEASUREMENT, "path", "gradients"}
+    kept = [{key: row[key] for key in row.keys() - apart} for row in rows]
+    return any(row in kept[:place] for place, row in enumerate(kept))
 
 
 def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict]:
@@ -131,8 +175,8 @@ def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
     )
 
 
-def _row(*values) -> dict:
-    return dict(zip(FIELDS, values, strict=True))
+def _row(*values, note: str | None = None) -> dict:
+    return dict(zip(FIELDS, values, strict=True)) | ({"note": note} if note else {})
 
 
 def _images(
@@ -146,39 +190,100 @@ def _images(
     ``path`` from the root, and whether they are ``in_place``: in a folder such as anat, with
     a name that begins with participant and session.
     """
-    if not (root / "dataset_description.json").is_file():
+    description = root / "dataset_description.json"
+    if not is_there(description):
         raise InputError(
             f"{key} {root}: no dataset_description.json there; "
             f"{key} must be the root of a BIDS dataset"
         )
-    participants = _participants(root)
-    for participant in only or participants:
-        for level in ("sub-*", "*/sub-*", "ses-*/*/sub-*"):
-            for path in glob(level, root_dir=root / participant):
-                *folders, name = path.split("/")
-                row = entities_of(name)
-                if row["ext"] not in extensions or "-" in row["suffix"]:
-                    continue
-                session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
-                prefix = session_prefix(participant, session)
-                yield row | {
-                    "participant_id": participant,
-                    "session_id": session,
-                    "datatype": folders[-1] if folders else None,
-                    "path": f"{participant}/{path}",
-                    "in_place": bool(folders) and name.startswith(f"{prefix}_"),
-                }
+    read_object(description)
+    problems = list(_submodules_not_fetched(str(root)))
+    for participant in _participants(root, only):
+        files = dict.fromkeys(_files(root, participant, problems))
+        for path in files:
+            *folders, name = path.split("/")
+            row = entities_of(name)
+            if row["ext"] not in extensions or "-" in row["suffix"]:
+                continue
+            session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
+            prefix = session_prefix(participant, session)
+            yield row | {
+                "participant_id": participant,
+                "session_id": session,
+                "datatype": folders[-1] if folders else None,
+                "path": f"{participant}/{path}",
+                "in_place": bool(folders) and name.startswith(f"{prefix}_"),
+                "gradients": beside(path, ".bval") in files,
+            }
+    if problems:
+        raise InputError(listing(problems))
 
 
-def _participants(root: Path) -> list[str]:
+def _files(root: Path, participant: str, problems: list[str]) -> Iterator[str]:
+    """Files of a participant whose names begin with sub-, as paths from its folder.
+
+    What keeps a folder from being listed is added to ``problems``. Names that begin with a dot
+    are ignored.
+    """
+    folders = [""]
+    for folder in folders:
+        place = os.path.join(root, participant, folder)
+        try:
+            with os.scandir(place) as entries:
+                names = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            problems.append(why_unreadable(place.rstrip("/"), error))
+            continue
+        if not names and not folder:
+            problems.append(f"{root}/{participant}: is empty; {FETCH}, or remove the folder")
+        depth = folder.count("/")
+        for entry in names:
+            if entry.name.startswith("sub-"):
+                yield folder + entry.name
+            elif entry.name == ".gitmodules":
+                problems += _submodules_not_fetched(place)
+            elif not entry.name.startswith(".") and depth < (2 if folder.startswith("ses-") else 1):
+                try:
+                    if _is_folder(entry):
+                        folders.append(f"{folder}{entry.name}/")
+                except OSError as error:
+                    problems.append(why_unreadable(entry.path, error))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Whether it is a folder, or a link to one; a link to nowhere that has no extension may be."""
+    if not entry.is_symlink() or ("." in entry.name and not os.path.exists(entry.path)):
+        return entry.is_dir()
+    return stat.S_ISDIR(os.stat(entry.path).st_mode)
+
+
+def _submodules_not_fetched(folder: str) -> Iterator[str]:
+    """Submodules of git with participants' data that are empty.
+
+    Of whole participants an empty folder tells, recorded or not.
+    """
+    record = os.path.join(folder, ".gitmodules")
+    for line in read_text(record).splitlines() if is_there(record) else ():
+        key, _, path = (part.strip() for part in line.partition("="))
+        place = os.path.join(folder, path)
+        if key != "path" or PARTICIPANT.fullmatch(path) or "/sub-" not in place:
+            continue
+        if os.path.isdir(place) and not os.listdir(place):
+            yield f"{place}: is a submodule that was not fetched; {FETCH}"
+
+
+def _participants(root: Path, only: list[str] | None) -> list[str]:
     """Folders of participants; what looks like one and is none is not passed over in silence."""
-    names = sorted(name for name in os.listdir(root) if name.startswith("sub-"))
+    try:
+        names = sorted(name for name in os.listdir(root) if name.startswith("sub-"))
+    except OSError as error:
+        raise InputError(why_unreadable(root, error)) from error
     if wrong := [name for name in names if not PARTICIPANT.fullmatch(name)]:
         raise InputError(
             f"{root}: {', '.join(map(repr, wrong))}: a participant's folder is sub- and then "
             "letters and digits alone; rename it, and its files and rows with it"
         )
-    return names
+    return [name for name in names if not only or name in only]
 
 
 def _require_place(row: dict, root: Path) -> None:
@@ -199,33 +304,15 @@ def natural_order(session: tuple) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
-def _matches(row: dict, entities: dict[str, str]) -> bool:
-    return all(_same(key, row.get(key), wanted) for key, wanted in entities.items())
-
-
-def _same(key: str, value: str | None, wanted: str) -> bool:
-    if key in NUMBERS and value and value.isdigit() and wanted.isdigit():
-        return int(value) == int(wanted)
-    return value == wanted
-
-
-def _explain_choice(several: dict[tuple, list[str]]) -> str:
-    lines = ["several scans match where one is needed; choose by entity in the configuration:"]
-    for (participant, session, suffix), paths in sorted(several.items(), key=str):
-        names = ", ".join(Path(path).name for path in sorted(paths))
-        where = " ".join(part for part in (participant, session) if part)
-        lines.append(f"  {where}: {names}; set scans.{suffix}, for example {{run: '1'}}")
-    return "\n".join(lines)
-
-
 def write_index(rows: list[dict], path: Path) -> None:
     """Write the index as TSV."""
-    write_rows(rows, FIELDS, path)
+    noted = any("note" in row for row in rows)
+    write_rows(rows, [*FIELDS, "note"] if noted else FIELDS, path)
 
 
 def write_rows(rows: list[dict], fields: list[str], path: Path) -> None:
     """Write rows as TSV, whole or not at all; a file that says the same is left alone."""
-    lines = ["\t".join(fields)] + ["\t".join(row[f] or "n/a" for f in fields) for row in rows]
+    lines = ["\t".join(fields)] + ["\t".join(row.get(f) or "n/a" for f in fields) for row in rows]
     text = "\n".join(lines) + "\n"
     try:
         if path.is_file() and path.read_text() == text:
@@ -241,25 +328,27 @@ def write_rows(rows: list[dict], fields: list[str], path: Path) -> None:
         ) from error
 
 
-def read_rows(path: Path, used: set[str] | None = None) -> list[dict]:
+def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) -> list[dict]:
     """Rows of a TSV as dictionaries of text; ``n/a`` and empty become None.
 
     Parameters
     ----------
     used : columns whose names must not stand twice; None for all, which then need names too
+    quoted : of a table that pandas has written, which puts texts with quotes in them in quotes
 
     Raises
     ------
     InputError
-        If a row has more or fewer fields than the header, a column has no name
-        or two have the same.
+        If the file cannot be read, a row has more or fewer fields than the header, a column has
+        no name or two have the same.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            lines = [line for line in reader if line]
-    except (OSError, UnicodeDecodeError) as error:
+        file = io.StringIO(read_text(path), newline="")
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(file, delimiter="\t", quoting=quoting)
+    lines = [line for line in reader if line]
     if not lines:
         raise InputError(f"{path}: is empty; it needs a header line")
     header = lines[0]

@@ -9,6 +9,7 @@ import jsonschema
 import yaml
 
 from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
@@ -28,7 +29,7 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
         age or sex.
     """
     path = bids_dir / "participants.tsv"
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
     rows = read_rows(path)
     problems = list(_row_problems(path, rows, checked))
@@ -97,6 +98,8 @@ def check_exclusions(exclusions: list[dict], index: list[dict]) -> None:
         scans = scans_of.get(row["participant_id"], [])
         for key in ("session_id", "suffix"):
             known = sorted({scan[key] or "n/a" for scan in scans})
+            if key == "suffix" and row[key] in {_name(scan["path"]) for scan in scans}:
+                continue
             if row[key] and row[key] not in known:
                 problems.append(
                     f"exclusions, {row['participant_id']}: {key} {row[key]} is none of "
@@ -106,15 +109,26 @@ def check_exclusions(exclusions: list[dict], index: list[dict]) -> None:
         raise InputError(listing(problems))
 
 
+def _name(path: str | None) -> str | None:
+    return path and path.rpartition("/")[2]
+
+
 def exclusion_reason(
-    exclusions: list[dict], participant_id: str, session_id: str | None, suffix: str
+    exclusions: list[dict],
+    participant_id: str,
+    session_id: str | None,
+    suffix: str,
+    path: str | None = None,
 ) -> str | None:
-    """Reason why a scan is left out, None where it is not."""
+    """Reason why a scan is left out, None where it is not.
+
+    An exclusion may have the name of the file at ``path`` in place of a suffix.
+    """
     for row in exclusions:
         if (
             row["participant_id"] == participant_id
             and row["session_id"] in (None, session_id)
-            and row["suffix"] in (None, suffix)
+            and row["suffix"] in (None, suffix, _name(path) or suffix)
         ):
             return row["reason"]
     return None

@@ -6,10 +6,12 @@ Imported by the Snakefile, so nothing heavy is imported here.
 import math
 from pathlib import Path
 
+from workflow_scripts.cohort.clinical import columns_by_key
 from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, listing
+from workflow_scripts.common.values import NUMBER, name_problem, value_problem
 
 
 def label_of(row: dict, study: dict) -> str | None:
@@ -25,10 +27,10 @@ def label_of(row: dict, study: dict) -> str | None:
         return row[label]
     if row[label["column"]] is None:
         return None
-    value = float(row[label["column"]])
-    if not math.isfinite(value):
+    value = row[label["column"]]
+    if not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
         raise ValueError(value)
-    return study["classes"][value >= label["at_least"]]
+    return study["classes"][float(value) >= label["at_least"]]
 
 
 def check_labels(clinical: list[dict], name: str, study: dict) -> None:
@@ -58,6 +60,30 @@ def check_labels(clinical: list[dict], name: str, study: dict) -> None:
             )
     if problems:
         raise InputError(listing(list(problems.values())))
+
+
+def check_values(clinical: list[dict], name: str, study: dict) -> None:
+    """Check the columns that a study reads, in the sessions of its classes.
+
+    Raises
+    ------
+    InputError
+        Naming each column of numbers with other texts in it, with names in several spellings, or
+        with another word than n/a where values are missing; and in whose rows.
+    """
+    rows = [
+        (session_prefix(row["participant_id"], row["session_id"]), row)
+        for row in clinical
+        if label_of(row, study) in study["classes"]
+    ]
+    problems = []
+    for key, columns in columns_by_key(study).items():
+        problem_of = name_problem if key.endswith(".column") else value_problem
+        for column in columns if key != "label" else ():
+            if found := problem_of(column, [(who, row[column]) for who, row in rows]):
+                problems.append(f"studies.{name}.{key}: {found}")
+    if problems:
+        raise InputError(listing(problems))
 
 
 def population_today(cohort, study: dict) -> list[dict]:
@@ -105,7 +131,7 @@ def frozen_population(kept: Path, study: dict, name: str, cohort) -> list[dict]:
     if not kept.is_file():
         _check_class_sizes(today, study, name)
         return today
-    frozen = read_rows(kept)
+    frozen = read_rows(kept, quoted=True)
     if frozen and "external" not in frozen[0]:
         raise InputError(
             f"{kept}: was kept by version 0.6; set studies.{name}.split to {study['split'] + 1} to "

@@ -4,20 +4,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.cohort.session_checks import compare_scans
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.scans import SCAN_FIELDS, check_scan, stamp
 from workflow_scripts.common.tables import read_table, write_table
 
-COLUMNS = [*SCAN_FIELDS, "code"]
+COLUMNS = [*SCAN_FIELDS, "conflict", "note", "code"]
 
 
-def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> pd.DataFrame:
+def check_scans(
+    paths: list[str], known: pd.DataFrame, code: str, slabs=(), reverse=()
+) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
     A row holds while the file and its gradient table have their size and time stamp, and the
-    checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head.
+    checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head,
+    ``reverse`` those that may be one image of reverse phase encoding. What is compared between
+    scans is compared anew, see `compare_scans`.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
     uris = {bids_uri(path): path for path in paths}
@@ -30,15 +35,17 @@ def check_scans(paths: list[str], known: pd.DataFrame, code: str, slabs=()) -> p
 
     for uri, path in uris.items():
         if not unchanged(uri, path):
-            rows[uri] = check_scan(path, path in slabs) | {"path": uri, "code": code}
-    return pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=COLUMNS)
+            row = check_scan(path, path in slabs, path in reverse)
+            rows[uri] = row | {"path": uri, "code": code}
+    table = pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=[*SCAN_FIELDS, "code"])
+    return compare_scans(table, uris, reverse)[COLUMNS]
 
 
 def main(source, out, params):
     """Check the scans, those that changed since the last time."""
     table = Path(out.table)
     known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
-    checked = check_scans(list(source.scans), known, params.code, params.slabs)
+    checked = check_scans(list(source.scans), known, params.code, params.slabs, params.epi)
     write_table(checked, table, columns=resource("columns/cohort.tsv"))
 
 

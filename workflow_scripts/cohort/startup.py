@@ -9,7 +9,9 @@ from pathlib import Path
 
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
+from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.population import frozen_population, number_of_splits
+from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import RAW, VESSEL_WALL
 from workflow_scripts.common.job import InputError
 
@@ -31,6 +33,7 @@ class Start:
     cohort : Cohort
     bids_dir, output_dir : Path; the simulated dataset lies in the output folder
     populations : rows of each study's population, by its name
+    moved_from : folder in which the dataset lay at the last run, where that was another
     """
 
     config: dict
@@ -38,6 +41,7 @@ class Start:
     bids_dir: Path
     output_dir: Path
     populations: dict[str, list[dict]]
+    moved_from: str | None = None
 
     @cached_property
     def scans(self) -> dict[str, dict[str, list[dict]]]:
@@ -63,7 +67,7 @@ class Start:
         return {uri: folder for uri, folder in places.items() if folder}
 
 
-def start(config: dict, plan_cohort, main_process: bool) -> Start:
+def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     """Check the configuration and the cohort.
 
     Parameters
@@ -71,14 +75,17 @@ def start(config: dict, plan_cohort, main_process: bool) -> Start:
     config : as the user wrote it; relative paths count from the working directory
     plan_cohort : function of section ``demo`` to the plan of the simulated cohort
     main_process : False in the processes of the jobs, which read what the main one has kept
+    files : those that the configuration was read from
 
     Raises
     ------
     InputError
         Saying which key, file or row is wrong.
     """
+    if main_process:
+        check_files(files)
     config = check_config(config)
-    output_dir = Path(config["output_dir"]).absolute()
+    output_dir = Path(expanded(config["output_dir"], "output_dir")).absolute()
     only = config["participants"]
     if only:
         config["studies"] = {}
@@ -92,13 +99,14 @@ def start(config: dict, plan_cohort, main_process: bool) -> Start:
     busy = main_process and any((output_dir / ".snakemake/locks").glob("*.lock"))
     kept = None if only or busy else output_dir / INDEX
     if config["bids_dir"]:
-        bids_dir = Path(config["bids_dir"]).absolute()
+        bids_dir = Path(expanded(config["bids_dir"], "bids_dir")).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
         _make_absolute(config, "exclusions")
         _make_absolute(config["vessel_wall"], "derivatives")
+        moved_from = _former_place(output_dir / INDEX, bids_dir) if main_process else None
         cohort = load_cohort(config, bids_dir, kept, main_process)
     else:
-        bids_dir = SIMULATED
+        bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
         cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
     populations = {}
@@ -106,7 +114,17 @@ def start(config: dict, plan_cohort, main_process: bool) -> Start:
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
         populations[name] = frozen_population(output_dir / table, study, name, cohort)
         _check_numbers_of_splits(name, study, populations[name])
-    return Start(config, cohort, bids_dir, output_dir, populations)
+    return Start(config, cohort, bids_dir, output_dir, populations, moved_from)
+
+
+def _former_place(index: Path, bids_dir: Path) -> str | None:
+    """Where the dataset of the last run lay, if not in ``bids_dir``."""
+    rows = read_rows(index) if index.is_file() else []
+    for row in rows:
+        if row["path"] and row["suffix"] != "vesselwall":
+            before = row["path"].split(f"/{row['participant_id']}/")[0]
+            return before if before != str(bids_dir) else None
+    return None
 
 
 def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> None:
@@ -131,4 +149,4 @@ def _check_network(folder: str | None) -> None:
 def _make_absolute(section: dict, key: str) -> None:
     """Make a path of the configuration hold in the output folder too."""
     if section.get(key):
-        section[key] = str(Path(section[key]).absolute())
+        section[key] = str(Path(expanded(section[key], key)).absolute())

@@ -15,7 +15,7 @@ from workflow_scripts.common.resources import resource
 STATES = ("DONE", "FAILED", "PENDING", "EXCLUDED", "MISSING", "INVALID")
 FIELDS = ["participant_id", "session_id", "suffix", "step", "status", "reason", "log"]
 LONGEST_REASON = 300
-SHOWN_FAILURES = 10
+SHOWN_FAILURES = SHOWN_NOTES = 10
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ def state_of_step(step: Step, prefix: str, root: Path) -> dict:
     return {"status": "PENDING", "reason": None, "log": None}
 
 
+def problem_of(row: dict) -> str | None:
+    """What the preflight found wrong with a scan, in itself or beside the others."""
+    return row["problem"] or row.get("conflict")
+
+
 def state_of_scan(
     scan: dict, problem: str | None, exclusions: list[dict]
 ) -> tuple[str, str | None]:
@@ -69,8 +74,8 @@ def state_of_scan(
     """
     session = scan["participant_id"], scan["session_id"], scan["suffix"]
     if scan["path"] is None:
-        return "MISSING", f"no {scan['suffix']} in the dataset"
-    if reason := exclusion_reason(exclusions, *session):
+        return "MISSING", scan.get("note") or f"no {scan['suffix']} in the dataset"
+    if reason := exclusion_reason(exclusions, *session, scan["path"]):
         return "EXCLUDED", reason
     if problem:
         return "INVALID", problem
@@ -134,6 +139,19 @@ def summary(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def notes(scans: Path) -> list[str]:
+    """Lines of what is to be known of the scans in a table, ten of them at most."""
+    rows = read_rows(scans, quoted=True) if scans.is_file() else []
+    lines = [f"  {row['path']}: {row['note']}" for row in rows if row.get("note")]
+    if not lines:
+        return []
+    shown = f" (the first {SHOWN_NOTES} here)" if len(lines) > SHOWN_NOTES else ""
+    return [
+        f"To be known of {len(lines)} scans, as cohort/scans.tsv says{shown}:",
+        *lines[:SHOWN_NOTES],
+    ]
+
+
 def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
     """Summary of where the sessions stand.
 
@@ -144,8 +162,8 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
     kept : where the table is written, with its dictionary; None for nowhere
     """
     preflight = root / "cohort/preflight.tsv"
-    checked = read_rows(preflight) if preflight.is_file() else []
-    problems = {row["path"]: row["problem"] for row in checked}
+    checked = read_rows(preflight, quoted=True) if preflight.is_file() else []
+    problems = {row["path"]: problem_of(row) for row in checked}
     rows = cohort_status(cohort.index, cohort.exclusions, problems, steps_of, root)
     if kept:
         from workflow_scripts.common.tables import read_descriptions, write_dictionary
@@ -153,4 +171,4 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
         write_rows(rows, FIELDS, kept)
         described = read_descriptions(resource("columns/status.tsv"))
         write_dictionary({name: described[name] for name in FIELDS}, kept)
-    return summary(rows)
+    return "\n".join([summary(rows), *(notes(root / "cohort/scans.tsv") if kept else [])])

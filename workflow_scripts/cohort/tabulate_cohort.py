@@ -3,49 +3,55 @@
 import pandas as pd
 
 from workflow_scripts.cohort.index import read_rows
-from workflow_scripts.cohort.status import state_of_scan
+from workflow_scripts.cohort.status import problem_of, state_of_scan
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.tables import write_table
 
 NOT_SEEN = "not seen by the preflight; run the workflow again"
 
 
 def scan_status(
-    index: list[dict], problems: dict[str, str | None], exclusions: list[dict]
+    index: list[dict],
+    problems: dict[str, str | None],
+    exclusions: list[dict],
+    notes: dict[str, str | None] | None = None,
 ) -> pd.DataFrame:
     """Status of every scan that the index expects.
 
     Parameters
     ----------
-    index : rows with participant_id, session_id, suffix, path
+    index : rows with participant_id, session_id, suffix, path, and a note if there is any
     problems : BIDS URI -> what the preflight found wrong, None for a good scan
     exclusions : rows with participant_id, session_id, suffix, reason
+    notes : BIDS URI -> what the preflight has to say about scans that can be used
 
     Returns
     -------
-    The index, with BIDS URIs, ``status`` (MISSING, EXCLUDED, INVALID or AVAILABLE) and
-    ``reason``.
+    The index, with BIDS URIs, ``status`` (MISSING, EXCLUDED, INVALID or AVAILABLE),
+    ``reason`` and ``note``.
     """
     rows = []
     for scan in index:
         uri = bids_uri(scan["path"])
         status, reason = state_of_scan(scan, problems.get(uri, NOT_SEEN), exclusions)
-        rows.append(scan | {"path": uri, "status": status, "reason": reason})
-    columns = ["participant_id", "session_id", "suffix", "status", "reason", "path"]
+        said = [scan.get("note"), (notes or {}).get(uri)] if status == "AVAILABLE" else []
+        note = "; ".join(filter(None, said)) or None
+        rows.append(scan | {"path": uri, "status": status, "reason": reason, "note": note})
+    columns = ["participant_id", "session_id", "suffix", "status", "reason", "note", "path"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def main(source, out, params):
     """Write the status of all scans."""
-    preflight = read_table(source.preflight)
-    problems = preflight["problem"].astype(object).where(preflight["problem"].notna(), None)
+    preflight = read_rows(source.preflight, quoted=True)
     exclusions = source.get("exclusions")
     status = scan_status(
         read_rows(source.index),
-        dict(zip(preflight["path"], problems, strict=True)),
+        {row["path"]: problem_of(row) for row in preflight},
         read_rows(exclusions) if exclusions else [],
+        {row["path"]: row.get("note") for row in preflight},
     )
     write_table(status, out.scans, columns=resource("columns/cohort.tsv"))
 

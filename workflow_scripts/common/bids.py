@@ -9,6 +9,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError
 
 RAW, VESSEL_WALL = "bids:raw:", "bids:vesselwall:"
@@ -45,7 +46,7 @@ def metadata_files(path: Path) -> list[Path]:
 
     By the inheritance principle of BIDS: those all of whose entities the image has too.
     """
-    root = _root(path.parent)
+    root = dataset_of(path.parent)
     own = entities_of(path.name) | {"ext": ".json"}
     levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
     return [
@@ -58,8 +59,8 @@ def metadata_files(path: Path) -> list[Path]:
 
 @cache
 def _json_files(folder: Path, suffix: str) -> list[Path]:
-    """Those with fewer entities first."""
-    found = folder.glob(f"*{suffix}.json")
+    """Those with fewer entities first; names that begin with a dot are ignored."""
+    found = [file for file in folder.glob(f"*{suffix}.json") if not file.name.startswith(".")]
     return sorted(found, key=lambda file: (len(entities_of(file.name)), file.name))
 
 
@@ -69,21 +70,35 @@ def read_metadata(path: Path) -> dict:
     Raises
     ------
     InputError
-        If one of the files is no JSON object.
+        If one of the files cannot be read or is no JSON object.
     """
     metadata = {}
     for file in metadata_files(path):
-        metadata |= _read_object(file)
+        metadata |= read_object(file)
     return metadata
 
 
-def _read_object(file: Path) -> dict:
+def read_object(file: Path) -> dict:
+    """Content of a JSON file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is no JSON object.
+    """
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        found = json.loads(read_text(file), object_pairs_hook=_each_key_once)
+    except ValueError as error:
         raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
     if not isinstance(found, dict):
         raise InputError(f"{file}: is no JSON object; repair it")
+    return found
+
+
+def _each_key_once(pairs: list[tuple]) -> dict:
+    found = dict(pairs)
+    if twice := [key for key in found if sum(key == other for other, _ in pairs) > 1]:
+        raise ValueError(f"{', '.join(twice)} stands twice")
     return found
 
 
@@ -118,19 +133,19 @@ def bids_uri(path: str | None) -> str | None:
     path = Path(path)
     if not path.is_absolute():
         return f"bids::{path.as_posix()}"
-    root = _root(path.parent)
+    root = dataset_of(path.parent)
     return f"{_uri(root)}{path.relative_to(root).as_posix()}" if root else str(path)
 
 
 @cache
-def _root(folder: Path) -> Path | None:
-    """The dataset that a folder lies in."""
+def dataset_of(folder: Path) -> Path | None:
+    """Root of the dataset that a folder lies in."""
     if (folder / "dataset_description.json").is_file():
         return folder
-    return _root(folder.parent) if folder != folder.parent else None
+    return dataset_of(folder.parent) if folder != folder.parent else None
 
 
 @cache
 def _uri(root: Path) -> str:
-    kind = _read_object(root / "dataset_description.json").get("DatasetType")
+    kind = read_object(root / "dataset_description.json").get("DatasetType")
     return VESSEL_WALL if kind == "derivative" else RAW

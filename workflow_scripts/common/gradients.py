@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.files import is_there, read_text
 from workflow_scripts.common.job import InputError
 
 B0_THRESHOLD = 50  # s/mm2
@@ -103,12 +104,12 @@ def read_gradients(dwi, volumes: int) -> Gradients:
 
 
 def _numbers(path: Path) -> np.ndarray:
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"{path}: no such file; a diffusion image needs it")
     try:
-        rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
         return np.array(rows, dtype=float, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(
             f"{path}: is not a table of numbers with rows of equal length ({error}); "
             "convert the series again"

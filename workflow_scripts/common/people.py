@@ -5,6 +5,7 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
+from workflow_scripts.common.values import value_problem
 
 MOST_LEVELS = 6
 
@@ -133,7 +134,8 @@ def as_terms(values: pd.DataFrame, key: str, file: str) -> pd.DataFrame:
     ------
     InputError
         If a column has no value or one value only, a text column more than 6
-        different ones, or a number is not finite.
+        different ones, numbers among them or one in several spellings, or a number is not
+        finite.
     """
     _require_variation(values, key, file)
     terms = {}
@@ -149,6 +151,8 @@ def as_terms(values: pd.DataFrame, key: str, file: str) -> pd.DataFrame:
                 f"{levels[1]!r} ...), at most {MOST_LEVELS} can be coded; write numbers with a "
                 "decimal point, or take it out of the key"
             )
+        if problem := value_problem(name, list(text.dropna().items())):
+            raise InputError(f"{key}: {file}: {problem}")
         for level in levels[1:]:
             terms[f"{name}_{level}"] = (text == level).astype(float).where(text.notna())
     return pd.DataFrame(terms, index=values.index)

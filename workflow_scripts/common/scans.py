@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
 from workflow_scripts.common.gradients import gradient_files, read_gradients
 from workflow_scripts.common.job import InputError
 
@@ -23,10 +24,13 @@ VOXEL_SIZE_OF_VESSELS_MM = (0.05, 8.0)
 FIELD_OF_VIEW_OF_VESSELS_MM = (2.0, 500.0)
 DIMENSIONS = {"dwi": (4,), "epi": (3, 4)}
 FRAME_TOLERANCE_MM = 0.1
-SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "problem"]
+SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "problem"]
+# Images of few different values, which agree by chance.
+NOT_COMPARED = ("mask", "probseg")
+HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
 
 
-def check_scan(path: Path, slab: bool = False) -> dict:
+def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
     """Check one scan.
 
     It must open to its last byte, have the dimensions of its suffix, an invertible
@@ -37,6 +41,7 @@ def check_scan(path: Path, slab: bool = False) -> dict:
     Parameters
     ----------
     slab : whether the image may show a piece of the head alone
+    reverse : whether a ``_dwi`` without gradient table is one image of reverse phase encoding
 
     Returns
     -------
@@ -55,18 +60,36 @@ def check_scan(path: Path, slab: bool = False) -> dict:
         zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
         row["shape"] = "x".join(str(n) for n in image.shape)
         row["voxel_size_mm"] = "x".join(f"{z:.3g}" for z in zooms)
-        row["problem"] = _geometry_problem(image, zooms, suffix, slab) or _value_problem(image)
+        if reverse and suffix == "dwi":
+            row["problem"] = _volumes_problem(image)
+            suffix = "epi"
+        row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
+        row["problem"] = row["problem"] or _value_problem(image)
+        if suffix not in NOT_COMPARED and not row["problem"]:
+            row["values"] = f"v{values_hash(np.asanyarray(image.dataobj)):016x}"
         if suffix == "dwi" and not row["problem"]:
             read_gradients(path, image.shape[3])
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
-        row["problem"] = "the file or its link target does not exist; restore it"
+        row["problem"] = f"the file or its link target does not exist; {FETCH} or restore it"
+    except PermissionError as error:
+        row["problem"] = why_unreadable(path, error).removeprefix(f"{path}: ")
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
         row["problem"] = f"not a NIfTI image ({_short(error)}); convert the scan again"
     except (EOFError, OSError, zlib.error, ValueError) as error:
         row["problem"] = f"damaged or cut off ({_short(error)}); copy the scan again"
+    if row["problem"] and (row["size_bytes"] or LONGEST_POINTER) < LONGEST_POINTER:
+        row["problem"] = _pointer(path) or row["problem"]
     return row
+
+
+def _pointer(path: Path) -> str | None:
+    """What to do where the pointer of a dataset that was not fetched lies in a scan's place."""
+    try:
+        return not_fetched(path.read_bytes())
+    except OSError:
+        return None
 
 
 def stamp(path: Path) -> dict:
@@ -97,7 +120,10 @@ def _geometry_problem(image, zooms: np.ndarray, suffix: str, slab: bool) -> str 
     dimensions = DIMENSIONS.get(suffix, (3,))
     if image.ndim not in dimensions:
         wanted = " or ".join(map(str, dimensions))
-        return f"has {image.ndim} dimensions, not {wanted}; split it or choose the right volume"
+        what = "split it or choose the right volume"
+        if suffix == "dwi" and image.ndim == 3:
+            what = "a single b = 0 belongs in fmap/ as _epi, or without a .bval beside its series"
+        return f"has {image.ndim} dimensions, not {wanted}; {what}"
     if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
         return "the affine cannot be inverted; convert the scan again"
     if _frames_differ(image):
@@ -133,8 +159,42 @@ def _value_problem(image) -> str | None:
     return None
 
 
-def require_usable(path: str) -> None:
-    """Raise InputError if a scan is not fit for use."""
-    problem = check_scan(path)["problem"]
+def _volumes_problem(image) -> str | None:
+    volumes = image.shape[3] if image.ndim == 4 else 1
+    if volumes == 1:
+        return None
+    return f"has {volumes} volumes and no .bval beside it; restore its gradient table"
+
+
+def values_hash(data: np.ndarray) -> int:
+    """Number of 64 bits that two images share if they hold the same values, each as often.
+
+    Whatever their data types, the order of their axes and what their headers say: of each voxel
+    the value in single precision is mixed, and the results are summed.
+    """
+    flat, total = data.ravel(order="K"), 0
+    for start in range(0, flat.size, HASHED_AT_ONCE):
+        total += int(_mixed(flat[start : start + HASHED_AT_ONCE]).sum())
+    return total % 2**64
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Bits of values in single precision, well mixed (after Steele et al. 2014, SplitMix64)."""
+    mixed = (values.astype(np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
+    mixed += np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def same_volumes(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two series (x, y, z, volumes) have a volume in common."""
+    hashes = [{values_hash(v) for v in np.moveaxis(data, -1, 0)} for data in (one, other)]
+    return not hashes[0].isdisjoint(hashes[1])
+
+
+def require_usable(path: str, reverse: bool = False) -> None:
+    """Raise InputError if a scan is not fit for use; ``reverse`` as in `check_scan`."""
+    problem = check_scan(path, reverse=reverse)["problem"]
     if problem:
         raise InputError(f"{path}: {problem}")

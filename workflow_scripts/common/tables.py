@@ -8,6 +8,8 @@ import pandas as pd
 MISSING = "n/a"
 # Columns that hold what users call classes and sites, which may look like numbers.
 NAMES = {"label", "predicted", "class", "site", "group", "group_a", "group_b"}
+# Fingerprints in hexadecimal digits, which may look like numbers.
+NAMES |= {"code", "values"}
 
 
 def read_table(path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 def frozen_models(folder: str | None) -> list[str]:
     """Weights of the networks in a folder; where there is none, a path that says so."""
     folder = Path(folder or "(configuration: frozen_models is not set)")
-    found = sorted(str(path) for path in folder.glob("*_model.safetensors"))
+    found = sorted(str(path) for path in folder.glob("[!.]*_model.safetensors"))
     return found or [f"{folder}/no *_model.safetensors there"]
 
 

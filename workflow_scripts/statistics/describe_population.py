@@ -9,6 +9,7 @@ from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.values import value_problem
 
 LOG = logging.getLogger(__name__)
 MOST_CLASSES = 8
@@ -89,7 +90,8 @@ def describe(people: pd.DataFrame, columns: list[str], classes: list[str]) -> pd
     Raises
     ------
     InputError
-        If there are more classes than the table has columns.
+        If there are more classes than the table has columns, or a column of texts has numbers
+        among them or one text in several spellings.
 
     Notes
     -----
@@ -114,6 +116,8 @@ def describe(people: pd.DataFrame, columns: list[str], classes: list[str]) -> pd
         continuous = pd.api.types.is_numeric_dtype(column) and column.nunique() > 2
         if not continuous:
             people[name] = as_text(column)
+            if problem := value_problem(name, list(people[name].dropna().items())):
+                raise InputError(f"table1: {problem}")
         missing = {"variable": name, "missing": int(column.isna().sum())}
         rows += [missing | row for row in summarize(people, name, continuous)]
     table = pd.DataFrame(
@@ -235,7 +239,7 @@ def main(source, out, params):
     study = params.study
     columns = [column for column in study["table1"] if column != study["label"]]
     clinical = read_table(source.clinical)[[*SCAN, *columns]]
-    people = people.merge(clinical, on=SCAN, how="left").drop(columns=SCAN)
+    people = people.merge(clinical, on=SCAN, how="left").set_index("participant_id")
     write_table(describe(people, columns, study["classes"]), out.table1, described)
     counted = flow(
         params.labels, read_table(source.scans), population, study["classes"], study["requires"]

@@ -1,0 +1,323 @@
+"""What is wrong between scans, and which are the same: seen by check, before anything runs."""
+
+import gzip
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.cohort.check_cohort import check_status
+from workflow_scripts.cohort.index import index_scans
+from workflow_scripts.cohort.participants import check_exclusions, exclusion_reason
+from workflow_scripts.cohort.preflight import COLUMNS, check_scans
+from workflow_scripts.cohort.status import notes, problem_of
+from workflow_scripts.cohort.tabulate_cohort import scan_status
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.scans import same_volumes, values_hash
+
+SHAPE = (30, 32, 28)
+RNG = np.random.default_rng(0)
+HEAD = RNG.integers(0, 3000, SHAPE).astype("i2")
+AFFINE = np.diag([4.0, 4, 4, 1])
+NOTHING = pd.DataFrame(columns=COLUMNS)
+J, JP = {"PhaseEncodingDirection": "j-"}, {"PhaseEncodingDirection": "j"}
+
+
+@pytest.fixture
+def bids(tmp_path):
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    return tmp_path
+
+
+def save(root, name, data=HEAD, affine=AFFINE, metadata=None, cls=nib.Nifti1Image):
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(cls(data, affine, dtype=data.dtype), path)
+    if metadata is not None:
+        text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(text)
+    return path
+
+
+def series(root, name, metadata=None, weighted=7, seed=1, data=None):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((3, weighted + 1))
+    vectors /= np.linalg.norm(vectors, axis=0)
+    vectors[:, 0] = 0
+    if data is None:
+        data = rng.integers(0, 3000, (*SHAPE, weighted + 1)).astype("i2")
+    path = save(root, name, data, metadata=metadata)
+    np.savetxt(str(path).replace(".nii.gz", ".bval"), [[0, *[1000] * weighted]], fmt="%g")
+    np.savetxt(str(path).replace(".nii.gz", ".bvec"), vectors)
+    return path
+
+
+def checked(root, known=NOTHING, reverse=()):
+    """Rows of the preflight by the names of the files."""
+    paths = [str(p) for p in sorted(root.rglob("*.nii*"))]
+    table = check_scans(paths, known, "code", reverse=[str(path) for path in reverse])
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return {row["path"].rpartition("/")[2]: row for row in rows}
+
+
+# The same scan under two names
+
+
+SAME = {
+    "copy": lambda path: path.write_bytes(gzip.compress(nib.Nifti1Image(HEAD, AFFINE).to_bytes())),
+    "other compression": lambda path: path.write_bytes(
+        gzip.compress(nib.Nifti1Image(HEAD, AFFINE).to_bytes(), 1)
+    ),
+    "other affine": lambda path: nib.save(nib.Nifti1Image(HEAD, AFFINE * 1.01), path),
+    "float32": lambda path: nib.save(nib.Nifti1Image(HEAD.astype("f4"), AFFINE), path),
+    "float64": lambda path: nib.save(nib.Nifti1Image(HEAD.astype("f8"), AFFINE), path),
+    "int32": lambda path: nib.save(nib.Nifti1Image(HEAD.astype("i4"), AFFINE), path),
+    "uint16": lambda path: nib.save(nib.Nifti1Image(HEAD.astype("u2"), AFFINE), path),
+    "big-endian": lambda path: nib.save(nib.Nifti1Image(HEAD.astype(">i2"), AFFINE), path),
+    "NIfTI-2": lambda path: nib.save(nib.Nifti2Image(HEAD, AFFINE), path),
+    "flipped": lambda path: nib.save(
+        nib.Nifti1Image(HEAD[::-1], AFFINE @ np.diag([-1, 1, 1, 1])), path
+    ),
+    "other order of axes": lambda path: nib.save(
+        nib.Nifti1Image(HEAD.transpose(2, 0, 1), AFFINE[[1, 2, 0, 3]]), path
+    ),
+}
+
+
+def _described(path):
+    image = nib.Nifti1Image(HEAD, AFFINE)
+    image.header["descrip"] = b"anonymized"
+    nib.save(image, path)
+
+
+def _sloped(path):
+    image = nib.Nifti1Image(HEAD, AFFINE)
+    raw = nib.Nifti1Image(((HEAD - 10) * 2).astype("i2"), AFFINE).to_bytes()
+    header = np.frombuffer(raw[:348], nib.Nifti1Header.template_dtype).copy()
+    header["scl_slope"], header["scl_inter"] = 0.5, 10
+    path.write_bytes(gzip.compress(header.tobytes() + raw[348:]))
+    np.testing.assert_array_equal(nib.load(path).get_fdata(), image.get_fdata())
+
+
+SAME |= {"description": _described, "slope": _sloped}
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_the_same_scan_under_two_ids_is_named(bids, how):
+    save(bids, "sub-1/anat/sub-1_T1w.nii.gz")
+    twin = bids / "sub-2/anat/sub-2_T1w.nii.gz"
+    twin.parent.mkdir(parents=True)
+    SAME[how](twin)
+    save(bids, "sub-3/anat/sub-3_T1w.nii.gz", HEAD[::-1] + np.int16(1))
+    rows = checked(bids)
+    one, two = "sub-1_T1w.nii.gz", "sub-2_T1w.nii.gz"
+    assert rows[one]["note"] == "has the voxel values of bids:raw:sub-2/anat/sub-2_T1w.nii.gz"
+    assert rows[two]["note"] == "has the voxel values of bids:raw:sub-1/anat/sub-1_T1w.nii.gz"
+    assert rows["sub-3_T1w.nii.gz"]["note"] is None
+    assert not any(problem_of(row) for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda d: d + np.int16(1), lambda d: np.where(d == d.max(), d - 1, d), lambda d: d[1:]],
+)
+def test_scans_that_differ_in_some_values_are_not_the_same(bids, change):
+    save(bids, "sub-1/anat/sub-1_T1w.nii.gz")
+    save(bids, "sub-2/anat/sub-2_T1w.nii.gz", change(HEAD).astype("i2"))
+    assert not any(row["note"] for row in checked(bids).values())
+
+
+def test_masks_agree_by_chance_and_are_not_compared(bids):
+    for name in ("lumen", "outerwall"):
+        save(bids, f"sub-1/anat/sub-1_desc-{name}_mask.nii.gz", (HEAD > 9).astype("u1"))
+    assert not any(row["note"] for row in checked(bids).values())
+
+
+def test_scans_of_the_last_time_are_compared_without_reading_them(bids, monkeypatch):
+    save(bids, "sub-1/anat/sub-1_T1w.nii.gz")
+    known = check_scans([str(bids / "sub-1/anat/sub-1_T1w.nii.gz")], NOTHING, "code")
+    save(bids, "sub-2/anat/sub-2_T1w.nii.gz")
+    paths = [str(p) for p in bids.rglob("*.nii.gz")]
+    both = check_scans(paths, known, "code")
+    assert both["note"].notna().all()
+    monkeypatch.setattr("workflow_scripts.cohort.preflight.check_scan", None)
+    again = check_scans(paths, both, "code")
+    pd.testing.assert_frame_equal(again, both)
+    assert check_scans(paths[:1], both, "code")["note"].isna().all()
+
+
+def test_hash_knows_the_values_alone():
+    values = np.array([1.5, -0.0, 0.0, 7, 7], "f4")
+    assert values_hash(values) == values_hash(values[::-1].astype("f8"))
+    assert values_hash(np.array([-3, 5, 5], "i2")) == values_hash(np.array([5, -3, 5], "f4"))
+    assert values_hash(np.array([-3, 5, 5], "i2")) != values_hash(np.array([-3, -3, 5], "i2"))
+    assert values_hash(np.array([1, 3], "i2")) != values_hash(np.array([2, 2], "i2"))
+    large = RNG.standard_normal((1 << 16) + 7)
+    assert values_hash(large) == values_hash(np.roll(large, 12345))
+
+
+def test_series_with_a_volume_in_common():
+    data = RNG.integers(0, 99, (4, 4, 4, 5))
+    other = RNG.integers(0, 99, (4, 4, 4, 3))
+    assert not same_volumes(data, other)
+    assert same_volumes(data, np.concatenate([other, data[..., 2:3]], axis=-1))
+
+
+# Metadata, and diffusion series of one session
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"PhaseEncodingDirection": "AP"}, "PhaseEncodingDirection is 'AP'"),
+        ('{"PhaseEncodingDirection": "j-",}', "sub-1_dir-AP_dwi.json: is no JSON object"),
+        ({"TotalReadoutTime": "0.05"}, "TotalReadoutTime is '0.05'"),
+        ({"IntendedFor": 3}, "IntendedFor is 3"),
+    ],
+)
+def test_metadata_are_checked_before_anything_runs(bids, metadata, said):
+    path = series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", metadata)
+    save(bids, "sub-1/fmap/sub-1_dir-PA_epi.nii.gz", metadata=metadata)
+    rows = checked(bids)
+    assert said in rows["sub-1_dir-AP_dwi.nii.gz"]["conflict"]
+    assert rows["sub-1_dir-PA_epi.nii.gz"]["conflict"]
+    # mended, it is sound at once, though the scan is as it was
+    known = check_scans([str(path)], NOTHING, "code")
+    path.with_name("sub-1_dir-AP_dwi.json").write_text(json.dumps(J))
+    assert check_scans([str(path)], known, "code")["conflict"].isna().all()
+
+
+def test_inherited_metadata_are_checked_too(bids):
+    (bids / "dwi.json").write_text("{")
+    series(bids, "sub-1/dwi/sub-1_dwi.nii.gz")
+    assert "dwi.json: is no JSON object" in checked(bids)["sub-1_dwi.nii.gz"]["conflict"]
+
+
+def test_metadata_of_other_scans_are_nobodys_business(bids):
+    save(bids, "sub-1/anat/sub-1_T1w.nii.gz", metadata="{")
+    assert problem_of(checked(bids)["sub-1_T1w.nii.gz"]) is None
+
+
+def test_direction_and_intended_for_are_notes(bids):
+    series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", JP)
+    save(bids, "sub-1/fmap/sub-1_epi.nii.gz", metadata=J | {"IntendedFor": "dwi/x_dwi.nii.gz"})
+    rows = checked(bids)
+    assert "from P to A by its metadata" in rows["sub-1_dir-AP_dwi.nii.gz"]["note"]
+    assert "names no file of the dataset: dwi/x_dwi" in rows["sub-1_epi.nii.gz"]["note"]
+    assert not any(problem_of(row) for row in rows.values())
+
+
+def test_the_same_series_twice_is_refused(bids):
+    data = RNG.integers(0, 3000, (*SHAPE, 8)).astype("i2")
+    series(bids, "sub-1/dwi/sub-1_acq-a_dwi.nii.gz", data=data)
+    series(bids, "sub-1/dwi/sub-1_acq-b_dwi.nii.gz", data=data)
+    rows = checked(bids)
+    assert rows["sub-1_acq-a_dwi.nii.gz"]["conflict"] is None
+    assert rows["sub-1_acq-b_dwi.nii.gz"]["conflict"] == (
+        "holds the volumes of bids:raw:sub-1/dwi/sub-1_acq-a_dwi.nii.gz; choose one of them by "
+        "scans.dwi"
+    )
+
+
+def test_pair_of_unequal_readout_times_is_refused(bids):
+    for way, metadata, time in (("AP", J, 0.05), ("PA", JP, 0.07)):
+        name = f"sub-1/dwi/sub-1_dir-{way}_dwi.nii.gz"
+        series(bids, name, metadata | {"TotalReadoutTime": time}, seed=len(name) + (way == "AP"))
+    rows = checked(bids)
+    assert rows["sub-1_dir-AP_dwi.nii.gz"]["conflict"] is None
+    assert (
+        "TotalReadoutTime is 0.07 s, of sub-1_dir-AP" in rows["sub-1_dir-PA_dwi.nii.gz"]["conflict"]
+    )
+
+
+def test_image_on_another_grid_is_noted_unless_the_series_are_a_pair(bids):
+    series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J)
+    save(bids, "sub-1/fmap/sub-1_dir-PA_epi.nii.gz", HEAD[:26], metadata=JP)
+    note = checked(bids)["sub-1_dir-AP_dwi.nii.gz"]["note"]
+    assert note.startswith("sub-1_dir-PA_epi.nii.gz is passed over: its grid differs")
+    series(bids, "sub-1/dwi/sub-1_dir-PA_dwi.nii.gz", JP, seed=2)
+    assert checked(bids)["sub-1_dir-AP_dwi.nii.gz"]["note"] is None
+
+
+# One image of reverse phase encoding among the series
+
+
+def test_single_image_beside_a_series_is_its_reverse_phase_image(bids):
+    ap = series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J)
+    pa = save(bids, "sub-1/dwi/sub-1_dir-PA_dwi.nii.gz", metadata=JP)
+    index = index_scans(bids, {"dwi": {}, "epi": {}})
+    assert {(row["suffix"], row["path"]) for row in index} == {("dwi", str(ap)), ("epi", str(pa))}
+    rows = checked(bids, reverse=[pa])
+    assert not any(problem_of(row) for row in rows.values())
+    assert "has 3 dimensions, not 4" in checked(bids)["sub-1_dir-PA_dwi.nii.gz"]["problem"]
+
+
+@pytest.mark.parametrize("volumes", [1, 2, 8])
+def test_series_that_has_lost_its_table_is_no_such_image(bids, volumes):
+    pa = save(
+        bids,
+        "sub-1/dwi/sub-1_dir-PA_dwi.nii.gz",
+        RNG.integers(0, 99, (*SHAPE, volumes)).astype("i2"),
+    )
+    problem = checked(bids, reverse=[pa])["sub-1_dir-PA_dwi.nii.gz"]["problem"]
+    assert problem == (
+        None
+        if volumes == 1
+        else f"has {volumes} volumes and no .bval beside it; restore its gradient table"
+    )
+
+
+def test_series_alone_without_its_table_is_named(bids):
+    save(bids, "sub-1/dwi/sub-1_dwi.nii.gz", RNG.integers(0, 99, (*SHAPE, 8)).astype("i2"))
+    assert index_scans(bids, {"dwi": {}, "epi": {}})[0]["suffix"] == "dwi"
+    assert "sub-1_dwi.bval: no such file" in checked(bids)["sub-1_dwi.nii.gz"]["problem"]
+
+
+# What is offered, and what is told
+
+ROWS = [
+    {"participant_id": "sub-1", "session_id": None, "suffix": "dwi", "path": f"x/{name}"}
+    for name in ("sub-1_dir-AP_dwi.nii.gz", "sub-1_dir-PA_dwi.nii.gz")
+]
+URIS = [f"bids::{row['path']}" for row in ROWS]
+
+
+def test_exclusion_that_is_offered_takes_only_the_scan_it_is_about():
+    problems = {URIS[0]: None, URIS[1]: "is bad"}
+    with pytest.raises(InputError) as error:
+        check_status(scan_status(ROWS, problems, []))
+    *_, line = str(error.value).splitlines()
+    values = line.strip().split("\t")
+    assert values == ["sub-1", "n/a", "sub-1_dir-PA_dwi.nii.gz", "is bad"]
+    keys = ("participant_id", "session_id", "suffix", "reason")
+    exclusion = dict(zip(keys, values, strict=True)) | {"session_id": None}
+    check_exclusions([exclusion], ROWS)
+    assert scan_status(ROWS, problems, [exclusion])["status"].tolist() == ["AVAILABLE", "EXCLUDED"]
+    session = ("sub-1", None, "dwi")
+    assert exclusion_reason([exclusion], *session, ROWS[1]["path"]) == "is bad"
+    assert exclusion_reason([exclusion], *session, ROWS[0]["path"]) is None
+    with pytest.raises(InputError, match="suffix sub-1_dwi.nii.gz is none of dwi"):
+        check_exclusions([exclusion | {"suffix": "sub-1_dwi.nii.gz"}], ROWS)
+
+
+def test_exclusion_of_all_bad_series_has_their_suffix():
+    with pytest.raises(InputError, match="sub-1\tn/a\tdwi\tis bad"):
+        check_status(scan_status(ROWS, dict.fromkeys(URIS, "is bad"), []))
+
+
+def test_notes_stand_in_the_table_of_scans_and_are_told(tmp_path):
+    index = [ROWS[0] | {"note": "the only one"}, *ROWS[1:]]
+    said = dict.fromkeys(URIS, "is like another")
+    table = scan_status(index, dict.fromkeys(said), [], said)
+    assert table["note"].tolist() == ["the only one; is like another", "is like another"]
+    assert table["reason"].isna().all()
+    assert "note\tbids::x/sub-1_dir-PA_dwi.nii.gz\tis like another" in check_status(table)
+    table.to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
+    head, first, _ = notes(tmp_path / "scans.tsv")
+    assert head == "To be known of 2 scans, as cohort/scans.tsv says:"
+    assert first == "  bids::x/sub-1_dir-AP_dwi.nii.gz: the only one; is like another"
+    pd.concat([table] * 10).to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
+    assert len(notes(tmp_path / "scans.tsv")) == 11
+    assert notes(tmp_path / "nothing.tsv") == []

@@ -1,0 +1,189 @@
+"""Tables of a dataset as they come: classes stay text, what is unclear is named by row."""
+
+import json
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from workflow_scripts.cohort.cohort import load_cohort
+from workflow_scripts.cohort.collect_clinical import main as collect_clinical
+from workflow_scripts.cohort.config import check_config
+from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.cohort.population import (
+    clinical_of_population,
+    frozen_population,
+    population_today,
+)
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.people import members
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
+
+CLASSES = [
+    *(["01", "02"], ["1", "2"], ["1.0", "2.0"], ["1", "1.0"], ["1", "01"], ["007", "07"]),
+    *(["0", "1"], ["-1", "+1"], ["1e3", "1000"], ["1_0", "10"], ["0x1", "1"], ["1,0", "2,0"]),
+    *(["True", "False"], ["true", "True"], ["TRUE", "1"], ["yes", "no"], ["on", "off"]),
+    *(["nan", "inf"], ["NaN", "NA"], ["None", "none"], ["null", "NULL"], ["-", "+"], ["?", "."]),
+    *(["N/A", "#N/A"], ["12:30", "13:30"], ["2020-01-05", "2021-01-05"], ["<3", ">=3"]),
+    *(["1st", "2nd"], ["3T", "7T"], ["a", "A"], ["é", "e"], ["a b", "a  b"], ["#1", "#2"]),
+    *(['"x"', "x"], ["'x'", "x"], ["x;y", "x,y"], ["=1+1", "2"], ["∞", "8"], ["1/2", "½"]),
+]
+
+
+def dataset(root, column, values, more=None):
+    root.mkdir(exist_ok=True)
+    (root / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1"}))
+    rows = [f"participant_id\tdx\t{column}"]
+    for number, value in enumerate(values, 1):
+        folder = root / f"sub-{number}/anat"
+        folder.mkdir(parents=True)
+        (folder / f"sub-{number}_T1w.nii.gz").touch()
+        rows.append(f"sub-{number}\t{'abc'[number % 2]}\t{value}")
+    (root / "participants.tsv").write_text("\n".join([*rows, *(more or [])]) + "\n")
+    return root
+
+
+def cohort_of(root, **study):
+    study = {"label": "dx", "classes": ["a", "b"]} | study
+    config = check_config({"output_dir": "out", "anatomical": {}, "studies": {"s": study}})
+    return load_cohort(config, root, None, build_index=True), config["studies"]["s"]
+
+
+@pytest.mark.parametrize("classes", CLASSES, ids=ascii)
+def test_classes_stay_the_text_that_stands_in_the_file(tmp_path, classes):
+    """From participants.tsv to the population's file and the splits drawn from it."""
+    root = dataset(tmp_path, "group", classes * 3)
+    design = {"kind": "folds", "folds": 3}
+    cohort, study = cohort_of(root, label="group", classes=classes, design=design)
+    file = tmp_path / "population.tsv"
+    write_table(pd.DataFrame(population_today(cohort, study)), file, resource("columns/cohort.tsv"))
+    assert frozen_population(file, study, "s", cohort) == population_today(cohort, study)
+    population = read_table(file)
+    assert population["label"].tolist() == classes * 3
+    assert members(population, classes, "key")["label"].tolist() == classes * 3
+    splits = draw_splits(population, study["design"], 1, "studies.s.design", None)
+    write_table(splits, tmp_path / "splits.tsv", resource("columns/cohort.tsv"))
+    read = read_table(tmp_path / "splits.tsv").drop_duplicates("participant_id")
+    assert sorted(read["label"]) == sorted(classes * 3)
+
+
+SOUND = ["1", "2", "3", "4"]
+USES = {
+    "table1": {"table1": ["x"]},
+    "inputs.t.columns": {"inputs": {"t": {"columns": ["x"]}}},
+    "evaluation.correlations.clinical": {
+        "evaluation": {"correlations": {"features": ["tiv_ml"], "clinical": ["x"]}}
+    },
+    "evaluation.correlations.covariates": {
+        "evaluation": {
+            "correlations": {"features": ["tiv_ml"], "clinical": ["dx"], "covariates": ["x"]}
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("key", USES)
+@pytest.mark.parametrize("stray", ["NA", ">4", "1,5", " ", "nan", "4+"])
+def test_stray_texts_in_numbers_are_named_before_anything_runs(tmp_path, key, stray):
+    root = dataset(tmp_path, "x", [*SOUND, stray])
+    with pytest.raises(InputError, match=f"studies.s.{key}: x is .* in sub-5, and the others are"):
+        cohort_of(root, **USES[key])
+
+
+@pytest.mark.parametrize("stray", ["NA", ">4", "1,5", " ", "nan", "inf", "1e999", "1_0", "٣", "4+"])
+def test_threshold_needs_numbers(tmp_path, stray):
+    label = {"column": "x", "at_least": 2.5}
+    root = dataset(tmp_path, "x", [*SOUND, stray])
+    with pytest.raises(InputError, match="sub-5: x is .*write a number or n/a"):
+        cohort_of(root, label=label)
+    (root / "participants.tsv").write_text(
+        (root / "participants.tsv").read_text().replace(f"\t{stray}\n", "\tn/a\n")
+    )
+    cohort, study = cohort_of(root, label=label)
+    assert [row["label"] for row in population_today(cohort, study)] == ["a", "a", "b", "b"]
+
+
+def test_what_is_missing_by_bids_is_missing(tmp_path):
+    root = dataset(tmp_path, "x", [*SOUND, "n/a", ""])
+    cohort, study = cohort_of(root, table1=["x"])
+    rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
+    table = tmp_path / "clinical.tsv"
+    collect_clinical(None, SimpleNamespace(table=table), SimpleNamespace(rows=rows))
+    assert read_table(table)["x"].sum() == 10 and read_table(table)["x"].isna().sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("sex", "M m F"), ("sex", "M F female"), ("scanner", "Skyra skyra Trio")]
+)
+def test_spellings_are_refused_where_a_study_names_the_column(tmp_path, column, values):
+    root = dataset(tmp_path, column, values.split())
+    cohort_of(root)
+    with pytest.raises(InputError, match=f"studies.s.table1: {column} has several spellings"):
+        cohort_of(root, table1=[column])
+
+
+def test_sites_may_be_numbers_but_in_one_spelling_each(tmp_path):
+    design = {"design": {"kind": "leave_site_out", "column": "site"}}
+    cohort_of(dataset(tmp_path / "a", "site", ["1", "02", "B"]), **design)
+    with pytest.raises(InputError, match=r"studies.s.design.column: site has several spellings"):
+        cohort_of(dataset(tmp_path / "b", "site", ["B", "b", "A"]), **design)
+    external = {"external": {"column": "site", "values": ["B"]}}
+    with pytest.raises(InputError, match=r"studies.s.external.column: site is 'NA' in sub-2"):
+        cohort_of(dataset(tmp_path / "c", "site", ["B", "NA", "A"]), **external)
+
+
+def test_people_whom_no_study_names_disturb_nobody(tmp_path):
+    """Neither those of another class nor those without a scan; nor columns that no study names."""
+    root = dataset(tmp_path, "x", SOUND, ["sub-5\tb\tNA", "sub-6\tn/a\t>4"])
+    (root / "sub-6/anat").mkdir(parents=True)
+    (root / "sub-6/anat/sub-6_T1w.nii.gz").touch()
+    cohort_of(root, table1=["x"])
+    (root / "phenotype").mkdir()
+    for name in ("moca", "edss"):
+        text = (
+            f"participant_id\tsession_id\tdate\t{name}\nsub-1\tses-1\tNA\t1\nsub-1\tses-2\t?\t<2\n"
+        )
+        (root / f"phenotype/{name}.tsv").write_text(text + "sub-77\tses-1\t1\t2\n")
+    cohort_of(root, table1=["x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("participant_id\tmoca\n1\t27\n2\t28\n", "participant_id is '1', .*write sub-1"),
+        (
+            "participant_id\tsession_id\tmoca\nsub-1\t01\t27\n",
+            "session_id is '01', and 'moca' is used; write ses-01",
+        ),
+    ],
+)
+def test_ids_without_their_prefix_are_named(tmp_path, text, message):
+    root = dataset(tmp_path, "x", SOUND)
+    (root / "phenotype").mkdir()
+    (root / "phenotype/moca.tsv").write_text(text)
+    cohort_of(root)
+    with pytest.raises(InputError, match=f"phenotype/moca.tsv: {message}"):
+        cohort_of(root, table1=["moca"])
+
+
+def test_a_thousand_sessions_are_checked_in_a_second(tmp_path):
+    """Names, tables and readability of 1000 sessions with T1w, FLAIR and a diffusion series."""
+    lines = ["participant_id\tdx\tsex\tedss"]
+    for number in range(1000):
+        name = f"sub-{number:04d}"
+        lines.append(f"{name}\t{'ab'[number % 2]}\t{'MF'[number % 2]}\t{number % 20 / 2}")
+        for folder, endings in (
+            ("anat", ["T1w.nii.gz", "FLAIR.nii.gz", "T1w.json"]),
+            ("dwi", [f"dwi.{end}" for end in ("nii.gz", "bval", "bvec", "json")]),
+        ):
+            (tmp_path / name / folder).mkdir(parents=True)
+            for end in endings:
+                (tmp_path / name / folder / f"{name}_{end}").touch()
+    (tmp_path / "participants.tsv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    start = time.process_time()
+    cohort, _ = cohort_of(tmp_path, table1=["sex", "edss"])
+    assert time.process_time() - start < 1
+    assert len(cohort.index) == 3000

@@ -1,0 +1,137 @@
+"""Columns of numbers with other texts in them, and names in several spellings."""
+
+import pandas as pd
+import pytest
+
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.people import as_terms
+from workflow_scripts.common.tables import read_table
+from workflow_scripts.common.values import name_problem, value_problem
+from workflow_scripts.statistics.describe_population import describe
+
+NUMBERS = ["0", "1", "2", "3", "1.5", "-2", "+4", ".5", "6.", "1e-3", "2E+05", "007", "120", "8"]
+# Met with in columns of numbers: words for missing, limits, units, decimal commas, blanks ...
+STRAYS = (
+    """
+NA|N/A|n.a.|na|NaN|nan|null|NULL|None|none|missing|unknown|?|.|-|--| |  |ND|n.d.|yes|#N/A|#VALUE!
+>4|<4|>=4|≥4|≤ 4|~4|4+|4*|4?|1,5|1.5,|1 234,5|1.234,5|1,234|1'234|4 ml|4mg|45%|1/2|3-4|½|٣|1_000
+0x1F|inf|-inf|true|False|1.5.2|2020-01-05|12:30|e5|+|4th|five|\u22123|\u00a0
+""".strip("\n")
+    .replace("\n", "|")
+    .split("|")
+)
+# All of a column: they look like numbers and are none.
+LIKE_NUMBERS = [
+    ["1,5", "2,0", "3,5"],
+    [">4", "<4", ">10"],
+    ["1.234,5", "2.000,0", "12,5"],
+    ["10%", "20%", "30%"],
+    ["\u22123", "\u22124", "\u22125"],
+    ["1 000", "2 000", "3 000"],
+    ["1,5", "NA", "2,5"],
+]
+ONE_SPELLING = [
+    ["M", "F", "M"],
+    ["male", "female", "other"],
+    ["A", "B", "a2"],
+    ["none", "mild", "severe"],
+    ["20-30", "30-40", "40-50"],
+    ["+", "-", "+"],
+    ["1.5T", "3T", "7T"],
+    ["True", "False", "True"],
+    ["IgG", "IgM", "IgA"],
+    ["Zürich", "Bern", "Köln"],
+    ["c01", "c02", "c10"],
+    [">5 years", "<5 years", "never"],
+]
+SPELLINGS = [
+    ("sex", ["M", "m"]),
+    ("sex", ["M", "male"]),
+    ("sex", ["F", "Female"]),
+    ("sex", ["f", "FEMALE"]),
+    ("Sex", ["O", "other"]),
+    ("gender", ["M", "Male"]),
+    ("site", ["Bern", "bern"]),
+    ("site", ["Bern", "BERN"]),
+    ("site", ["Bern", "Bern "]),
+    ("site", ["Bern", " Bern"]),
+    ("site", ["Bern Insel", "Bern  Insel"]),
+    ("site", ["Bern Insel", "Bern\N{NO-BREAK SPACE}Insel"]),
+    ("site", ["Zürich", "Zu\N{COMBINING DIAERESIS}rich"]),
+    ("on", ["TRUE", "True"]),
+    ("on", ["yes", "Yes"]),
+    ("race", ["White", "white"]),
+]
+
+
+def whose(values):
+    return [(f"sub-{number}", value) for number, value in enumerate(values, 1)]
+
+
+def table(tmp_path, name, values):
+    file = tmp_path / "participants.tsv"
+    lines = [f"{who}\t{'ab'[n % 2]}\t{value}" for n, (who, value) in enumerate(whose(values))]
+    file.write_text("\n".join([f"participant_id\tlabel\t{name}", *lines]) + "\n")
+    return read_table(file).set_index("participant_id")
+
+
+def test_numbers_alone_and_what_is_missing_are_sound():
+    assert value_problem("sdi", whose(NUMBERS)) is None
+    assert value_problem("sdi", whose([*NUMBERS, None])) is None
+    assert value_problem("sdi", whose([None, None])) is None
+
+
+@pytest.mark.parametrize("stray", STRAYS, ids=ascii)
+def test_a_text_among_numbers_is_named_with_its_row(tmp_path, stray):
+    values = ["0", "1", "2", stray, "1", "0"]
+    message = value_problem("sdi", whose(values))
+    assert message.startswith(f"sdi is {stray!r} in sub-4, and the others are numbers; write ")
+    read = table(tmp_path, "sdi", values)
+    if read["sdi"].dtype == object:  # else pandas has read a number, and no category comes of it
+        with pytest.raises(InputError, match="in sub-4"):
+            as_terms(read[["sdi"]], "models.m", "clinical.tsv")
+        with pytest.raises(InputError, match="in sub-4"):
+            describe(read, ["sdi"], ["a", "b"])
+
+
+@pytest.mark.parametrize("values", LIKE_NUMBERS, ids=str)
+def test_texts_that_look_like_numbers_are_no_categories(tmp_path, values):
+    message = value_problem("edss", whose(values))
+    assert message.startswith(f"edss is {values[0]!r} in sub-1, {values[1]!r} in sub-2, ")
+    assert "decimal point" in message
+    with pytest.raises(InputError, match="edss is"):
+        as_terms(table(tmp_path, "edss", values)[["edss"]], "models.m", "clinical.tsv")
+
+
+@pytest.mark.parametrize("values", ONE_SPELLING, ids=str)
+def test_names_are_sound(values):
+    assert value_problem("x", whose(values)) is None
+    assert name_problem("x", whose(values)) is None
+
+
+@pytest.mark.parametrize("values", [["1", "2", "A"], ["01", "1", "2"], ["3", "4", "5"]], ids=str)
+def test_names_may_look_like_numbers(values):
+    assert name_problem("site", whose(values)) is None
+
+
+@pytest.mark.parametrize(("name", "values"), SPELLINGS, ids=ascii)
+def test_one_value_in_two_spellings_is_refused(tmp_path, name, values):
+    values = [values[0], "X", values[1], "X"]
+    for problem_of in (value_problem, name_problem):
+        message = problem_of(name, whose(values))
+        assert message.startswith(f"{name} has several spellings of one value: ")
+        assert f"{values[0]!r} (in sub-1), {values[2]!r} (in sub-3)" in message
+    frame = pd.DataFrame({name: values}, index=["sub-1", "sub-2", "sub-3", "sub-4"])
+    with pytest.raises(InputError, match="several spellings"):
+        as_terms(frame, "models.m", "clinical.tsv")
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "nan", "NULL", " ", "?", ".", "missing"])
+def test_words_for_missing_are_no_category(word):
+    message = value_problem("hand", whose(["R", "L", word, "R"]))
+    assert message == f"hand is {word!r} in sub-3; write n/a where a value is missing"
+
+
+def test_many_strays_are_counted():
+    message = value_problem("sdi", whose(["1", *["NA"] * 8]))
+    assert "'NA' in sub-6 and 3 more" in message

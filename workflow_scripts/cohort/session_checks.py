@@ -1,0 +1,89 @@
+"""What can be wrong between scans that are sound each for itself, seen before anything runs."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import nibabel as nib
+import pandas as pd
+
+from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.epi import (
+    checked_metadata,
+    direction_note,
+    intended_note,
+    read_phase_encoding,
+    readouts_differ,
+    reverse_image,
+)
+from workflow_scripts.common.job import InputError
+
+SHOWN = 5
+
+
+def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> pd.DataFrame:
+    """Metadata of echo-planar images, scans of the same values, images that serve no series.
+
+    Parameters
+    ----------
+    checked : rows of the preflight, with BIDS URIs
+    paths : URI -> path
+    reverse : paths of images named ``_dwi`` that serve as reverse phase encoding alone
+
+    Returns
+    -------
+    The rows, with ``conflict``, why a sound scan cannot be used, and ``note``, which is to be
+    known and stops nothing; both n/a where there is nothing to say
+    """
+    notes: dict[str, list[str]] = defaultdict(list)
+    conflicts: dict[str, str] = {}
+    sound = checked[checked["problem"].isna()]
+    for uris in sound.dropna(subset="values").groupby("values")["path"].apply(list):
+        for uri in uris if len(uris) > 1 else ():
+            others = [other for other in uris if other != uri]
+            more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+            notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
+    images = [uri for uri in sound["path"] if _suffix(uri) in ("dwi", "epi")]
+    for uri in images:
+        try:
+            checked_metadata(paths[uri])
+            notes[uri] += filter(None, [direction_note(paths[uri]), intended_note(paths[uri])])
+        except InputError as error:
+            conflicts[uri] = str(error).removeprefix(f"metadata of {paths[uri]}: ")
+    sessions = defaultdict(lambda: ([], []))
+    for uri in images:
+        if uri not in conflicts:
+            is_epi = _suffix(uri) == "epi" or paths[uri] in reverse
+            sessions[Path(paths[uri]).parents[1]][is_epi].append(uri)
+    values = dict(zip(sound["path"], sound["values"], strict=True))
+    for series, epi in sessions.values():
+        _compare_series(series, epi, paths, values, conflicts, notes)
+    return checked.assign(
+        conflict=[conflicts.get(uri) for uri in checked["path"]],
+        note=["; ".join(notes[uri]) or None for uri in checked["path"]],
+    )
+
+
+def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
+    """Add what is wrong between the diffusion series and the epi images of a session."""
+    phases = {uri: read_phase_encoding(paths[uri]) for uri in series}
+    paired = set()
+    for number, other in enumerate(series):
+        for one in series[:number]:
+            if values[one] == values[other]:
+                conflicts[other] = f"holds the volumes of {one}; choose one of them by scans.dwi"
+            elif phases[one].opposite(phases[other]):
+                paired |= {one, other}
+                if unequal := readouts_differ(paths[one], paths[other]):
+                    conflicts[other] = (
+                        f"{unequal}, so their distortions are not equal and opposite; choose one "
+                        "of them by scans.dwi"
+                    )
+    for uri in series:
+        if uri not in paired:
+            image = nib.load(paths[uri])
+            candidates = [paths[one] for one in epi]
+            notes[uri] += reverse_image(paths[uri], image, phases[uri], candidates)[1]
+
+
+def _suffix(uri: str) -> str:
+    return entities_of(uri.rpartition("/")[2])["suffix"]
