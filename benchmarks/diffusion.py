@@ -84,7 +84,7 @@ def run_steps(dwi: str) -> None:
         series = prepare_dwi.replace(series, data=data)
         motions = prepare_dwi.find_motion(series, mask, SETTINGS)
         tick("motion")
-        dwi, gradients, _ = prepare_dwi.correct([series], None, [motions])
+        dwi, gradients, *_ = prepare_dwi.correct([series], None, [motions])
         tick("resample")
         b0 = dwi[..., gradients.is_b0].mean(axis=-1)
         mask = prepare_dwi.brain_mask(b0, zooms)

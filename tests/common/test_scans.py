@@ -1,3 +1,6 @@
+from itertools import permutations, product
+
+import ants
 import nibabel as nib
 import numpy as np
 import pytest
@@ -52,6 +55,37 @@ def test_series_without_its_table(tmp_path):
 
 def test_series_with_the_table_of_another(tmp_path):
     assert "has 8 b-values, the image 9 volumes" in problem(series(tmp_path, volumes=9))
+
+
+def series_with(folder, last):
+    """A series of a bright ball in noise that ends with another volume of b = 0."""
+    path = series(folder, volumes=9, bvals=[*BVALS, 0])
+    grid = np.indices(SHAPE) - np.reshape(SHAPE, (3, 1, 1, 1)) / 2
+    head = (grid**2).sum(axis=0) < 10**2
+    b0 = 20 + 800 * head + np.random.default_rng(0).integers(0, 20, SHAPE)
+    data = np.stack([b0, *[0.3 * b0] * 7, last(b0)], axis=-1)
+    return scan(path, data=data.astype("i2"))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda b0: 0.3 * b0,  # mean or trace
+        lambda b0: 2.5 * b0,  # ADC in um2/s
+        lambda b0: np.where(b0 > 100, 0.7, 0.4),  # FA
+        lambda b0: np.where(b0 > 100, 300, 0),  # FA x 1000
+        lambda b0: 0 * b0,
+    ],
+)
+def test_appended_map_is_no_b0(tmp_path, last):
+    assert "volume 8 (from 0) has b = 0 and" in problem(series_with(tmp_path, last))
+
+
+@pytest.mark.parametrize(
+    "last", [lambda b0: b0, lambda b0: 0.9 * b0, lambda b0: np.roll(b0, 2, axis=1)]
+)
+def test_second_b0_is_one_whatever_the_head_did(tmp_path, last):
+    assert problem(series_with(tmp_path, last)) is None
 
 
 def test_series_cut_off(tmp_path):
@@ -120,3 +154,105 @@ def test_require_usable_names_the_file(tmp_path):
     require_usable(series(tmp_path))
     with pytest.raises(InputError, match=r"sub-02_dwi.nii.gz: has 3 dimensions"):
         require_usable(scan(tmp_path / "sub-02_dwi.nii.gz"))
+
+
+AFFINE = np.diag([-2.0, 3.0, 4.0, 1.0])
+AFFINE[:3, 3] = 60, -70, -50
+
+
+def head(shape=(60, 50, 40)):
+    grid = np.indices(shape) - np.reshape(shape, (3, 1, 1, 1)) / 2
+    data = np.where((grid**2).sum(axis=0) < 18**2, 700, 0)
+    return data + np.random.default_rng(0).integers(0, 60, shape)
+
+
+def saved(folder, data, affine=AFFINE, cls=nib.Nifti1Image, codes=(1, 1), change=None, qform=None):
+    image = cls(data, affine, dtype=data.dtype)
+    image.set_sform(affine, codes[0])
+    image.set_qform(affine if qform is None else qform, codes[1])
+    if change:
+        change(image.header)
+    nib.save(image, folder / "sub-01_T1w.nii.gz")
+    return folder / "sub-01_T1w.nii.gz"
+
+
+def frame_of_itk(path):
+    """Affine (4, 4) in RAS of the image as ITK reads it."""
+    image = ants.image_read(str(path))
+    affine = np.eye(4)
+    affine[:3, :3] = image.direction * np.array(image.spacing)
+    affine[:3, 3] = image.origin
+    return np.diag([-1, -1, 1, 1]) @ affine
+
+
+ORDERS = [AFFINE[:, [*order, 3]] for order in permutations(range(3))]
+FLIPS = [AFFINE @ np.diag([*signs, 1]) for signs in product((1, -1), repeat=3)]
+GOOD = [
+    *({"affine": affine, "codes": (1, 0)} for affine in ORDERS + FLIPS),
+    *({"type": kind} for kind in ("u1", "i1", "i2", "u2", "i4", "u4", "f4", "f8")),
+    *({"codes": codes} for codes in ((1, 1), (1, 0), (0, 1), (2, 1), (4, 4))),
+    {"change": lambda header: header.set_xyzt_units("unknown")},
+    {"change": lambda header: header.set_slope_inter(2.5, 0)},
+]
+
+
+@pytest.mark.parametrize("how", GOOD)
+def test_one_head_stored_in_other_orders_and_types_is_read_alike_by_itk(tmp_path, how):
+    kind = how.get("type", "i2")
+    data = (head() // (10 if kind[1] == "1" else 1)).astype(kind)
+    path = saved(tmp_path, data, **{k: v for k, v in how.items() if k != "type"})
+    assert problem(path) is None
+    np.testing.assert_allclose(frame_of_itk(path), nib.load(path).affine, atol=1e-3)
+
+
+SHEARED = AFFINE.copy()
+SHEARED[0, 1] += 0.01
+BAD = [
+    ({"cls": nib.Nifti2Image}, "NIfTI-2"),
+    ({"type": "i8"}, "int64"),
+    ({"type": "u8"}, "uint64"),
+    ({"codes": (0, 0)}, "left and right are not known"),
+    ({"change": lambda header: header.set_xyzt_units("micron")}, "in microns"),
+    ({"change": lambda header: header.set_xyzt_units("meter")}, "in meters"),
+    ({"codes": (1, 0), "change": lambda h: h["pixdim"].__setitem__(slice(1, 4), 1)}, "pixdim"),
+    ({"codes": (1, 0), "affine": SHEARED}, "not perpendicular"),
+    ({"qform": AFFINE @ np.diag([-1, 1, 1, 1])}, "place the image differently"),
+]
+
+
+@pytest.mark.parametrize(("how", "said"), BAD)
+def test_frames_that_itk_reads_otherwise_are_named(tmp_path, how, said):
+    data = head().astype(how.get("type", "i2"))
+    path = saved(tmp_path, data, **{k: v for k, v in how.items() if k != "type"})
+    assert said in problem(path)
+    try:
+        same = np.allclose(frame_of_itk(path), nib.load(path).affine, atol=1e-3)
+    except (RuntimeError, ValueError, KeyError):
+        same = False
+    assert not same or how.get("codes") == (0, 0) or said == "place the image differently"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: (data - data.mean()) / data.std(), "negative"),
+        (lambda data: np.where(data > 100, (data - 730) / 20, 0), "negative"),
+        (lambda data: np.where(data > 100, data, -1000), "negative"),
+        (lambda data: data - 400, "negative"),
+        (lambda data: data + 1000, "subtract the offset"),
+    ],
+)
+def test_intensities_that_no_scanner_gives_are_named(tmp_path, change, said):
+    assert said in problem(saved(tmp_path, change(head().astype("f4")).astype("f4")))
+
+
+def test_a_little_ringing_below_zero_is_no_problem(tmp_path):
+    data = head().astype("f4")
+    data[::7, ::7, ::7] = -8
+    assert problem(saved(tmp_path, data)) is None
+
+
+def test_a_map_may_be_negative(tmp_path):
+    path = tmp_path / "sub-01_R1map.nii.gz"
+    saved(tmp_path, (head() - 400.0).astype("f4")).rename(path)
+    assert problem(path) is None

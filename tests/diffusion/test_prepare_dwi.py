@@ -18,6 +18,7 @@ from workflow_scripts.diffusion.prepare_dwi import (
     correct,
     find_motion,
     motion_table,
+    other_scales,
     unparted_eddy_currents,
 )
 from workflow_scripts.diffusion.series import PhaseEncoding
@@ -45,7 +46,7 @@ def test_gradients_turn_with_the_head(head, sign):
     eddies = [np.eye(4), *(eddy(1, (0.02, -0.01, 0.02), 1.0) for _ in range(12))]
     series = head.series(BVALS, VECTORS, rigid, eddies, affine=oblique(sign))
     motions = np.array(eddies) @ np.array(rigid)
-    dwi, gradients, between = correct([series], None, [motions])
+    dwi, gradients, between, _ = correct([series], None, [motions])
     assert len(between) == 1
     truth = head.tensors[head.inner]
     tables = {
@@ -68,7 +69,7 @@ def test_b0_is_restored_where_an_eddy_current_stretched_it(head):
     bvals = np.zeros(2)
     stretched = eddy(1, (0, 0.08, 0), 0.0)
     series = head.series(bvals, np.zeros((3, 2)), [np.eye(4)] * 2, [np.eye(4), stretched])
-    dwi, _, _ = correct([series], None, [np.array([np.eye(4), stretched])])
+    dwi, *_ = correct([series], None, [np.array([np.eye(4), stretched])])
     first, second = dwi[head.inner].T
     assert np.abs(second / first - 1).mean() < 0.03
 
@@ -78,7 +79,7 @@ def test_second_series_is_brought_to_the_first(head):
     one = head.series(BVALS, VECTORS, [np.eye(4)] * 13)
     two = head.series(BVALS, VECTORS, [pose] * 13, phase=(1, 1))
     still = [np.tile(np.eye(4), (13, 1, 1))] * 2
-    dwi, gradients, between = correct([one, two], None, still)
+    dwi, gradients, between, _ = correct([one, two], None, still)
     assert dwi.shape == (*SHAPE, 26) and len(gradients.bvals) == 26
     np.testing.assert_allclose(between[1][:3, :3], pose[:3, :3], atol=0.01)
     expected = np.concatenate([VECTORS, pose[:3, :3].T @ VECTORS], axis=1)
@@ -90,6 +91,25 @@ def test_second_series_is_brought_to_the_first(head):
     assert table["rotation_deg"].iloc[13:].mean() == pytest.approx(
         np.hypot(np.hypot(3, 2), 4), abs=0.3
     )
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.1])
+def test_series_of_another_gain_is_brought_to_the_scale_of_the_first(head, gain):
+    bvals, vectors = BVALS[:4], VECTORS[:, :4]
+    one = head.series(bvals, vectors, [np.eye(4)] * 4)
+    two = replace(one, data=one.data * np.float32(gain))
+    still = [np.tile(np.eye(4), (4, 1, 1))] * 2
+    dwi, *_, scales = correct([one, two], None, still)
+    assert scales[0] == 1
+    assert scales[1] == pytest.approx(1 / gain, rel=0.005)
+    np.testing.assert_allclose(dwi[..., 4:], dwi[..., :4], atol=0.02 * dwi.max())
+    flags = other_scales(["run-1", "run-2"], scales)
+    assert len(flags) == 1
+    assert f"run-2: b = 0 signal {gain:.2f} of that of run-1" in flags[0]
+
+
+def test_series_of_one_gain_are_not_flagged():
+    assert other_scales(["run-1", "run-2"], [1.0, 1.03]) == []
 
 
 def test_motion_none_and_rigid(head):
@@ -108,7 +128,7 @@ def test_susceptibility_and_motion_are_undone_in_one_step(head):
     origin = np.interp(y, y + shift[0, :, 0], y) - y
     bent = undistort(series.data[..., 0], np.broadcast_to(origin[None, :, None], SHAPE), 1)
     series = replace(series, data=bent[..., None].astype(np.float32))
-    dwi, _, _ = correct([series], shift, [still])
+    dwi, *_ = correct([series], shift, [still])
     before, after = (np.abs(d - head.b0)[head.inner].mean() for d in (bent, dwi[..., 0]))
     assert after < 0.25 * before
 

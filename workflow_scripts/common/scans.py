@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from skimage.measure import block_reduce
 
 from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
@@ -24,6 +25,16 @@ VOXEL_SIZE_OF_VESSELS_MM = (0.05, 8.0)
 FIELD_OF_VIEW_OF_VESSELS_MM = (2.0, 500.0)
 DIMENSIONS = {"dwi": (4,), "epi": (3, 4)}
 FRAME_TOLERANCE_MM = 0.1
+UNREAD_TYPES = ("int64", "uint64", "longdouble", "float128", "float16")
+LARGEST_SHEAR = 1e-4
+# Images whose intensities are a magnitude; maps such as R1map may be negative.
+WEIGHTED = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "inplaneT1", "inplaneT2")
+FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE = 0.001, 0.02, 0.3
+BLOCK_MM = 8.0
+HEAD_SHARE = 0.15
+# Of three real series 0.93 to 1 after a movement of 6 mm; ADC maps 2 to 4, means over the
+# directions 0.2 to 0.4, FA 0.
+SAME_B0 = (0.7, 1.4)
 SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
@@ -65,10 +76,13 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             suffix = "epi"
         row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
         row["problem"] = row["problem"] or _value_problem(image)
+        if suffix in WEIGHTED and not row["problem"]:
+            row["problem"] = _intensity_problem(np.asanyarray(image.dataobj))
         if suffix not in NOT_COMPARED and not row["problem"]:
             row["values"] = f"v{values_hash(np.asanyarray(image.dataobj)):016x}"
         if suffix == "dwi" and not row["problem"]:
-            read_gradients(path, image.shape[3])
+            gradients = read_gradients(path, image.shape[3])
+            row["problem"] = _b0_problem(np.asanyarray(image.dataobj), gradients.is_b0, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
@@ -126,8 +140,8 @@ def _geometry_problem(image, zooms: np.ndarray, suffix: str, slab: bool) -> str 
         return f"has {image.ndim} dimensions, not {wanted}; {what}"
     if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
         return "the affine cannot be inverted; convert the scan again"
-    if _frames_differ(image):
-        return "sform and qform place the image differently; make them the same (fslorient)"
+    if problem := _frame_problem(image, zooms):
+        return problem
     vessel = suffix in ("mask", "probseg")
     low, high = VOXEL_SIZE_OF_VESSELS_MM if vessel else VOXEL_SIZE_MM
     if zooms.min() < low or zooms.max() > high:
@@ -139,13 +153,35 @@ def _geometry_problem(image, zooms: np.ndarray, suffix: str, slab: bool) -> str 
     return None
 
 
-def _frames_differ(image) -> bool:
+def _frame_problem(image, zooms: np.ndarray) -> str | None:
+    """Why nibabel and ITK, by which the steps read it, would place an image differently."""
     header = image.header
-    if not (header["sform_code"] and header["qform_code"]):
-        return False
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    if isinstance(image, nib.Nifti2Image):
+        return "is NIfTI-2, which ITK does not read; save it as NIfTI-1"
+    if header.get_data_dtype().name in UNREAD_TYPES:
+        return (
+            f"is stored as {header.get_data_dtype()}, which ITK does not read; save it as float32"
+        )
+    if not any(codes):
+        return "sform and qform codes are 0, so left and right are not known; convert it again"
+    if header.get_xyzt_units()[0] not in ("mm", "unknown"):
+        return f"sizes are in {header.get_xyzt_units()[0]}s; save it in mm"
     far_corner = [*image.shape[:3], 1]
-    distance = (header.get_sform() - header.get_qform()) @ far_corner
-    return bool(np.abs(distance).max() > FRAME_TOLERANCE_MM)
+    if all(codes):
+        distance = (header.get_sform() - header.get_qform()) @ far_corner
+        if np.abs(distance).max() > FRAME_TOLERANCE_MM:
+            return "sform and qform place the image differently; make them the same (fslorient)"
+    sizes = np.array(header.get_zooms()[:3])
+    if np.abs((sizes - zooms) * image.shape[:3]).max() > FRAME_TOLERANCE_MM:
+        return (
+            f"voxel sizes of pixdim {sizes.round(3).tolist()} and of the sform "
+            f"{zooms.round(3).tolist()} differ; save it with the right ones"
+        )
+    axes = image.affine[:3, :3] / zooms
+    if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SHEAR:
+        return "the axes of its sform are not perpendicular; resample it to a grid without shear"
+    return None
 
 
 def _value_problem(image) -> str | None:
@@ -159,11 +195,49 @@ def _value_problem(image) -> str | None:
     return None
 
 
+def _intensity_problem(data: np.ndarray) -> str | None:
+    """Why a weighted image is not as scanners make them, with a dark background of about 0."""
+    lowest, bright = float(data.min()), float(np.percentile(data, 99))
+    below = float((data < -DARK_SHARE * abs(bright)).mean())
+    if below > FEW_NEGATIVE:
+        return (
+            f"{100 * below:.1f} % of the voxels are negative, down to {lowest:g} (z-scores, an "
+            "offset, padding?); give the image as the scanner made it, with a background of 0"
+        )
+    if lowest > OFFSET_SHARE * bright:
+        return (
+            f"the darkest voxel is {lowest:g}, bright ones {bright:g}; subtract the offset, "
+            "so that the background is 0"
+        )
+    return None
+
+
 def _volumes_problem(image) -> str | None:
     volumes = image.shape[3] if image.ndim == 4 else 1
     if volumes == 1:
         return None
     return f"has {volumes} volumes and no .bval beside it; restore its gradient table"
+
+
+def _b0_problem(data: np.ndarray, is_b0: np.ndarray, zooms: np.ndarray) -> str | None:
+    """Which volume of b = 0 is none, such as a trace, ADC or FA map that a scanner appended.
+
+    The b = 0 volumes of a series have one scale, whatever the head does between them: their
+    medians over what is bright in the first, in blocks of `BLOCK_MM`, differ by a few percent.
+    """
+    first, *others = np.flatnonzero(is_b0)
+    block = tuple(max(1, round(BLOCK_MM / size)) for size in zooms)
+    means = block_reduce(data[..., first], block, np.mean)
+    head = means > HEAD_SHARE * np.percentile(means, 99)
+    low, high = SAME_B0
+    for volume in others:
+        ratio = np.median(block_reduce(data[..., volume], block, np.mean)[head] / means[head])
+        if not low <= ratio <= high:
+            return (
+                f"volume {volume} (from 0) has b = 0 and {ratio:.2g} times the signal of volume "
+                f"{first}; a trace, ADC or FA map? remove it from image, .bval and .bvec"
+            )
+    return None
 
 
 def values_hash(data: np.ndarray) -> int:

@@ -31,6 +31,7 @@ from workflow_scripts.diffusion.susceptibility import find_displacement, stretch
 MARGIN_VOXELS = 4
 N4_SPACING_MM = 8
 COIL_MM = 30
+SAME_SCALE = (0.95, 1.05)
 SOFTWARE = ["dipy", "antspyx"]
 
 
@@ -85,7 +86,7 @@ def resample(data, points, matrix, zooms) -> np.ndarray:
     return np.maximum(values, 0) * np.linalg.det(matrix[:3, :3])
 
 
-def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients, list]:
+def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients, list, list]:
     """All volumes of all series, undistorted and in the head position of the first.
 
     Parameters
@@ -99,6 +100,8 @@ def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients
     dwi : (x, y, z, volumes) float32, 0 away from the brain
     gradients : turned with the head
     rigid : per series, (4, 4) from the first series' head to its own, grid mm
+    scales : per series, the factor that brings its b = 0 signal in the brain to the first's:
+        scanners may change the receiver gain between series
 
     Raises
     ------
@@ -123,7 +126,7 @@ def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients
     rigid = [np.eye(4), *(register(flat[0], b0, brain, zooms) for b0 in flat[1:])]
     region = ndimage.binary_dilation(brain, iterations=MARGIN_VOXELS)
     grid = np.argwhere(region).T * zooms[:, None]
-    dwi, directions = [], []
+    dwi, directions, levels = [], [], []
     for one, sign, motion, between in zip(series, signs, motions, rigid, strict=True):
         points = between[:3, :3] @ grid + between[:3, 3:]
         factor = 1.0
@@ -131,15 +134,21 @@ def correct(series: list[Series], shift, motions) -> tuple[np.ndarray, Gradients
             points[phase.axis] += sign * shift[region] * zooms[phase.axis]
             factor = stretch(sign * shift, phase.axis)[region]
         table = one.gradients.voxel_axes(one.image.affine)
+        start = len(dwi)
         for volume, matrix in enumerate(motion):
             image = np.zeros(region.shape, np.float32)
             image[region] = factor * resample(one.data[..., volume], points, matrix, zooms)
             dwi.append(image)
             turned = head_rotation(matrix, one.phase_encoding.axis) @ between[:3, :3]
             directions.append(turned.T @ table[:, volume])
+        b0s = [dwi[start + volume][brain] for volume in np.flatnonzero(one.gradients.is_b0)]
+        levels.append(np.median(np.mean(b0s, axis=0)))
+        for image in dwi[start:]:
+            image *= levels[0] / levels[-1]
     bvals = np.concatenate([one.gradients.bvals for one in series])
     gradients = from_voxel_axes(bvals, np.stack(directions, axis=1), affine)
-    return np.stack(dwi, axis=-1), gradients, rigid
+    scales = [float(levels[0] / level) for level in levels]
+    return np.stack(dwi, axis=-1), gradients, rigid, scales
 
 
 def bias_field(b0: np.ndarray, mask: np.ndarray, zooms) -> np.ndarray:
@@ -181,6 +190,16 @@ def unparted_eddy_currents(series: list[Series], settings: dict) -> list[str]:
     ]
 
 
+def other_scales(names: list[str], scales: list[float]) -> list[str]:
+    """Flags of the series whose intensities had another scale than the first's."""
+    low, high = SAME_SCALE
+    return [
+        f"{name}: b = 0 signal {1 / scale:.2f} of that of {names[0]}, brought to it; other gain?"
+        for name, scale in zip(names, scales, strict=True)
+        if not low <= scale <= high
+    ]
+
+
 def write_gradients(gradients: Gradients, bval, bvec) -> None:
     """Write a gradient table as FSL's two text files."""
     np.savetxt(bval, gradients.bvals[None], fmt="%g")
@@ -202,7 +221,8 @@ def main(source, out, params):
     shift, distortion = find_displacement(
         series, list(source.epi), list(source.t1w), settings, masks[0]
     )
-    dwi, gradients, rigid = correct(series, shift, motions)
+    dwi, gradients, rigid, scales = correct(series, shift, motions)
+    names = [Path(one.path).name for one in series]
     b0 = dwi[..., gradients.is_b0].mean(axis=-1)
     mask = brain_mask(b0, zooms)
     field = bias_field(b0, mask, zooms)
@@ -229,7 +249,8 @@ def main(source, out, params):
         GibbsRemoval=settings["gibbs"],
         MotionCorrection=settings["motion"],
         DistortionCorrection=distortion,
-        Flags=unparted_eddy_currents(series, settings),
+        IntensityScales=dict(zip(names, (round(scale, 4) for scale in scales), strict=True)),
+        Flags=unparted_eddy_currents(series, settings) + other_scales(names, scales),
     )
 
 

@@ -149,6 +149,7 @@ def find_displacement(series, epi, t1w, settings, mask) -> tuple[np.ndarray | No
     path, b0 = reverse[0] if reverse else read_reverse_b0(epi, first) or (None, None)
     method = settings["reverse_phase"]
     if path and method != "none":
+        b0 = b0 * (np.median(first.b0[mask]) / np.median(b0[mask]))
         shift = from_reverse_phase(first.b0, b0, zooms, phase.axis, method)
         moved, distance = _follow_head(first.b0, b0, shift, mask, zooms, phase.axis)
         if distance > HEAD_MOVED_MM:
