@@ -12,6 +12,7 @@ from workflow_scripts.cohort.check_cohort import check_status
 from workflow_scripts.cohort.index import index_scans
 from workflow_scripts.cohort.participants import check_exclusions, exclusion_reason
 from workflow_scripts.cohort.preflight import COLUMNS, check_scans
+from workflow_scripts.cohort.session_checks import plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
@@ -76,7 +77,6 @@ SAME = {
     "int32": lambda path: nib.save(nib.Nifti1Image(HEAD.astype("i4"), AFFINE), path),
     "uint16": lambda path: nib.save(nib.Nifti1Image(HEAD.astype("u2"), AFFINE), path),
     "big-endian": lambda path: nib.save(nib.Nifti1Image(HEAD.astype(">i2"), AFFINE), path),
-    "NIfTI-2": lambda path: nib.save(nib.Nifti2Image(HEAD, AFFINE), path),
     "flipped": lambda path: nib.save(
         nib.Nifti1Image(HEAD[::-1], AFFINE @ np.diag([-1, 1, 1, 1])), path
     ),
@@ -236,7 +236,7 @@ def test_image_on_another_grid_is_noted_unless_the_series_are_a_pair(bids):
     series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J)
     save(bids, "sub-1/fmap/sub-1_dir-PA_epi.nii.gz", HEAD[:26], metadata=JP)
     note = checked(bids)["sub-1_dir-AP_dwi.nii.gz"]["note"]
-    assert note.startswith("sub-1_dir-PA_epi.nii.gz is passed over: its grid differs")
+    assert "sub-1_dir-PA_epi.nii.gz is passed over: its grid differs" in note
     series(bids, "sub-1/dwi/sub-1_dir-PA_dwi.nii.gz", JP, seed=2)
     assert checked(bids)["sub-1_dir-AP_dwi.nii.gz"]["note"] is None
 
@@ -321,3 +321,34 @@ def test_notes_stand_in_the_table_of_scans_and_are_told(tmp_path):
     pd.concat([table] * 10).to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
     assert len(notes(tmp_path / "scans.tsv")) == 11
     assert notes(tmp_path / "nothing.tsv") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sub-1/anat/sub-1_ce-gadolinium_T1w.nii.gz", "contrast agent"),
+        ("sub-1/anat/sub-1_acq-cspine_T1w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_acq-NECK_T2w.nii.gz", "is it a head"),
+    ],
+)
+def test_names_of_another_part_or_agent_are_noted(bids, name, said):
+    assert said in plausibility(save(bids, name))[0]
+
+
+@pytest.mark.parametrize(("b", "directions", "said"), [
+    (1000, 30, []),
+    (2000, 30, ["b = 2000, far from"]),
+    (700, 30, ["b = 700, far from"]),
+    (1000, 7, ["7 directions, fewer than 12"]),
+])  # fmt: skip
+def test_b_values_and_directions_are_noted(bids, b, directions, said):
+    path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=directions)
+    bval = path.with_name("sub-1_dwi.bval")
+    np.savetxt(bval, [[0, *[b] * directions]], fmt="%g")
+    found = plausibility(path)
+    assert len(found) == len(said)
+    assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
+
+
+def test_an_ordinary_head_is_not_noted(bids):
+    assert plausibility(save(bids, "sub-1/anat/sub-1_acq-mprage_T1w.nii.gz")) == []

@@ -1,9 +1,11 @@
 """What can be wrong between scans that are sound each for itself, seen before anything runs."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.bids import entities_of
@@ -15,9 +17,13 @@ from workflow_scripts.common.epi import (
     readouts_differ,
     reverse_image,
 )
+from workflow_scripts.common.gradients import B0_THRESHOLD, distinct_directions, gradient_files
 from workflow_scripts.common.job import InputError
 
 SHOWN = 5
+COMPARABLE_B = (800, 1200)
+FEW_DIRECTIONS = 12
+OTHER_PARTS = re.compile("spine|neck|breast|abdomen|pelvis|knee|hip|shoulder|heart|lumbar", re.I)
 
 
 def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> pd.DataFrame:
@@ -42,6 +48,8 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
             others = [other for other in uris if other != uri]
             more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
+    for uri in sound["path"]:
+        notes[uri] += plausibility(paths[uri])
     images = [uri for uri in sound["path"] if _suffix(uri) in ("dwi", "epi")]
     for uri in images:
         try:
@@ -61,6 +69,29 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
         conflict=[conflicts.get(uri) for uri in checked["path"]],
         note=["; ".join(notes[uri]) or None for uri in checked["path"]],
     )
+
+
+def plausibility(path: str) -> list[str]:
+    """What the name or the gradient table of a scan says against taking its numbers as usual."""
+    name = Path(path).name
+    entities = entities_of(name)
+    found = []
+    if entities["suffix"] != "dwi" and entities.get("ce"):
+        found.append(f"ce-{entities['ce']}: a contrast agent changes the intensities of tissues")
+    if part := OTHER_PARTS.search(name):
+        found.append(f"{part.group()!r} in the name: is it a head?")
+    bval, bvec = gradient_files(path)
+    if entities["suffix"] == "dwi" and bval.is_file():
+        bvals = np.loadtxt(bval, ndmin=2).ravel()
+        weighted = bvals > B0_THRESHOLD
+        if weighted.any():
+            nearest = bvals[weighted][np.abs(bvals[weighted] - 1000).argmin()]
+            if not COMPARABLE_B[0] <= nearest <= COMPARABLE_B[1]:
+                found.append(f"b = {nearest:g}, far from the 1000 s/mm2 that ALPS is defined for")
+            count = distinct_directions(np.loadtxt(bvec)[:, weighted])
+            if count < FEW_DIRECTIONS:
+                found.append(f"{count} directions, fewer than {FEW_DIRECTIONS}")
+    return found
 
 
 def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
