@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
-from scripts import MAPS, SETTINGS, run_script
+from scripts import MAPS, SETTINGS, make_templates, run_script
 
 import nibabel as nib  # isort: skip
 import numpy as np  # isort: skip
@@ -72,12 +72,6 @@ class TrueTransform(PointTransform):
         return np.moveaxis(native, 0, -1).astype(float) @ self.to_dwi[:3, :3].T + self.to_dwi[:3, 3]
 
 
-def make_templates(folder: Path) -> None:
-    save_fractions(*build(), folder / "phantom.nii.gz")
-    out = {name: f"{folder}/{name}.nii.gz" for name in ("t1w", "mask", "gm", "wm", "regions")}
-    run_script("anatomical/make_templates", {}, out, folder / "templates.log", resolution=2)
-
-
 def make_head(job) -> None:
     """T1w of one head and its registration to MNI."""
     root, axis = job
@@ -93,8 +87,8 @@ def make_head(job) -> None:
     source = {
         "t1w": f"{folder}/t1w.nii.gz",
         "mask": f"{folder}/brain.nii.gz",
-        "template": f"{root}/t1w.nii.gz",
-        "template_mask": f"{root}/mask.nii.gz",
+        "template": f"{root}/template_t1w.nii.gz",
+        "template_mask": f"{root}/template_mask.nii.gz",
     }
     out = {name: f"{folder}/mni_{name}.nii.gz" for name in ("t1w", "brain")}
     out["transforms"] = [f"{folder}/{name}" for name in ("mni.mat", "mni.nii.gz", "back.nii.gz")]
@@ -191,6 +185,7 @@ def errors(job) -> dict:
 def main(tilts, snrs, axes) -> None:
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(2) as pool:
         root = Path(name)
+        save_fractions(*build(), root / "phantom.nii.gz")
         make_templates(root)
         list(pool.map(make_head, [(root, axis) for axis in axes]))
         cases = [(root, axis, tilt, snr) for tilt, axis, snr in product(tilts, axes, snrs)]

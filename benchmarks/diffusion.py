@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts import MAPS, SETTINGS, Cost, run_script
+from scripts import MAPS, SETTINGS, Cost, make_templates, run_script
 
 from workflow_scripts.common.gradients import gradient_files
 
@@ -25,10 +25,8 @@ def show(name: str, cost: Cost) -> Cost:
 
 
 def run_wing(dwi: str, folder: Path) -> list[Cost]:
-    out = {name: f"{folder}/template_{name}.nii.gz" for name in ("t1w", "mask", "gm", "wm")}
-    out["regions"] = f"{folder}/regions.nii.gz"
     log = folder / "log.txt"
-    run_script("anatomical/make_templates", {}, out, log, resolution=2)
+    out = make_templates(folder)
     template = {"template": out["t1w"], "template_mask": out["mask"]}
     prepared = {name: f"{folder}/{name}.nii.gz" for name in ("dwi", "b0", "mask")}
     prepared |= {name: f"{folder}/dwi.{name}" for name in ("bval", "bvec")}
@@ -46,11 +44,12 @@ def run_wing(dwi: str, folder: Path) -> list[Cost]:
     source = prepared | template
     costs.append(run_script("diffusion/register_dwi_to_mni", source, out, log, nonlinear=True))
     show("register_dwi_to_mni", costs[-1])
-    source = {"tensor": fitted["tensor"], "mask": prepared["mask"], "transforms": transforms[::-1]}
+    source = prepared | template | {"tensor": fitted["tensor"], "rois": []}
+    source["transforms"] = transforms[::-1]
     out = {"rois": f"{folder}/rois.tsv", "colour": f"{folder}/colour.nii.gz"}
     out["sidecar"] = f"{folder}/alps.json"
-    limits = {"min_voxels": 4, "min_fa": 0.2}
-    costs.append(run_script("diffusion/measure_alps", source | template, out, log, **limits))
+    limits = {"min_voxels": 4, "min_fa": 0.2, "bval": 1000, "t1w": False}
+    costs.append(run_script("diffusion/measure_alps", source, out, log, **limits))
     show("measure_alps", costs[-1])
     return costs
 

@@ -7,7 +7,7 @@ rule prepare_dwi:
         metadata=inherited_metadata,
         t1w=dwi_t1w,
     output:
-        dwi=temp(bids_dwi("dwi.nii.gz", desc="preproc")),
+        dwi=bids_dwi("dwi.nii.gz", desc="preproc"),
         bval=bids_dwi("dwi.bval", desc="preproc"),
         bvec=bids_dwi("dwi.bvec", desc="preproc"),
         b0=bids_dwi("dwiref.nii.gz"),
@@ -91,6 +91,9 @@ rule measure_alps:
     """DTI-ALPS in the axes of MNI152."""
     input:
         tensor=rules.fit_tensor.output.tensor,
+        dwi=rules.prepare_dwi.output.dwi,
+        bval=rules.prepare_dwi.output.bval,
+        bvec=rules.prepare_dwi.output.bvec,
         mask=rules.prepare_dwi.output.mask,
         transforms=dwi_transforms,
         template_mask=rules.make_templates.output.mask,
@@ -106,6 +109,8 @@ rule measure_alps:
     params:
         min_voxels=DIFFUSION["min_voxels"],
         min_fa=DIFFUSION["min_fa"],
+        bval=DIFFUSION["bval"],
+        t1w=lambda wildcards: wildcards.prefix in T1W,
     script:
         "../workflow_scripts/diffusion/measure_alps.py"
 

@@ -42,7 +42,7 @@ def save(root, name, data=HEAD, affine=AFFINE, metadata=None, cls=nib.Nifti1Imag
     return path
 
 
-def series(root, name, metadata=None, weighted=7, seed=1, data=None):
+def series(root, name, metadata=None, weighted=12, seed=1, data=None):
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((3, weighted + 1))
     vectors /= np.linalg.norm(vectors, axis=0)

@@ -1,11 +1,18 @@
 import numpy as np
 import pytest
+from dipy.reconst.dti import from_lower_triangular
 from scipy.spatial.transform import Rotation
 
 from tests.diffusion.small_head import SmallHead, directions
 from workflow_scripts.common.gradients import Gradients
 from workflow_scripts.common.job import InputError
-from workflow_scripts.diffusion.fit_tensor import fit, outlier_slices, shell_volumes
+from workflow_scripts.diffusion.fit_tensor import (
+    bootstrap_tensors,
+    fit,
+    outlier_slices,
+    shell_volumes,
+    tensor_maps,
+)
 from workflow_scripts.diffusion.gradient_check import coherence, tables
 
 BVALS = np.array([0.0, 0, *[1000] * 20])
@@ -34,6 +41,28 @@ def test_noise_free_tensors_are_exact(tensors):
     np.testing.assert_allclose(found, tensors, atol=1e-9)
     assert (np.diff(values, axis=1) <= 0).all()
     np.testing.assert_allclose(predicted, dwi[mask], rtol=1e-5)
+
+
+def test_bootstrap_of_a_signal_without_noise_is_the_tensor(tensors):
+    clean = signal(tensors, BVALS, VECTORS)
+    found = list(bootstrap_tensors(clean, BVALS, VECTORS, samples=3))
+    assert len(found) == 3
+    for sample in found:
+        np.testing.assert_allclose(from_lower_triangular(sample), 1000 * tensors, atol=1e-5)
+
+
+def test_bootstrap_spreads_as_the_noise_does_on_every_run(tensors):
+    clean = signal(tensors, BVALS, VECTORS)
+    noisy = clean + np.random.default_rng(0).normal(0, 20, clean.shape)
+    found, again = (np.array(list(bootstrap_tensors(noisy, BVALS, VECTORS, 50))) for _ in "12")
+    np.testing.assert_array_equal(found, again)
+    fits = []
+    for seed in range(50):
+        other = clean + np.random.default_rng(seed).normal(0, 20, clean.shape)
+        values, axes, _ = fit(other, np.ones(60, bool), BVALS, VECTORS)
+        fits.append(tensor_maps(values.clip(0), axes)["tensor"])
+    truth = np.std(fits, axis=0).mean(axis=0)
+    np.testing.assert_allclose(found.std(axis=0).mean(axis=0), truth, rtol=0.1)
 
 
 def test_shell_nearest_1000_and_all_b0():

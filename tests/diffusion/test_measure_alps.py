@@ -1,19 +1,34 @@
+import json
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
 from dipy.reconst.dti import from_lower_triangular, lower_triangular
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from tests.diffusion.small_head import directions
+from workflow_scripts.common.gradients import from_voxel_axes
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.transforms import LPS, PointTransform, move, write_itk_matrix
 from workflow_scripts.demo.tensors import alps_tensors, template_tensors, tensor_phantom
+from workflow_scripts.diffusion import measure_alps
+from workflow_scripts.diffusion.fit_tensor import fit, tensor_maps
 from workflow_scripts.diffusion.measure_alps import (
+    SHIFT_MM,
     alps_index,
     carry,
     colour_fa,
+    mean_alps,
     measure,
+    noise_sd,
+    place,
     rotate,
+    shift_sd,
+    uncertainty,
 )
+from workflow_scripts.diffusion.prepare_dwi import write_gradients
 from workflow_scripts.diffusion.rois import read_rois
 
 LEFT, RIGHT = 1.62, 1.31
@@ -213,6 +228,102 @@ def test_few_voxels_are_flagged(phantom, tmp_path):
     assert flags_.str.contains("voxels, fewer than 500").all()
 
 
+def test_even_tensors_have_no_shift_sd(tmp_path):
+    tensor, affine, brain = scanned(np.eye(4), GRIDS["axial"])
+    tensor[:] = [1.2, 0, 0.6, 0, 0, 0.9]
+    assert shift_sd(tensor, affine, brain, through(np.eye(4), tmp_path), ROIS) < 1e-12
+
+
+@pytest.mark.parametrize("degrees", [0, 20])
+def test_shift_sd_follows_the_slope_of_the_index(degrees, tmp_path):
+    """ALPS = 1.5 + 0.02 y + 0.03 (z - 27), with y from -16: each slope counts a third."""
+    to_scanner = pose(degrees, (1, 0, 0))
+    tensor, affine, brain = scanned(to_scanner, GRIDS["axial"])
+    points = nib.affines.apply_affine(affine, np.moveaxis(np.indices(brain.shape), 0, -1))
+    _, y, z = np.moveaxis(move(np.linalg.inv(to_scanner), points), -1, 0)
+    full = np.zeros((*brain.shape, 3, 3))
+    full[..., 0, 0] = 1.5 + 0.02 * (y + 16) + 0.03 * (z - 27)
+    full[..., 1, 1] = full[..., 2, 2] = 1.0
+    turn = to_scanner[:3, :3]
+    tensor = lower_triangular(turn @ full @ turn.T)
+    found = shift_sd(tensor, affine, brain, through(to_scanner, tmp_path), ROIS)
+    assert found == pytest.approx(SHIFT_MM * np.sqrt((0.02**2 + 0.03**2) / 3), rel=1e-3)
+
+
+@pytest.mark.parametrize("smooth", [0, 0.7], ids=["white", "shared by neighbours"])
+def test_noise_sd_is_that_over_independent_noise(smooth, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_alps, "SAMPLES", 40)
+    tensor, affine, brain = scanned(np.eye(4), GRIDS["axial"], (46, 8, 8))
+    bvals = np.repeat([0.0, 1000, 2000], [2, 20, 6])
+    vectors = np.concatenate([np.zeros((3, 2)), directions(20), directions(6)], axis=1)
+    gradients = from_voxel_axes(bvals, vectors, affine)
+    used = bvals < 1500
+    places = place(affine, brain, through(np.eye(4), tmp_path), ROIS)
+    points = np.concatenate([there for there, _ in places.values()])
+    brain[:] = False
+    voxels = np.round(move(np.linalg.inv(affine), points)).astype(int)
+    for step in np.ndindex(3, 3, 3):
+        brain[tuple((voxels + step - 1).T)] = True
+    full = from_lower_triangular(tensor) / 1000
+    clean = 100 * np.exp(-bvals * np.einsum("...ij,iv,jv->...v", full, vectors, vectors))
+    rng, found, guessed = np.random.default_rng(1), [], []
+    for trial in range(150):
+        noise = gaussian_filter(rng.standard_normal(clean.shape), 3 * [smooth] + [0])
+        noisy = clean + 5 * noise / noise.std()
+        evals, evecs, _ = fit(noisy[..., used], brain, bvals[used], vectors[:, used])
+        fitted = np.zeros_like(tensor)
+        fitted[brain] = tensor_maps(evals, evecs)["tensor"]
+        found.append(mean_alps(fitted, affine, places))
+        if trial < 8:
+            series = fitted, affine, brain, places, noisy, gradients, used
+            guessed.append(noise_sd(*series))
+    assert found[0] != found[1] and np.mean(found) == pytest.approx((LEFT + RIGHT) / 2, rel=0.03)
+    assert guessed[-1] == noise_sd(*series)
+    assert np.mean(guessed) == pytest.approx(np.std(found), rel=0.2)
+
+
+def test_uncertainty_grows_without_a_t1w():
+    assert uncertainty(1.5, 0.03, 0.04, t1w=True)["alps_sd"] == pytest.approx(0.05)
+    without = uncertainty(1.5, 0.03, 0.04, t1w=False)
+    assert without["alps_sd"] == pytest.approx(np.hypot(0.05, 0.075))
+    assert (without["alps_shift_sd"], without["alps_noise_sd"]) == (0.03, 0.04)
+    assert set(uncertainty(1.5, np.nan, 0.04, t1w=True)) == {"alps_noise_sd"}
+
+
+@pytest.mark.parametrize(("bval", "t1w"), [(1000, True), (2000, False)])
+def test_sidecar_says_how_sure_alps_is(bval, t1w, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_alps, "SAMPLES", 3)
+    tensor, affine, brain = scanned(np.eye(4), GRIDS["axial"], (46, 10, 10))
+    bvals = np.repeat([0.0, bval], [2, 12])
+    vectors = np.concatenate([np.zeros((3, 2)), directions(12)], axis=1)
+    full = from_lower_triangular(tensor) / 1000
+    dwi = 100 * np.exp(-bvals * np.einsum("...ij,iv,jv->...v", full, vectors, vectors))
+    write_gradients(
+        from_voxel_axes(bvals, vectors, affine), tmp_path / "dwi.bval", tmp_path / "dwi.bvec"
+    )
+    write_itk_matrix(np.eye(4), tmp_path / "xfm.mat")
+    names = {"tensor": tensor, "dwi": dwi, "mask": brain.astype("u1")}
+    for name, data in names.items():
+        nib.save(nib.Nifti1Image(data, affine), tmp_path / f"{name}.nii.gz")
+    files = {name: str(tmp_path / f"{name}.nii.gz") for name in names}
+    source = SimpleNamespace(
+        **files, template_mask=files["mask"], transforms=[str(tmp_path / "xfm.mat")], rois=[]
+    )
+    out = SimpleNamespace(
+        rois=tmp_path / "rois.tsv", colour=tmp_path / "colour.nii.gz", sidecar=tmp_path / "a.json"
+    )
+    params = SimpleNamespace(min_voxels=4, min_fa=0.2, bval=1000, t1w=t1w)
+    measure_alps.main(source, out, params)
+    sidecar = json.loads(out.sidecar.read_text())
+    found = sidecar["Measures"]
+    assert found["alps_noise_sd"] < 1e-4
+    template = 0 if t1w else 0.05 * found["alps"]
+    assert found["alps_sd"] == pytest.approx(np.hypot(found["alps_shift_sd"], template), abs=1e-5)
+    assert ("5 % of ALPS" in sidecar["Uncertainty"]) == (not t1w)
+    flag = "ALPS, b = 2000: not comparable with ALPS at b = 1000"
+    assert sidecar["Flags"] == ([flag] if bval == 2000 else [])
+
+
 def test_colours_follow_the_axes_of_mni(tmp_path):
     to_scanner = pose(20, (0, 1, 0))
     tensor, affine, brain = scanned(to_scanner, GRIDS["oblique"])
@@ -222,7 +333,7 @@ def test_colours_follow_the_axes_of_mni(tmp_path):
     frame[:3, 3] = CENTRE - frame[:3, :3] @ [4, 1, 1]
     template = nib.Nifti1Image(data, frame)  # x = -26 and 26
     colours = colour_fa(tensor, affine, brain, through(to_scanner, tmp_path), template)
-    for place in (2, -3):
-        red, green, blue = colours[place, 1, 1]
+    for voxel in (2, -3):
+        red, green, blue = colours[voxel, 1, 1]
         assert blue > 0.5 and max(red, green) < 0.05
     assert colours[4, 1, 1].max() == 0

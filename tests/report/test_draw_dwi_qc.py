@@ -153,6 +153,11 @@ def test_numbers_and_flags_as_text():
     ]  # fmt: skip
 
 
+def test_alps_stands_with_its_sd():
+    lines = summary(MEASURES | {"alps_sd": 0.083}, tables())
+    assert lines[2] == "ALPS: 1.45 ± 0.08 (SD)"
+
+
 def test_other_grid_lost_region_and_unknown_volume_are_named(images, tmp_path):
     regions = read_regions(resource("alps_rois.tsv"))
     short = tmp_path / "short.nii.gz"

@@ -4,7 +4,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from dipy.core.gradients import gradient_table
-from dipy.reconst.dti import TensorModel, fractional_anisotropy, lower_triangular
+from dipy.reconst.dti import (
+    MIN_POSITIVE_SIGNAL,
+    TensorModel,
+    fractional_anisotropy,
+    lower_triangular,
+)
 from threadpoolctl import threadpool_limits
 
 from workflow_scripts.common.gradients import Gradients, nearest_shell, read_gradients, shells
@@ -18,6 +23,7 @@ OUTLIER_SD = 6.0
 SMALLEST_SLICE = 50  # voxels
 SMALLEST_SPREAD = 0.002  # of the b = 0 signal
 FEWEST_FREE = 3
+LEAST_FREE = 0.05  # of one volume
 CHECK_FA = 0.3
 
 
@@ -53,6 +59,41 @@ def fit(dwi: np.ndarray, mask: np.ndarray, bvals: np.ndarray, directions: np.nda
     return found.evals, found.evecs, found.predict(table, S0=found.S0_hat)
 
 
+def log_design(bvals: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Design (volumes, 7) of the logarithm of the signal: of b = 0, and of the tensor in um2/ms."""
+    quadratic = np.einsum("iv,jv->vij", directions, directions)[:, *np.tril_indices(3)]
+    return np.column_stack([np.ones(len(bvals)), -bvals[:, None] / 1000 * quadratic])
+
+
+def bootstrap_tensors(signal, bvals, directions, samples: int, seed: int = 0):
+    """Tensors refitted to samples of a wild bootstrap.
+
+    Residuals of the logarithm of the signal, over the root of one minus their leverage, keep
+    or change their sign by chance (Whitcher et al. 2008, doi:10.1002/hbm.20403). A volume's
+    sign is that of all voxels: noise that neighbours share, as after interpolation, stays
+    shared.
+
+    Parameters
+    ----------
+    signal : (n, volumes)
+    bvals, directions : (volumes,) s/mm2 and (3, volumes)
+
+    Yields
+    ------
+    (n, 6), lower triangles in um2/ms, as in `tensor_maps`
+    """
+    every = np.ones(len(signal), bool)
+    _, _, predicted = fit(signal, every, bvals, directions)
+    weighted = np.linalg.qr(predicted[..., None] * log_design(bvals, directions))[0]
+    own = np.maximum(1 - (weighted**2).sum(axis=-1), LEAST_FREE)
+    ratio = np.maximum(signal, MIN_POSITIVE_SIGNAL) / predicted
+    residual = np.log(ratio) / np.sqrt(own)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (samples, len(bvals)))
+    for sign in signs:
+        evals, evecs, _ = fit(predicted * np.exp(sign * residual), every, bvals, directions)
+        yield tensor_maps(np.clip(evals, 0, None), evecs)["tensor"]
+
+
 def outlier_slices(residual, predicted, mask, bvals, directions) -> pd.DataFrame:
     """Slices (third axis) that lost signal in one volume, as by a jerk of the head.
 
@@ -74,8 +115,7 @@ def outlier_slices(residual, predicted, mask, bvals, directions) -> pd.DataFrame
     DataFrame with volume, slice, deviation (in robust standard deviations)
     """
     level = np.nonzero(mask)[2]
-    quadratic = np.einsum("iv,jv->vij", directions, directions)[:, *np.tril_indices(3)]
-    design = np.column_stack([np.ones(len(bvals)), -bvals[:, None] / 1000 * quadratic])
+    design = log_design(bvals, directions)
     weighted = bvals > 50
     rows = []
     for index in np.flatnonzero(np.bincount(level) >= SMALLEST_SLICE):
@@ -85,7 +125,7 @@ def outlier_slices(residual, predicted, mask, bvals, directions) -> pd.DataFrame
         left, free = residual[here].mean(axis=0), len(bvals) - design.shape[1]
         while free > FEWEST_FREE:
             own = np.diag(maker)
-            usable = weighted & (own > 0.05)
+            usable = weighted & (own > LEAST_FREE)
             loss = np.divide(left, own, out=np.zeros_like(left), where=usable)
             volume = loss.argmin()
             left = left - maker[:, volume] * loss[volume]

@@ -150,6 +150,8 @@ def summary(measures: dict, tables: dict) -> list[str]:
         f"{name}: {measures[key]:{digits}}" if key in measures else f"{name}: n/a"
         for name, key, digits in shown
     ]
+    if "alps_sd" in measures:
+        lines[2] += f" ± {measures['alps_sd']:.2f} (SD)"
     lines.append(f"outlier slices: {len(tables['outliers'])}")
     for row in tables["measured"].dropna(subset="flags").itertuples():
         lines += ["", *textwrap.wrap(f"{row.roi.replace('_', ' ')}: {row.flags}", 44)]
