@@ -210,7 +210,7 @@ def test_direction_and_intended_for_are_notes(bids):
 
 
 def test_the_same_series_twice_is_refused(bids):
-    data = RNG.integers(0, 3000, (*SHAPE, 8)).astype("i2")
+    data = RNG.integers(0, 3000, (*SHAPE, 13)).astype("i2")
     series(bids, "sub-1/dwi/sub-1_acq-a_dwi.nii.gz", data=data)
     series(bids, "sub-1/dwi/sub-1_acq-b_dwi.nii.gz", data=data)
     rows = checked(bids)
