@@ -21,7 +21,7 @@ $(VENV)/installed: envs/lock.txt
 # bars are drawn in a terminal alone: elsewhere, Snakemake's own lines.
 demo: $(VENV)/installed
 	$(RUN) snakemake --cores $(CORES) $(LOGGER) --configfile $(CONFIG)
-	@echo "Report: $(CURDIR)/$$(sed -n 's/^output_dir: *\([^ #]*\).*/\1/p' $(CONFIG))/report/index.html"
+	@echo "Report: $$(realpath -m "$$(sed -n 's/^output_dir: *\([^ #]*\).*/\1/p' $(CONFIG))")/report/index.html"
 
 demos: demo
 	for name in $(EXAMPLES); do $(MAKE) demo CONFIG=examples/$$name.yaml || exit 1; done
