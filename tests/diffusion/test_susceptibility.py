@@ -120,7 +120,7 @@ def ways(monkeypatch):
     )
 
 
-EPI = [("fmap/sub-01_dir-PA_epi.nii.gz", None)]
+EPI = [("fmap/sub-01_dir-PA_epi.nii.gz", np.ones(SHAPE))]
 T1W = ["t1w.nii.gz", "mask.nii.gz"]
 
 
@@ -147,6 +147,16 @@ def test_choice_of_the_method(ways, series, head, epi, t1w, settings, phase, exp
     shift, how = find_displacement([series], epi, t1w, SETTINGS | settings, head.mask)
     assert shift == expected[0]
     assert how.startswith(expected[1])
+
+
+def test_reverse_image_of_another_gain_is_brought_to_the_scale_of_the_series(
+    ways, monkeypatch, series, head
+):
+    monkeypatch.setattr(susceptibility, "from_reverse_phase", lambda forward, reverse, *_: reverse)
+    series = replace(series, phase_encoding=PhaseEncoding(1, -1))
+    epi = [("sub-01_dir-PA_epi.nii.gz", 3 * series.b0)]
+    found, _ = find_displacement([series], epi, [], SETTINGS, head.mask)
+    np.testing.assert_allclose(found, series.b0, rtol=1e-5)
 
 
 def test_a_second_series_of_reverse_phase_comes_before_an_epi(ways, series, head):

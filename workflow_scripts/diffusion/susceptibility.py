@@ -37,8 +37,11 @@ def from_reverse_phase(forward, reverse, zooms, phase_axis: int, method: str) ->
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [str(folder / "forward.nii.gz"), str(folder / "reverse.nii.gz")]
+        # FSL turns the first axis round on reading where the determinant is positive, and
+        # with it the sign of a displacement along it.
+        frame = np.diag([-zooms[0], zooms[1], zooms[2], 1])
         for data, file in zip((forward, reverse), files, strict=True):
-            nib.save(nib.Nifti1Image(data.astype(np.float32), np.diag([*zooms, 1])), file)
+            nib.save(nib.Nifti1Image(data.astype(np.float32), frame), file)
         estimate = {"pyhysco": _pyhysco, "fsl_topup": _topup}[method]
         return estimate(files, folder, zooms, phase_axis)
 
