@@ -51,12 +51,12 @@ def test_brain_and_tissues_are_recovered(demo):
     dice = recovered[recovered["measure"] == "brain_mask_dice"]
     assert len(dice) == SUBJECTS
     assert dice["recovered"].min() >= 0.95
-    # That of CSF is the error of the brain mask's border too.
-    for tissue, largest in {"gm": 5, "wm": 5, "csf": 7}.items():
+    # That of CSF is the error of the brain mask's border too, 0.6 % of a volume four times its own.
+    for tissue, largest, on_average in (("gm", 3, 2), ("wm", 3, 2), ("csf", 8, 4)):
         error = recovered.loc[recovered["measure"] == f"{tissue}_volume_ml", "error_percent"]
         assert len(error) == SUBJECTS
         assert error.abs().max() <= largest
-        assert abs(error.mean()) <= 3
+        assert abs(error.mean()) <= on_average
 
 
 def test_planted_effect_is_found(demo):
