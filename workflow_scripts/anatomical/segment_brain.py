@@ -9,7 +9,7 @@ from skimage.transform import resize
 
 from workflow_scripts.anatomical.fsl import fast_probabilities
 from workflow_scripts.anatomical.partial_volume import tissue_shares
-from workflow_scripts.anatomical.regions import network_regions, subject_regions
+from workflow_scripts.anatomical.regions import GM, network_regions, subject_regions
 from workflow_scripts.common.images import (
     dice,
     save_labels,
@@ -237,7 +237,7 @@ def main(source, out, params):
         volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
     cortex, ventricles = from_template(source.gm_prior, t1w) > 0.5, indices["ventricles"]
     overlaps = {
-        "grey_matter_overlap": dice(cortex, tissues == TISSUES.index("GM") + 1),
+        "grey_matter_overlap": dice(cortex, tissues == GM),
         "ventricles_overlap": dice(template == ventricles, regions == ventricles),
     }
     flags = []

@@ -17,11 +17,15 @@ from workflow_scripts.common.epi import (
     readouts_differ,
     reverse_image,
 )
-from workflow_scripts.common.gradients import B0_THRESHOLD, distinct_directions, gradient_files
+from workflow_scripts.common.gradients import (
+    B0_THRESHOLD,
+    COMPARABLE_B,
+    distinct_directions,
+    gradient_files,
+)
 from workflow_scripts.common.job import InputError
 
 SHOWN = 5
-COMPARABLE_B = (800, 1200)
 FEW_DIRECTIONS = 12
 OTHER_PARTS = re.compile("spine|neck|breast|abdomen|pelvis|knee|hip|shoulder|heart|lumbar", re.I)
 

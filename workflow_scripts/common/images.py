@@ -29,30 +29,40 @@ def save_probability(data: np.ndarray, like: nib.Nifti1Image, path) -> None:
     _save(np.round(np.clip(data, 0, 1) * 255).astype(np.uint8), like, path, slope=1 / 255)
 
 
-def round_intensities(path) -> None:
-    """Round an image to steps of 1/4096 to 1/8192 of its maximum: half the size, noise apart.
+def rounded(data: np.ndarray) -> np.ndarray:
+    """Intensities in steps of 1/4096 to 1/8192 of their maximum: half the size, noise apart.
 
     Raises
     ------
     ValueError
         If no voxel is above 0.
     """
-    image = nib.load(path)
-    data = np.asanyarray(image.dataobj)
     if not data.max() > 0:
-        raise ValueError(f"{path}: no voxel is above 0")
-    _rewrite(data, 2.0 ** np.floor(np.log2(data.max() / INTENSITIES)), image, path)
+        raise ValueError("no voxel is above 0")
+    return _in_steps(data, 2.0 ** np.floor(np.log2(data.max() / INTENSITIES)))
+
+
+def round_intensities(path) -> None:
+    """Replace an image's intensities by those of `rounded`, which also says what is raised."""
+    image = nib.load(path)
+    try:
+        _rewrite(rounded(np.asanyarray(image.dataobj)), image, path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def round_warp(path) -> None:
     """Round a displacement field to 1/32 mm, which makes its file a third of the size."""
     image = nib.load(path)
-    _rewrite(np.asanyarray(image.dataobj), 1 / 32, image, path)
+    _rewrite(_in_steps(np.asanyarray(image.dataobj), 1 / 32), image, path)
 
 
-def _rewrite(data: np.ndarray, step: float, like: nib.Nifti1Image, path) -> None:
-    rounded = (np.round(data / step) * step).astype(np.float32)
-    image = nib.Nifti1Image(rounded, None, like.header)
+def _in_steps(data: np.ndarray, step: float) -> np.ndarray:
+    return (np.round(data / step) * step).astype(np.float32)
+
+
+def _rewrite(data: np.ndarray, like: nib.Nifti1Image, path) -> None:
+    image = nib.Nifti1Image(data, None, like.header)
     Path(path).write_bytes(gzip.compress(image.to_bytes(), COMPRESSION, mtime=0))
 
 

@@ -75,14 +75,15 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["problem"] = _volumes_problem(image)
             suffix = "epi"
         row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
-        row["problem"] = row["problem"] or _value_problem(image)
+        data = None if row["problem"] else np.asanyarray(image.dataobj)
+        row["problem"] = row["problem"] or _value_problem(data)
         if suffix in WEIGHTED and not row["problem"]:
-            row["problem"] = _intensity_problem(np.asanyarray(image.dataobj))
+            row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
-            row["values"] = f"v{values_hash(np.asanyarray(image.dataobj)):016x}"
+            row["values"] = f"v{values_hash(data):016x}"
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
-            row["problem"] = _b0_problem(np.asanyarray(image.dataobj), gradients.is_b0, zooms)
+            row["problem"] = _b0_problem(data, gradients.is_b0, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
@@ -184,8 +185,7 @@ def _frame_problem(image, zooms: np.ndarray) -> str | None:
     return None
 
 
-def _value_problem(image) -> str | None:
-    data = np.asanyarray(image.dataobj)
+def _value_problem(data: np.ndarray) -> str | None:
     if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
     if not np.isfinite(data).all():

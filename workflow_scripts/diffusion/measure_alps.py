@@ -6,7 +6,7 @@ import pandas as pd
 from dipy.reconst.dti import fractional_anisotropy, from_lower_triangular, mode
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts.common.gradients import Gradients, axes, read_gradients
+from workflow_scripts.common.gradients import COMPARABLE_B, Gradients, axes, read_gradients
 from workflow_scripts.common.images import save_probability, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
@@ -23,7 +23,6 @@ SIDES = ("left", "right")
 SHIFT_MM = 1.5
 SAMPLES = 200
 WITHOUT_T1W = 0.05  # SD over ALPS
-COMPARABLE_B = (800, 1200)
 
 
 def carry(tensors: np.ndarray, jacobians: np.ndarray) -> np.ndarray:

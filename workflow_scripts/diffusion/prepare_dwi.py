@@ -11,7 +11,7 @@ from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
 from workflow_scripts.common.gradients import Gradients, from_voxel_axes
-from workflow_scripts.common.images import round_intensities, save_image, save_labels, write_sidecar
+from workflow_scripts.common.images import rounded, save_image, save_labels, write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
@@ -228,8 +228,7 @@ def main(source, out, params):
     field = bias_field(b0, mask, zooms)
     table = motion_table(series, motions, rigid, mask, zooms)
     dwi /= field[..., None]
-    save_image(dwi, image, out.dwi)
-    round_intensities(out.dwi)
+    save_image(rounded(dwi), image, out.dwi)
     save_image(b0 / field, image, out.b0)
     save_labels(mask, image, out.mask)
     write_gradients(gradients, out.bval, out.bvec)
