@@ -33,6 +33,7 @@ from workflow_scripts.demo import simulate_dwi, simulate_t1w
 from workflow_scripts.demo.build_phantom import build
 from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.images import Phantom, save_fractions, save_image
+from workflow_scripts.demo.plan import plan_head
 from workflow_scripts.diffusion.measure_alps import measure
 from workflow_scripts.diffusion.rois import read_rois
 
@@ -78,7 +79,8 @@ def make_head(job) -> None:
     folder = root / axis
     folder.mkdir()
     phantom = Phantom(root / "phantom.nii.gz")
-    head = simulate_t1w.simulate(phantom, SEED[axis], 40, "F", 0.0, folder / "field.nii.gz")
+    planned = plan_head(SEED[axis], 40, "F", 0.0) | {"borders": None}
+    head = simulate_t1w.simulate(phantom, SEED[axis], planned, folder / "field.nii.gz")
     t1w, _, brain, affine = head
     save_image(t1w, affine, folder / "raw.nii.gz")
     save_image(brain.astype("u1"), affine, folder / "brain.nii.gz")

@@ -1,6 +1,9 @@
-"""Tissue fractions over simulated atrophy, and ventricles of labelled heads.
+"""Tissues and regions over simulated atrophy, and ventricles of labelled heads.
 
-python benchmarks/atrophy.py --brainweb FOLDER --heads BIDS [--network WEIGHTS] | grep -v "^ "
+python benchmarks/atrophy.py [--brainweb FOLDER] [--heads BIDS] [--network WEIGHTS] | grep -v "^ "
+
+Simulated are heads of the demo's phantom, as different as those of real cohorts. Printed are true
+and recovered fractions and mL, and the slopes of one on the other.
 
 ``--brainweb`` holds t1, csf, gm, wm and mask (``*.nii.gz``, maps of 0 to 255) of BrainWeb at
 2 mm. Its ventricles and its outer CSF are made wider by up to 10 and 0.9 mm at the cost of what
@@ -25,7 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from scipy import ndimage
+from scipy.stats import linregress
 
 from workflow_scripts.anatomical import (
     label_brain,
@@ -34,8 +39,24 @@ from workflow_scripts.anatomical import (
     register_to_mni,
     segment_brain,
 )
+from workflow_scripts.demo import build_phantom, simulate_t1w
+from workflow_scripts.demo.images import Phantom, save_fractions, save_image
 
 TISSUES = ["csf", "gm", "wm"]
+HEAD = ["scale", "ventricles_mm", "thalamus_mm", "lesions", "gm_signal", "csf_signal", "snr"]
+BORDERS = ["pial", "white"]
+# See plan_head. Ventricles of 9 to 130 mL, thalami of 10 to 18, lesions of up to 44; fractions of
+# CSF of .16 to .35, of GM of .29 to .51, of WM of .26 to .37. None follows the others.
+RANGE = [
+    [0.88, -4.0, 0.5, 0, 0.70, 0.35, 25, -0.6, -0.2],
+    [0.92, 0.0, -2.5, 20, 0.66, 0.30, 20, -0.2, 0.3],
+    [0.95, 16.0, 1.0, 60, 0.72, 0.38, 30, 0.6, 0.1],
+    [0.90, 5.0, -1.0, 330, 0.70, 0.32, 25, 0.9, -0.4],
+    [0.97, 10.0, 0.3, 0, 0.74, 0.35, 35, 0.2, 0.5],
+    [0.87, 2.0, 1.0, 150, 0.68, 0.40, 20, 1.0, -0.3],
+    [0.93, 7.0, 0.0, 30, 0.70, 0.35, 25, -0.4, -0.1],
+    [0.96, -1.0, -1.0, 100, 0.72, 0.33, 30, 0.4, 0.4],
+]
 WIDENING_MM = [(0, 0), (2, 0.2), (4, 0.4), (7, 0.6), (10, 0.9)]  # of ventricles, of outer CSF
 DEEP_MM = 30
 REACHED = ("ventricles_overlap", "grey_matter_overlap")
@@ -97,6 +118,43 @@ def process(t1w: str, folder: Path, template, network: Path | None):
     settings = SimpleNamespace(tissue_segmentation="atropos", prior_weight=0.2)
     segment_brain.main(source, found, settings)
     return found, json.loads(Path(found.sidecar).read_text())["Measures"]
+
+
+def simulated_range(phantom, folder: Path, template, network=None) -> pd.DataFrame:
+    """True and recovered fractions of the tissues and mL of regions of the heads of `RANGE`.
+
+    Returns
+    -------
+    DataFrame with head, measure, true, found
+    """
+    rows = []
+    for number, values in enumerate(RANGE):
+        head = dict(zip([*HEAD, *BORDERS], values, strict=True))
+        head["borders"] = {border: head.pop(border) for border in BORDERS}
+        place = folder / f"range{number}"
+        place.mkdir(parents=True)
+        t1w, maps, _, affine = simulate_t1w.simulate(
+            phantom, [1, 2, number], head, place / "field.nii.gz"
+        )
+        save_image(t1w, affine, place / "raw.nii.gz")
+        volumes = simulate_t1w.volumes_ml(maps, simulate_t1w.VOXEL_MM**3 / 1000)
+        _, found = process(str(place / "raw.nii.gz"), place, template, network)
+        for tissue in TISSUES:
+            share = volumes[f"{tissue}_volume_ml"] / volumes["tiv_ml"]
+            rows.append([number, f"{tissue}_fraction", share, found[f"{tissue}_fraction"]])
+        for measure in ("tiv_ml", "ventricles_volume_ml", "thalamus_volume_ml"):
+            rows.append([number, measure, volumes[measure], found[measure]])
+    return pd.DataFrame(rows, columns=["head", "measure", "true", "found"])
+
+
+def slopes(table: pd.DataFrame) -> pd.DataFrame:
+    """Slope and correlation of recovered on true values, and the largest error, by measure."""
+    rows = {}
+    for measure, one in table.groupby("measure", sort=False):
+        line = linregress(one["true"], one["found"])
+        error = (one["found"] - one["true"]).abs().max()
+        rows[measure] = {"slope": line.slope, "r": line.rvalue, "largest_error": error}
+    return pd.DataFrame(rows).T
 
 
 def outside(inside: np.ndarray, zooms) -> np.ndarray:
@@ -185,6 +243,11 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         made = templates(Path(name) / "templates")
+        save_fractions(*build_phantom.build(), Path(name) / "phantom.nii.gz")
+        phantom = Phantom(Path(name) / "phantom.nii.gz")
+        found = simulated_range(phantom, Path(name), made, asked.network)
+        print(found.pivot(index="head", columns="measure").round(3).to_string())
+        print(slopes(found).round(3).to_string())
         if asked.brainweb:
             measure_atrophy(asked.brainweb, Path(name), made, asked.network)
         if asked.heads:

@@ -44,7 +44,7 @@ rule simulate_t1w:
     log:
         "logs/simulate_t1w/{participant}.log",
     params:
-        subject=truth_of("participant_id", "seed", "age", "sex", "severity"),
+        subject=truth_of("participant_id", "seed", "head"),
     script:
         "../workflow_scripts/demo/simulate_t1w.py"
 
@@ -61,7 +61,7 @@ rule simulate_flair:
     log:
         "logs/simulate_flair/{participant}.log",
     params:
-        subject=truth_of("seed"),
+        subject=truth_of("seed", "borders"),
     script:
         "../workflow_scripts/demo/simulate_flair.py"
 

@@ -19,6 +19,9 @@ DEMO_RAW = f"{DEMO_BIDS}/{{participant}}"
 DEMO_VESSELS = f"{DEMO_BIDS}/derivatives/vessels"
 LEFT_MCA = f"{DEMO_VESSELS}/{{participant}}/anat/{{participant}}_hemi-L_label-MCA"
 RIGHT_MCA = f"{DEMO_VESSELS}/{{participant}}/anat/{{participant}}_hemi-R_label-MCA"
-DWI_TRUTH = ["participant_id", "seed", "alps_left", "alps_right", "tilt_degrees", "tilt_axis"]
+DWI_TRUTH = [
+    *("participant_id", "seed", "borders"),
+    *("alps_left", "alps_right", "tilt_degrees", "tilt_axis"),
+]
 VESSEL_TRUTH = ["participant_id", "seed", "nwi_left", "nwi_right"]
 VESSEL_TRUTH += ["lumen_radius_left_mm", "lumen_radius_right_mm"]

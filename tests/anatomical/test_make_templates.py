@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.anatomical import make_templates
+from workflow_scripts.common.atlas import harvard_oxford
 from workflow_scripts.common.resources import resource
 
 
@@ -52,7 +53,7 @@ def test_regions_are_those_of_the_table_that_have_structures(made):
 
 def test_the_atlas_is_copied_as_it_is(made):
     """Byte by byte, so that its licence and its checksum stay with it."""
-    image, names = make_templates.harvard_oxford()
+    image, names = harvard_oxford()
     assert Path(made["atlas"]).read_bytes() == image.read_bytes()
     assert Path(made["atlas_names"]).read_bytes() == names.read_bytes()
     assert nib.load(made["atlas"]).shape[3] == len(pd.read_csv(made["atlas_names"]))

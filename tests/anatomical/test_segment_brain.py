@@ -6,7 +6,6 @@ import pytest
 from scipy import ndimage
 
 from tests.conftest import ROOT
-from workflow_scripts.anatomical.make_templates import atlas_regions, region_labels
 from workflow_scripts.anatomical.regions import network_regions, subject_regions
 from workflow_scripts.anatomical.segment_brain import (
     atropos_probabilities,
@@ -15,6 +14,7 @@ from workflow_scripts.anatomical.segment_brain import (
     tissue_priors,
     tissue_volumes,
 )
+from workflow_scripts.common.atlas import atlas_regions, region_labels
 
 REGIONS = pd.read_csv(ROOT / "resources/regions.tsv", sep="\t")
 INDEX = dict(zip(REGIONS["region"], REGIONS["index"], strict=True))

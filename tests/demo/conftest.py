@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from workflow_scripts.demo.images import CHANNELS, Phantom
+from workflow_scripts.demo.plan import plan_head
 from workflow_scripts.demo.simulate_t1w import simulate
 
 SEED = [7, 2, 3]
@@ -16,9 +17,10 @@ def phantom(phantom_file):
 def make(phantom, tmp_path_factory):
     """Simulate a 40-year-old woman: (t1w, truth, brain, affine, path of the field)."""
 
-    def run(severity, seed=SEED, source=None):
+    def run(severity, seed=SEED, source=None, **anatomy):
         field = tmp_path_factory.mktemp("field") / "xfm.nii.gz"
-        return *simulate(source or phantom, seed, 40, "F", severity, field), field
+        head = plan_head(seed, 40, "F", severity) | anatomy
+        return *simulate(source or phantom, seed, head, field), field
 
     return run
 

@@ -23,8 +23,8 @@ def table(**values):
 def test_errors_are_percent_of_the_truth_by_participant():
     truth, features = table(b=200.0, a=100.0), table(a=103.0, b=190.0, c=1.0)
     result = with_error(recovered_measures(truth, features, VOLUMES))
-    assert list(result["participant_id"]) == ["a"] * 5 + ["b"] * 5
-    np.testing.assert_allclose(result["error_percent"], [3] * 5 + [-5] * 5)
+    assert list(result["participant_id"]) == ["a"] * len(VOLUMES) + ["b"] * len(VOLUMES)
+    np.testing.assert_allclose(result["error_percent"], [3] * len(VOLUMES) + [-5] * len(VOLUMES))
     summary = summarise(result).set_index("measure").loc["gm_volume_ml"]
     assert summary["participants"] == 2
     assert summary["mean_error_percent"] == pytest.approx(-1)

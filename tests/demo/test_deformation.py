@@ -3,16 +3,36 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from workflow_scripts.demo.build_phantom import push_of
 from workflow_scripts.demo.deformation import (
     SPACING_MM,
     Displacement,
     coarse_grid,
     jacobian_determinant,
+    pushed,
     rigid,
     save_displacement,
     smooth_displacement,
 )
-from workflow_scripts.demo.images import grid_points, save_fractions, save_image
+from workflow_scripts.demo.images import (
+    Phantom,
+    grid_points,
+    quantised,
+    save_fractions,
+    save_image,
+)
+
+
+@pytest.fixture
+def ball():
+    """Phantom of which nothing but the push of a ball of 12 mm in one of 30 is used."""
+    grid = np.indices((71, 71, 71)) - 35
+    distance = np.sqrt((grid**2).sum(axis=0))
+    head = Phantom.__new__(Phantom)
+    head.affine = np.eye(4)
+    head.affine[:3, 3] = -35
+    head.channels = {"push_ventricles": quantised(push_of(distance <= 12, distance <= 30))}
+    return head
 
 
 def test_jacobian_of_a_linear_map_is_its_determinant():
@@ -55,7 +75,18 @@ def test_a_stored_shift_moves_points_in_ras(tmp_path):
 def test_deformations_of_heads_do_not_fold(make):
     for number in range(4):
         field = Displacement(make(1.0, seed=[1, 2, number])[-1])
-        assert jacobian_determinant(field.vectors).min() > 0.1
+        assert jacobian_determinant(field.vectors).min() > 0
+
+
+def test_pushed_walls_are_where_the_flow_takes_them(ball):
+    """Of a ball of 12 mm in one of 30: outside, dx/dt = a u^2 with u = (30 - x) / 18; inside, a."""
+    along = np.zeros((3, 30))
+    along[0] = np.arange(30)
+    for amplitude, end in ((4.0, 30 - 18 / (1 + 4 / 18)), (-3.0, 9.0)):
+        ends = pushed(ball, along, "push_ventricles", amplitude)[0]
+        assert (np.diff(ends) > 0).all()
+        assert np.interp(12.0, ends, along[0]) == pytest.approx(end, abs=0.7)
+        assert ends[-1] == pytest.approx(29, abs=0.5)
 
 
 def test_itk_reads_the_field_as_it_was_used(patient, phantom, tmp_path):

@@ -198,6 +198,12 @@ def test_without_effect_the_label_carries_nothing():
 
 
 def test_effect_reaches_the_affected_class_alone():
+    """Of the heads it changes ventricles and lesions, and nothing else."""
     for row in plan_cohort(DEMO)[0]:
-        severity = simulation(DEMO, row["participant_id"])["severity"]
-        assert severity == (1.0 if row["diagnosis"] == "NPSLE" else 0.0)
+        planted, without = (
+            simulation(demo, row["participant_id"])["head"] for demo in (DEMO, DEMO | {"effect": 0})
+        )
+        changed = {key for key in planted if planted[key] != without[key]}
+        assert changed == ({"ventricles_mm", "lesions"} if row["diagnosis"] == "NPSLE" else set())
+        assert planted["ventricles_mm"] >= without["ventricles_mm"]
+        assert planted["lesions"] >= without["lesions"]

@@ -9,6 +9,7 @@ from workflow_scripts.common.gradients import axes
 from workflow_scripts.demo import simulate_dwi, simulate_t1w
 from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.images import Phantom, save_image
+from workflow_scripts.demo.plan import plan_head
 from workflow_scripts.diffusion.fit_tensor import CHECK_FA, fit
 from workflow_scripts.diffusion.gradient_check import check_gradients, tables
 from workflow_scripts.diffusion.motion import even_brain
@@ -37,7 +38,9 @@ def heads(phantom, tmp_path_factory):
         folder = tmp_path_factory.mktemp("head")
         seed = [7, 2, number]
         field = folder / "field.nii.gz"
-        t1w, _, brain, affine = simulate_t1w.simulate(phantom, seed, 40, "F", 0.0, field)
+        t1w, _, brain, affine = simulate_t1w.simulate(
+            phantom, seed, plan_head(seed, 40, "F", 0.0) | {"borders": None}, field
+        )
         save_image(t1w, affine, folder / "t1w.nii.gz")
         save_image(brain.astype("u1"), affine, folder / "brain.nii.gz")
         tilt = (10.0, (1.0, 0.5, 0.2))

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from workflow_scripts.anatomical.make_templates import harvard_oxford
+from workflow_scripts.common.atlas import harvard_oxford
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning.average_gradcam import (

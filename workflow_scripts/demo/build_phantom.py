@@ -4,6 +4,7 @@ The phantom is one 4D image on a 1 mm grid in MNI152NLin2009aSym space. Its volu
 by `CHANNELS`; values are fractions of a voxel (0..1), stored in 8 bits.
 """
 
+import nibabel as nib
 import numpy as np
 from nilearn.datasets import (
     load_mni152_brain_mask,
@@ -13,8 +14,14 @@ from nilearn.datasets import (
 )
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter, label
 
+from workflow_scripts.common.atlas import atlas_regions, named_regions
 from workflow_scripts.common.job import job
-from workflow_scripts.demo.images import CHANNELS, save_fractions
+from workflow_scripts.demo.images import (
+    BORDER_REACH_MM,
+    CHANNELS,
+    PUSH_AT_WALL,
+    save_fractions,
+)
 
 LOWEST_Z, HIGHEST_Z = -120, 104
 CLOSING_MM = 8.0
@@ -24,7 +31,8 @@ INNER_TABLE_MM, MARROW_MM, OUTER_TABLE_MM, SCALP_MM = 1.5, 4.5, 6.0, 11.0
 FAT_MM = 4.0
 CORD_DEPTH_MM = 3.0
 POINT_SPREAD_MM = 0.5
-PUSH_SMOOTHING_MM = 6.0
+PUSH_SMOOTHING_MM, INNER_PUSH_MM = 4.0, 40.0
+THALAMUS_REACH_MM = 12.0
 
 
 def template_maps():
@@ -98,15 +106,17 @@ def crisp_tissues(gm, wm, dura, csf_weight=CSF_WEIGHT):
     return np.stack([(winner == k) & dura for k in range(3)])
 
 
-def lateral_ventricles(csf, narrow_csf, brain, depth=20.0, lowest=100, reach=3):
+def lateral_ventricles(csf, narrow_csf, brain, atlas, depth=20.0, lowest=100, reach=3):
     """CSF of the lateral ventricles.
 
     Their core is, on each side, the largest pool of ``narrow_csf`` deep in the brain that does
-    not touch the midline; to it comes the CSF within ``reach`` mm of it.
+    not touch the midline; to it comes the CSF within ``reach`` mm of it, off the midline, and
+    that of the atlas's ventricles, where the frontal horns meet.
 
     Parameters
     ----------
     csf, narrow_csf, brain : (x, y, z) bool arrays, 1 mm voxels, x symmetric about its middle
+    atlas : (x, y, z) bool array, lateral ventricles of an atlas
     depth : least distance of the core from the surface of ``brain`` in mm
     lowest : first slice in which a ventricle may lie
 
@@ -123,7 +133,36 @@ def lateral_ventricles(csf, narrow_csf, brain, depth=20.0, lowest=100, reach=3):
         core[side] = pools == 1 + np.argmax(np.bincount(pools.ravel())[1:])
     near = distance_from(core, reach) < np.inf
     near[middle - 1 : middle + 2] = False
-    return csf & near
+    return csf & (near | atlas)
+
+
+def push_of(structure, within):
+    """How far the walls of a structure take a point along: `PUSH_AT_WALL` at the wall.
+
+    From there it falls to 0 at the border of ``within`` with the share of the way, so that what
+    lies between is pressed together as a whole; inside it rises, by 1 in `INNER_PUSH_MM`.
+    """
+    box = _box(within, 0)
+    beyond = np.zeros(within.shape)
+    beyond[box] = distance_transform_edt(~structure[box])
+    left = depth_in(within)
+    share = left / np.maximum(left + beyond, 1) + depth_in(structure) / INNER_PUSH_MM
+    return np.clip(PUSH_AT_WALL * gaussian_filter(share, PUSH_SMOOTHING_MM), 0, 1)
+
+
+def depth_in_mm(inside):
+    """Distance in mm of each voxel from the border of ``inside``, below 0 outside.
+
+    Returns
+    -------
+    (x, y, z) array, 0..1 for -`BORDER_REACH_MM`..`BORDER_REACH_MM`, what lies further held there
+    """
+    box = _box(inside, int(BORDER_REACH_MM) + 1)
+    depth = np.full(inside.shape, -BORDER_REACH_MM)
+    signed = distance_transform_edt(inside[box]) - distance_transform_edt(~inside[box])
+    # of two neighbours, one is half a voxel inside and one half a voxel outside
+    depth[box] = signed - 0.5 * np.sign(signed)
+    return 0.5 + np.clip(depth, -BORDER_REACH_MM, BORDER_REACH_MM) / (2 * BORDER_REACH_MM)
 
 
 def head_tissues(dura, affine):
@@ -188,11 +227,19 @@ def build(lowest_brain=-72):
     cord = below & (depth_in(dura) > CORD_DEPTH_MM)
     muscle |= dura & below & ~cord
     narrow_csf = crisp_tissues(gm, wm, dura, csf_weight=2.0)[0]
-    ventricles = lateral_ventricles(csf_gm_wm[0], narrow_csf, mask)
-    push = gaussian_filter(ventricles.astype("f4"), PUSH_SMOOTHING_MM)
-    sharp = [*(csf_gm_wm & ~below), bone, marrow, fat, muscle, cord, ventricles]
+    regions = named_regions().set_index("region")["index"]
+    atlas = atlas_regions(nib.Nifti1Image(gm, affine), named_regions())
+    ventricles = lateral_ventricles(csf_gm_wm[0], narrow_csf, mask, atlas == regions["ventricles"])
+    thalamus = (atlas == regions["thalamus"]) & ~csf_gm_wm[0]
+    sharp = [*(csf_gm_wm & ~below), bone, marrow, fat, muscle, cord, ventricles, thalamus]
     maps = [gaussian_filter(one.astype("f4"), POINT_SPREAD_MM) for one in sharp]
-    maps += [texture(t1, gm, wm, dura), push / push.max()]
+    maps += [
+        texture(t1, gm, wm, dura),
+        depth_in_mm(dura & ~below & (~csf_gm_wm[0] | ventricles)),
+        depth_in_mm(csf_gm_wm[2] & ~below),
+        push_of(ventricles, dura),
+        push_of(thalamus, distance_from(thalamus, THALAMUS_REACH_MM) < np.inf),
+    ]
     assert len(maps) == len(CHANNELS)
     return np.moveaxis(np.stack(maps), 0, -1), affine
 

@@ -16,6 +16,7 @@ VOLUMES = {
     "csf_volume_ml": "csf_volume_ml",
     "tiv_ml": "tiv_ml",
     "ventricles_volume_ml": "ventricles_volume_ml",
+    "thalamus_volume_ml": "thalamus_volume_ml",
 }
 ALPS = {
     "alps": "alps",

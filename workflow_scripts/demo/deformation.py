@@ -5,9 +5,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
-from workflow_scripts.demo.images import framed, grid_points
+from workflow_scripts.demo.images import PUSH_AT_WALL, framed, grid_points
 
 SPACING_MM = 4.0
+PUSH_STEP_MM, LARGEST_STEP_MM, GENTLE_SLOPE_MM = 2.0, 0.5, 50.0
 LPS = np.array([-1.0, -1.0, 1.0], dtype="f4")
 
 
@@ -47,26 +48,36 @@ def smooth_displacement(rng, shape, sigma_mm, amplitude_mm):
     return (amplitude_mm * smooth / smooth.std()).astype("f4")
 
 
-def push_displacement(phantom, points, amplitude_mm):
-    """Displacement towards the nearest lateral ventricle at ``points`` (MNI mm).
+def pushed(phantom, points, channel, amplitude_mm):
+    """Where the points of a head lie in the phantom, one of whose structures has other walls there.
 
-    The gradient of the phantom's channel ``push`` (the ventricles, smoothed), scaled so that
-    its largest length is ``amplitude_mm``. Sampling the phantom at the displaced points widens
-    the ventricles and presses the tissue around them together; a negative amplitude narrows them.
+    The points follow the slope of ``channel`` (see `build_phantom.push_of`), at the amplitude's
+    speed at the wall and at less with the square of the channel beyond, for a unit of time and
+    in steps of `LARGEST_STEP_MM`, so that nothing folds. Sampling the phantom where they end
+    makes the structure wider and presses the tissue around it together, most of all next to
+    it. A negative amplitude makes it narrower.
+
+    Parameters
+    ----------
+    points : (3, ...) array, MNI mm
 
     Returns
     -------
-    array of the shape of ``points``, in mm
+    array of the shape of ``points``
     """
-    step = 2.0
-    gradient = np.empty_like(points)
-    for axis in range(3):
-        ahead, behind = points.copy(), points.copy()
-        ahead[axis] += step
-        behind[axis] -= step
-        gradient[axis] = phantom.sample("push", ahead) - phantom.sample("push", behind)
-    length = np.sqrt((gradient**2).sum(axis=0)).max()
-    return amplitude_mm * gradient / length
+    steps = int(np.ceil(abs(amplitude_mm) / LARGEST_STEP_MM))
+    for _ in range(steps):
+        gradient = np.empty_like(points)
+        for axis in range(3):
+            ahead, behind = points.copy(), points.copy()
+            ahead[axis] += PUSH_STEP_MM
+            behind[axis] -= PUSH_STEP_MM
+            gradient[axis] = phantom.sample(channel, ahead) - phantom.sample(channel, behind)
+        length = np.sqrt((gradient**2).sum(axis=0))
+        direction = gradient / np.maximum(length, 2 * PUSH_STEP_MM / GENTLE_SLOPE_MM)
+        speed = np.minimum(phantom.sample(channel, points) / PUSH_AT_WALL, 1) ** 2
+        points = points + amplitude_mm / steps * speed * direction
+    return points
 
 
 def jacobian_determinant(displacement):
@@ -111,11 +122,11 @@ class Displacement:
         )
 
 
-def native_to_template(rng, phantom, shape, affine, scale, head_centre, ventricle_mm):
+def native_to_template(rng, phantom, shape, affine, scale, head_centre, widening_mm):
     """Displacement field from the native grid to the phantom.
 
     A point of the scanner is moved by pose and size of the head, then by two random smooth
-    fields, then towards the ventricles.
+    fields, then with the walls of the structures that are wider or narrower than the phantom's.
 
     Parameters
     ----------
@@ -124,7 +135,7 @@ def native_to_template(rng, phantom, shape, affine, scale, head_centre, ventricl
     shape, affine : the native image grid
     scale : size of the head relative to the template
     head_centre : (3,) MNI mm of the point that lies at the scanner's origin before the shift
-    ventricle_mm : widening of the ventricles, see `push_displacement`
+    widening_mm : dict from channel to mm, see `pushed`
 
     Returns
     -------
@@ -139,5 +150,6 @@ def native_to_template(rng, phantom, shape, affine, scale, head_centre, ventricl
     points = centred / size.reshape(3, 1, 1, 1) + np.reshape(head_centre, (3, 1, 1, 1))
     for sigma, amplitude in ((24.0, 2.0), (12.0, 0.8)):
         points = points + smooth_displacement(rng, coarse_shape, sigma, amplitude)
-    points = points + push_displacement(phantom, points, ventricle_mm)
+    for channel, amplitude in widening_mm.items():
+        points = pushed(phantom, points, channel, amplitude)
     return (points - native).astype("f4"), coarse

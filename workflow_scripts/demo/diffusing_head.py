@@ -101,7 +101,7 @@ def white_signal(fraction, tensors, bval, direction):
     return result
 
 
-def head(phantom, field, shape, affine, dwi_to_t1w, alps):
+def head(phantom, field, shape, affine, dwi_to_t1w, alps, borders=None):
     """Tissue fractions and white matter tensors on a grid twice as fine as the images.
 
     Around the ALPS regions all brain tissue counts as white matter, so that what is planted
@@ -110,6 +110,7 @@ def head(phantom, field, shape, affine, dwi_to_t1w, alps):
     Parameters
     ----------
     shape, affine : grid of the images
+    borders : see `tissue_fractions`
 
     Returns
     -------
@@ -122,7 +123,7 @@ def head(phantom, field, shape, affine, dwi_to_t1w, alps):
     points = grid_points(tuple(SUBSAMPLES * n for n in shape), fine)
     native = moved(dwi_to_t1w, points)
     template = native if field is None else field(native)
-    fractions = tissue_fractions(phantom, template)
+    fractions = tissue_fractions(phantom, template, borders)
     planted = alps_plateau(template)
     for tissue in ("gm", "csf"):
         taken = planted * fractions[tissue]

@@ -5,7 +5,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 TISSUES = ("csf", "gm", "wm", "bone", "marrow", "fat", "muscle", "cord")
-CHANNELS = (*TISSUES, "ventricles", "texture", "push")
+PUSHES = {"ventricles": "push_ventricles", "thalamus": "push_thalamus"}
+# Tissue inside and outside of a border that can be moved.
+BORDERS = {"pial": ("gm", "csf"), "white": ("wm", "gm")}
+CHANNELS = (*TISSUES, *PUSHES, "texture", *BORDERS, *PUSHES.values())
+PUSH_AT_WALL = 0.8
+BORDER_REACH_MM = 4.0  # of the channels of borders
+BORDER_MM = 1.5  # a moved border is spread over it
 
 
 def framed(data, affine):
@@ -93,9 +99,27 @@ def grid_points(shape, affine):
     return np.einsum("ij,j...->i...", rotation, voxels) + origin[:, None, None, None]
 
 
-def tissue_fractions(phantom, points):
-    """Fraction (0..1, float32) of each of `TISSUES` at ``points`` (MNI mm), as a dict."""
-    return phantom.sample_each(TISSUES, points)
+def tissue_fractions(phantom, points, borders=None):
+    """Fraction (0..1, float32) of each of `TISSUES` at ``points`` (MNI mm), as a dict.
+
+    Parameters
+    ----------
+    borders : dict from a key of `BORDERS` to the mm by which the tissue inside of that border is
+        thinner than the phantom's, below 0 thicker; None for the phantom's own
+    """
+    fractions = phantom.sample_each(TISSUES, points)
+    for border, thinner_mm in (borders or {}).items():
+        inside, outside = BORDERS[border]
+        depth = BORDER_REACH_MM * (2 * phantom.sample(border, points) - 1)
+        before, after = (np.clip((at - depth) / BORDER_MM + 0.5, 0, 1) for at in (0, thinner_mm))
+        if thinner_mm > 0:
+            losing, gaining, lost = inside, outside, (after - before) / np.maximum(1 - before, 1e-6)
+        else:
+            losing, gaining, lost = outside, inside, (before - after) / np.maximum(before, 1e-6)
+        moved = fractions[losing] * lost
+        fractions[losing] -= moved
+        fractions[gaining] += moved
+    return fractions
 
 
 def contrast(fractions, intensities):

@@ -126,6 +126,47 @@ def plan_participant(demo: dict, number: int) -> dict:
     return row
 
 
+def plan_head(seed: list[int], age: float, sex: str, severity: float) -> dict:
+    """Anatomy and contrast of a head.
+
+    Every subject draws the same numbers whatever ``severity`` is, so that without an effect
+    the classes cannot differ.
+
+    Parameters
+    ----------
+    seed : of the subject
+    age : years
+    sex : "F" or "M"
+    severity : planted effect, 0 for none
+
+    Returns
+    -------
+    dict with scale (relative to the template), ventricles_mm and thalamus_mm (by how much they
+    are wider than the template's), borders (see `images.tissue_fractions`), lesions (number),
+    gm_signal and csf_signal (in T1w, relative to white matter) and snr (of white matter)
+    """
+    rng = np.random.default_rng([*seed, 0, 1])
+    size, widening, response, load, burden, thinning, balance, thalamus, gm, csf, noise = (
+        rng.standard_normal(11)
+    )
+    head = {
+        "scale": np.clip((0.90 if sex == "F" else 0.94) + 0.02 * size, 0.85, 0.98),
+        "ventricles_mm": 0.5 * widening
+        + 0.02 * (age - 40)
+        + severity * np.clip(2.2 + 0.3 * response, 1.6, 2.8),
+        "thalamus_mm": 0.3 * thalamus - 0.01 * (age - 40),
+        "pial": 0.15 * thinning + 0.006 * (age - 40),
+        "white": 0.1 * balance,
+        "gm_signal": 0.70 + 0.02 * gm,
+        "csf_signal": 0.35 + 0.03 * csf,
+        "snr": np.clip(25 + 4 * noise, 15, 40),
+    }
+    head = {name: round(float(value), 4) for name, value in head.items()}
+    head["borders"] = {border: head.pop(border) for border in ("pial", "white")}
+    lesions = max(round(1 + 0.03 * (age - 40) + load), 0)
+    return head | {"lesions": lesions + round(severity * max(18 + 5 * burden, 4))}
+
+
 def plan_scans(name: str, diagnosis: str, place: tuple[int, int]) -> list[tuple[str, str]]:
     """Suffix and path, relative to the BIDS folder, of the files of a participant.
 
@@ -206,19 +247,20 @@ def simulation(demo: dict, participant_id: str, keys=None) -> dict:
 
     Returns
     -------
-    dict with participant_id, seed (list of int, for numpy), age, sex, severity (the planted
-    effect in the affected class, 0 in the others), vessels (a key of `VESSEL_FILES`) and the
-    truth from `plant`
+    dict with participant_id, seed (list of int, for numpy), head (from `plan_head`) and its
+    borders, vessels (a key of `VESSEL_FILES`) and the truth from `plant`
     """
     number = int(participant_id.removeprefix("sub-"))
     row, planted = plan_participant(demo, number), plant(demo, number)
     del planted["scores"]
+    seed = [demo["seed"], 2, number]
+    severity = float(demo["effect"]) if row["diagnosis"] == AFFECTED else 0.0
+    head = plan_head(seed, row["age"], row["sex"], severity)
     everything = {
         "participant_id": participant_id,
-        "seed": [demo["seed"], 2, number],
-        "age": row["age"],
-        "sex": row["sex"],
-        "severity": float(demo["effect"]) if row["diagnosis"] == AFFECTED else 0.0,
+        "seed": seed,
+        "head": head,
+        "borders": head["borders"],
         "vessels": vessel_kind(class_of(demo["seed"], number, list(demo["subjects"]))),
         **planted,
     }

@@ -110,6 +110,7 @@ def simulate(
     bias=True,
     snr=SNR,
     protocol=PROTOCOL,
+    borders=None,
 ):
     """Diffusion series of one subject.
 
@@ -122,6 +123,7 @@ def simulate(
     tilt : see `place`
     motion, eddy, susceptibility, bias : False leaves the artefact out
     snr : signal of white matter at b=0 over the noise; None for none
+    borders : see `tissue_fractions`
 
     Returns
     -------
@@ -130,7 +132,7 @@ def simulate(
     pose, mover, eddies, shim, scanner = (np.random.default_rng([*seed, k]) for k in range(5, 10))
     affine, dwi_to_t1w = place(pose, field, tilt, protocol)
     shape, voxel_mm = protocol.shape, protocol.voxel_mm
-    fractions, tensors, fine = head(phantom, field, shape, affine, dwi_to_t1w, alps)
+    fractions, tensors, fine = head(phantom, field, shape, affine, dwi_to_t1w, alps, borders)
     bvals, directions = acquisition.gradient_table(protocol.directions)
     count = len(bvals) + 1
     grid = grid_points(shape, affine)
@@ -197,6 +199,7 @@ def main(source, out, params):
         Displacement(source.field),
         alps,
         (subject["tilt_degrees"], subject["tilt_axis"]),
+        borders=subject["borders"],
     )
     save_series(series, out)
     np.savetxt(out.to_t1w, series.dwi_to_t1w, fmt="%.8f")

@@ -41,7 +41,7 @@ def lesions_at(lesion, points):
     return map_coordinates(lesion.get_fdata(dtype="f4"), voxels, order=1)
 
 
-def simulate(phantom, seed, field, lesion):
+def simulate(phantom, seed, field, lesion, borders=None):
     """FLAIR image of one subject.
 
     Parameters
@@ -50,6 +50,7 @@ def simulate(phantom, seed, field, lesion):
     seed : sequence of int, of the subject
     field : Displacement, from the T1w's grid to the phantom
     lesion : nibabel image of the true lesion fractions on the T1w's grid
+    borders : see `tissue_fractions`
 
     Returns
     -------
@@ -72,7 +73,7 @@ def simulate(phantom, seed, field, lesion):
         points = grid + np.array([0, 0, height], dtype="f4").reshape(3, 1, 1, 1)
         moved = np.tensordot(flair_to_t1w[:3, :3].astype("f4"), points, axes=1)
         moved += flair_to_t1w[:3, 3].astype("f4").reshape(3, 1, 1, 1)
-        slab = contrast(tissue_fractions(phantom, field(moved)), INTENSITIES)
+        slab = contrast(tissue_fractions(phantom, field(moved), borders), INTENSITIES)
         signal = signal + slab + LESION_CONTRAST * lesions_at(lesion, moved)
     signal *= SCALE * bias_field(scanner, SHAPE) / len(SUBSLICES_MM)
     flair = rician(scanner, signal, INTENSITIES["wm"] * SCALE / SNR)
@@ -86,6 +87,7 @@ def main(source, out, params):
         params.subject["seed"],
         Displacement(source.field),
         nib.load(source.lesion),
+        params.subject["borders"],
     )
     save_image(flair, affine, out.flair)
     np.savetxt(out.to_t1w, flair_to_t1w, fmt="%.8f")

@@ -18,6 +18,7 @@ from workflow_scripts.demo.deformation import (
     save_displacement,
 )
 from workflow_scripts.demo.images import (
+    PUSHES,
     Phantom,
     bias_field,
     contrast,
@@ -32,8 +33,6 @@ from workflow_scripts.demo.images import (
 SHAPE = (96, 112, 96)
 VOXEL_MM = 2.0
 INTENSITIES = {
-    "csf": 0.35,
-    "gm": 0.70,
     "wm": 1.0,
     "bone": 0.06,
     "marrow": 0.55,
@@ -41,38 +40,12 @@ INTENSITIES = {
     "muscle": 0.40,
     "cord": 0.8,
 }
-LESION_CONTRAST = -0.5
+LESION_SIGNAL = 0.5
+MOST_LESIONS = 512
+LESIONS_BEYOND = 0.65
 TEXTURE = 0.5
 WHITE_MATTER = 800.0
-SNR = 25.0
 COIL_DROP_MM = (-60.0, 35.0)
-
-
-def random_head(rng, age, sex, severity):
-    """Size of head and ventricles and number of lesions of a subject.
-
-    Every subject draws the same numbers whatever ``severity`` is, so that without an effect
-    the classes cannot differ.
-
-    Parameters
-    ----------
-    age : years
-    sex : "F" or "M"
-    severity : planted effect, 0 for none
-
-    Returns
-    -------
-    dict with scale (relative to the template), ventricle_mm (widening) and lesions (number)
-    """
-    size, widening, response, load, burden = rng.standard_normal(5)
-    return {
-        "scale": float(np.clip((0.90 if sex == "F" else 0.94) + 0.02 * size, 0.85, 0.98)),
-        "ventricle_mm": 0.3 * widening
-        + 0.015 * (age - 40)
-        + severity * np.clip(2.2 + 0.3 * response, 1.6, 2.8),
-        "lesions": max(round(1 + 0.03 * (age - 40) + load), 0)
-        + round(severity * max(18 + 5 * burden, 4)),
-    }
 
 
 def lesion_fraction(rng, phantom, points, number):
@@ -81,11 +54,11 @@ def lesion_fraction(rng, phantom, points, number):
     Lesions are blurred ellipsoids of 2 to 5 mm radius, centred in the white matter close to
     the lateral ventricles; the first ``number`` of a sequence that depends on ``rng`` alone.
     """
-    white, push = phantom.channels["wm"], phantom.channels["push"]
-    near = np.argwhere((white == 255) & (push > 0.05 * 255) & (push < 0.45 * 255))
-    most = 64
-    centres = near[rng.integers(len(near), size=most)]
-    radii = rng.uniform(2.0, 5.0, (most, 1)) * np.exp(rng.normal(0, 0.15, (most, 3)))
+    white, push = phantom.channels["wm"], phantom.channels["push_ventricles"] / 255
+    near = np.argwhere((white == 255) & (push > LESIONS_BEYOND))
+    centres = near[rng.integers(len(near), size=MOST_LESIONS)]
+    radii = rng.uniform(2.0, 5.0, (MOST_LESIONS, 1))
+    radii = radii * np.exp(rng.normal(0, 0.15, (MOST_LESIONS, 3)))
     field = np.zeros(points.shape[1:], dtype="f4")
     for voxel, radius in zip(centres[:number], radii[:number], strict=True):
         centre = phantom.affine[:3, :3] @ voxel + phantom.affine[:3, 3]
@@ -107,7 +80,7 @@ def bounding(points, centre, reach):
     return [close.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
 
 
-def t1w_signal(rng, fractions, lesion, texture, height):
+def t1w_signal(rng, head, fractions, lesion, texture, height):
     """Noise-free T1w signal, white matter about 1.
 
     The tissues' contrast, the template's texture in the brain, the lesions, grain in muscle and
@@ -115,62 +88,64 @@ def t1w_signal(rng, fractions, lesion, texture, height):
 
     Parameters
     ----------
+    head : dict from `plan_head`: gm_signal and csf_signal are used
     fractions : dict from `tissue_fractions`
     lesion, texture : arrays, fraction of lesion and the phantom's channel ``texture``
     height : array, z in MNI mm
     """
-    signal = contrast(fractions, INTENSITIES)
+    tissues = {"csf": head["csf_signal"], "gm": head["gm_signal"]}
+    signal = contrast(fractions, INTENSITIES | tissues)
     signal += TEXTURE * (texture - 0.5) * (fractions["gm"] + fractions["wm"])
-    signal += LESION_CONTRAST * lesion
+    signal += (LESION_SIGNAL - INTENSITIES["wm"]) * lesion
     grain = gaussian_filter(rng.standard_normal(signal.shape, dtype="f4"), 1.5)
     signal *= 1 + 0.35 * (fractions["muscle"] + fractions["marrow"]) * grain / grain.std()
     start, length = COIL_DROP_MM
     return signal * np.exp(np.minimum(height - start, 0) / length)
 
 
-def simulate(phantom, seed, age, sex, severity, field_path):
+def simulate(phantom, seed, head, field_path):
     """T1w image and truth of one subject.
 
     Parameters
     ----------
     phantom : Phantom
     seed : sequence of int, of the subject
-    age, sex, severity : see `random_head`
+    head : dict from `plan_head`
     field_path : where the displacement field is written; what is read back is used
 
     Returns
     -------
     t1w : (96, 112, 96) uint16 array
     truth : dict of uint8 arrays on the same grid, in 1/255 of a voxel: gm, wm, csf, lesion (part
-        of wm) and ventricles (part of csf)
+        of wm), ventricles (part of csf) and thalamus
     brain : bool array, where gm + wm + csf fill half of a voxel
     affine : (4, 4) array
     """
     anatomy, position, scanner = (np.random.default_rng([*seed, k]) for k in range(3))
-    head = random_head(anatomy, age, sex, severity)
     affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])
     centre = np.array([0.0, -14.0, 4.0])
     top = (98.0 - centre[2]) * head["scale"] + position.uniform(5, 9)
     extent = VOXEL_MM * (np.array(SHAPE) - 1)
     left, back = position.normal(0, (1.5, 2.0)) - extent[:2] / 2
     affine[:3, 3] = np.round([left, back, top - extent[2]], 2)
+    widening = {channel: head[f"{structure}_mm"] for structure, channel in PUSHES.items()}
     displacement, coarse = native_to_template(
-        anatomy, phantom, SHAPE, affine, head["scale"], centre, head["ventricle_mm"]
+        anatomy, phantom, SHAPE, affine, head["scale"], centre, widening
     )
     if jacobian_determinant(displacement).min() <= 0:
         raise ValueError(f"seed {seed}: the simulated deformation folds")
     save_displacement(displacement, coarse, field_path)
     points = Displacement(field_path)(grid_points(SHAPE, affine))
-    fractions = tissue_fractions(phantom, points)
+    fractions = tissue_fractions(phantom, points, head["borders"])
     lesion = fractions["wm"] * lesion_fraction(anatomy, phantom, points, head["lesions"])
     texture = phantom.sample("texture", points)
-    signal = t1w_signal(scanner, fractions, lesion, texture, points[2])
+    signal = t1w_signal(scanner, head, fractions, lesion, texture, points[2])
     signal *= WHITE_MATTER * bias_field(scanner, SHAPE)
-    t1w = rician(scanner, signal, WHITE_MATTER / SNR)
+    t1w = rician(scanner, signal, WHITE_MATTER / head["snr"])
     truth = {
         **{tissue: fractions[tissue] for tissue in ("gm", "wm", "csf")},
         "lesion": lesion,
-        "ventricles": phantom.sample("ventricles", points),
+        **phantom.sample_each([*PUSHES], points),
     }
     truth = {name: quantised(data) for name, data in truth.items()}
     brain = truth["gm"].astype("i4") + truth["wm"] + truth["csf"] >= 128
@@ -190,12 +165,7 @@ def main(source, out, params):
     """Write the T1w of a participant, and the truth that it was made from."""
     subject = params.subject
     t1w, truth, brain, affine = simulate(
-        Phantom(source.phantom),
-        subject["seed"],
-        subject["age"],
-        subject["sex"],
-        subject["severity"],
-        out.field,
+        Phantom(source.phantom), subject["seed"], subject["head"], out.field
     )
     save_image(t1w, affine, out.t1w)
     save_image(brain.astype("u1"), affine, out.brain)
