@@ -16,7 +16,7 @@ from workflow_scripts.cohort.session_checks import plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import same_volumes, values_hash
+from workflow_scripts.common.scans import check_scan, same_volumes, values_hash
 
 SHAPE = (30, 32, 28)
 RNG = np.random.default_rng(0)
@@ -323,32 +323,77 @@ def test_notes_stand_in_the_table_of_scans_and_are_told(tmp_path):
     assert notes(tmp_path / "nothing.tsv") == []
 
 
+def noted(path):
+    return plausibility(check_scan(path))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("sub-1/anat/sub-1_ce-gadolinium_T1w.nii.gz", "contrast agent"),
         ("sub-1/anat/sub-1_acq-cspine_T1w.nii.gz", "is it a head"),
         ("sub-1/anat/sub-1_acq-NECK_T2w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_acq-hip_T1w.nii.gz", "'hip' in the name: is it a head"),
+        ("sub-1/anat/sub-1_acq-kneeLeft_T1w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_acq-TSpine_T1w.nii.gz", "is it a head"),
     ],
 )
 def test_names_of_another_part_or_agent_are_noted(bids, name, said):
-    assert said in plausibility(save(bids, name))[0]
+    assert said in noted(save(bids, name))[0]
 
 
 @pytest.mark.parametrize(("b", "directions", "said"), [
     (1000, 30, []),
     (2000, 30, ["b = 2000, far from"]),
     (700, 30, ["b = 700, far from"]),
-    (1000, 7, ["7 directions, fewer than 12"]),
+    (1000, 7, ["b = 1000 has 7 directions, fewer than 12"]),
 ])  # fmt: skip
 def test_b_values_and_directions_are_noted(bids, b, directions, said):
     path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=directions)
     bval = path.with_name("sub-1_dwi.bval")
     np.savetxt(bval, [[0, *[b] * directions]], fmt="%g")
-    found = plausibility(path)
+    found = noted(path)
     assert len(found) == len(said)
     assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
 
 
 def test_an_ordinary_head_is_not_noted(bids):
-    assert plausibility(save(bids, "sub-1/anat/sub-1_acq-mprage_T1w.nii.gz")) == []
+    assert noted(save(bids, "sub-1/anat/sub-1_acq-mprage_T1w.nii.gz")) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-hip/anat/sub-hip_acq-hippo_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-hippocampus_T2w.nii.gz",
+        "sub-1/anat/sub-1_acq-shipped_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-headneck_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-BrainSpine_T1w.nii.gz",
+    ],
+)
+def test_a_part_of_the_body_inside_another_word_is_none(bids, name):
+    assert noted(save(bids, name)) == []
+
+
+def test_directions_count_in_the_shell_that_alps_is_taken_from(bids):
+    path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=40)
+    bval = path.with_name("sub-1_dwi.bval")
+    np.savetxt(bval, [[0, *[1000] * 8, *[2500] * 32]], fmt="%g")
+    row = checked(bids)["sub-1_dwi.nii.gz"]
+    assert (row["shell"], row["directions"]) == (1000, 8)
+    assert row["note"] == "b = 1000 has 8 directions, fewer than 12"
+    # of five volumes no tensor is fitted: the next shell is taken
+    np.savetxt(bval, [[0, *[1000] * 5, *[2500] * 35]], fmt="%g")
+    row = checked(bids)["sub-1_dwi.nii.gz"]
+    assert row["note"] == "b = 2500, far from the 1000 s/mm2 that ALPS is defined for"
+    # without any, the step would fail
+    np.savetxt(bval, [[0, *range(400, 400 + 40 * 150, 150)]], fmt="%g")
+    assert "no shell has 6 directions" in problem_of(checked(bids)["sub-1_dwi.nii.gz"])
+
+
+def test_gradient_tables_of_the_last_time_are_not_read_again(bids, monkeypatch):
+    path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=7)
+    known = check_scans([str(path)], NOTHING, "code")
+    monkeypatch.setattr("workflow_scripts.common.gradients._numbers", None)
+    again = check_scans([str(path)], known, "code")
+    assert again["note"].item() == "b = 1000 has 7 directions, fewer than 12"

@@ -10,7 +10,8 @@ from workflow_scripts.common.job import InputError
 
 B0_THRESHOLD = 50  # s/mm2
 HIGHEST_B = 20000
-# Shells that ALPS, which is defined at b = 1000, can be compared at.
+ALPS_B = 1000  # at which ALPS is defined
+# Shells that it can be compared at.
 COMPARABLE_B = (800, 1200)
 SHELL_WIDTH = 100
 UNIT_TOLERANCE = 0.05

@@ -12,11 +12,20 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from skimage.measure import block_reduce
 
 from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.derived import derived_volume
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import gradient_files, read_gradients
+from workflow_scripts.common.gradients import (
+    ALPS_B,
+    Gradients,
+    distinct_directions,
+    gradient_files,
+    nearest_shell,
+    read_gradients,
+    shells,
+)
+from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 
 VOXEL_SIZE_MM = (0.2, 8.0)
@@ -30,12 +39,8 @@ LARGEST_SHEAR = 1e-4
 # Images whose intensities are a magnitude; maps such as R1map may be negative.
 WEIGHTED = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "inplaneT1", "inplaneT2")
 FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE = 0.001, 0.02, 0.3
-BLOCK_MM = 8.0
-HEAD_SHARE = 0.15
-# Of three real series 0.93 to 1 after a movement of 6 mm; ADC maps 2 to 4, means over the
-# directions 0.2 to 0.4, FA 0.
-SAME_B0 = (0.7, 1.4)
-SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "problem"]
+SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values"]
+SCAN_FIELDS += ["shell", "directions", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
 HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
@@ -83,7 +88,8 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["values"] = f"v{values_hash(data):016x}"
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
-            row["problem"] = _b0_problem(data, gradients.is_b0, zooms)
+            row |= _shell_for_alps(gradients)
+            row["problem"] = derived_volume(data, gradients.is_b0, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
@@ -117,9 +123,9 @@ def stamp(path: Path) -> dict:
 def _open(path: Path):
     """Image of a file; of a compressed one all bytes, so that gzip's checksum is verified."""
     image = nib.load(path)
-    if path.suffix != ".gz":
-        return image
-    return type(image).from_bytes(gzip.decompress(path.read_bytes()))
+    if path.suffix == ".gz":
+        image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
+    return without_single_axes(image, path)
 
 
 def _short(error: Exception) -> str:
@@ -185,6 +191,19 @@ def _frame_problem(image, zooms: np.ndarray) -> str | None:
     return None
 
 
+def _shell_for_alps(gradients: Gradients) -> dict:
+    """B-value of the ``shell`` nearest to that of ALPS, and its number of ``directions``.
+
+    0 directions, and no shell, where none is weighted with the six that a tensor needs.
+    """
+    try:
+        shell = nearest_shell(gradients.bvals, ALPS_B)
+    except InputError:
+        return {"shell": None, "directions": None if gradients.is_b0.all() else 0}
+    inside = shells(gradients.bvals) == shell
+    return {"shell": shell, "directions": distinct_directions(gradients.bvecs[:, inside])}
+
+
 def _value_problem(data: np.ndarray) -> str | None:
     if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
@@ -217,27 +236,6 @@ def _volumes_problem(image) -> str | None:
     if volumes == 1:
         return None
     return f"has {volumes} volumes and no .bval beside it; restore its gradient table"
-
-
-def _b0_problem(data: np.ndarray, is_b0: np.ndarray, zooms: np.ndarray) -> str | None:
-    """Which volume of b = 0 is none, such as a trace, ADC or FA map that a scanner appended.
-
-    The b = 0 volumes of a series have one scale, whatever the head does between them: their
-    medians over what is bright in the first, in blocks of `BLOCK_MM`, differ by a few percent.
-    """
-    first, *others = np.flatnonzero(is_b0)
-    block = tuple(max(1, round(BLOCK_MM / size)) for size in zooms)
-    means = block_reduce(data[..., first], block, np.mean)
-    head = means > HEAD_SHARE * np.percentile(means, 99)
-    low, high = SAME_B0
-    for volume in others:
-        ratio = np.median(block_reduce(data[..., volume], block, np.mean)[head] / means[head])
-        if not low <= ratio <= high:
-            return (
-                f"volume {volume} (from 0) has b = 0 and {ratio:.2g} times the signal of volume "
-                f"{first}; a trace, ADC or FA map? remove it from image, .bval and .bvec"
-            )
-    return None
 
 
 def values_hash(data: np.ndarray) -> int:
