@@ -90,7 +90,9 @@ def require_grid(image, reference, path, reference_path) -> None:
         )
 
 
-def read_reverse_b0(paths: list[str], like: Series) -> tuple[str, np.ndarray] | None:
+def read_reverse_b0(
+    paths: list[str], like: Series
+) -> tuple[tuple[str, np.ndarray] | None, list[str]]:
     """The image of reverse phase encoding that serves a series, see `reverse_image`.
 
     Parameters
@@ -99,13 +101,13 @@ def read_reverse_b0(paths: list[str], like: Series) -> tuple[str, np.ndarray] | 
 
     Returns
     -------
-    path and (x, y, z) mean of its volumes, or None
+    path and (x, y, z) mean of its volumes, or None; and which others are passed over, and why
     """
     path, notes = reverse_image(like.path, like.image, like.phase_encoding, paths)
     for note in notes:
         LOG.warning(note)
     if path is None:
-        return None
+        return None, notes
     require_usable(path, reverse=True)
     data = load_scan(path).get_fdata(dtype=np.float32)
-    return path, data if data.ndim == 3 else data.mean(axis=3)
+    return (path, data if data.ndim == 3 else data.mean(axis=3)), notes
