@@ -5,8 +5,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from workflow_scripts.common.images import load_scan, save_image
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import check_scan, require_usable
+from workflow_scripts.diffusion.series import read_series
 
 SHAPE = (30, 32, 28)
 BVALS = [0, *[1000] * 7]
@@ -256,3 +258,48 @@ def test_a_map_may_be_negative(tmp_path):
     path = tmp_path / "sub-01_R1map.nii.gz"
     saved(tmp_path, (head() - 400.0).astype("f4")).rename(path)
     assert problem(path) is None
+
+
+@pytest.mark.parametrize("axes", [(1,), (1, 1)])
+def test_single_axes_at_the_end_are_left_out(tmp_path, axes):
+    """As converters and other programs write them; ITK leaves them out by itself."""
+    data = head().astype("i2")
+    path = saved(tmp_path, data.reshape(*data.shape, *axes))
+    row = check_scan(path)
+    assert (row["problem"], row["shape"]) == (None, "60x50x40")
+    assert row["values"] == check_scan(saved(tmp_path, data))["values"]
+    saved(tmp_path, data.reshape(*data.shape, *axes))
+    image = load_scan(path)
+    np.testing.assert_array_equal(image.get_fdata(), data)
+    itk = ants.image_read(str(path))
+    np.testing.assert_array_equal(itk.numpy(), data)
+    np.testing.assert_allclose(frame_of_itk(path), image.affine, atol=1e-3)
+    save_image(image.get_fdata(), image, tmp_path / "again.nii.gz")
+    assert nib.load(tmp_path / "again.nii.gz").shape == data.shape
+
+
+def test_series_with_a_single_axis_at_the_end_keeps_its_four(tmp_path):
+    path = series(tmp_path)
+    image = nib.load(path)
+    data = np.asanyarray(image.dataobj)
+    scan(path, data=data[..., None])
+    row = check_scan(path)
+    assert (row["problem"], row["shape"]) == (None, "30x32x28x8")
+    [one] = read_series([str(path)])
+    np.testing.assert_array_equal(one.data, data)
+    # one volume of b = 0 stays a series, which serves as an image of reverse phase encoding
+    scan(series(tmp_path, "sub-02_dwi", 1, [0]), (*SHAPE, 1))
+    assert check_scan(tmp_path / "sub-02_dwi.nii.gz")["shape"] == "30x32x28x1"
+
+
+@pytest.mark.parametrize("shape", [(*SHAPE, 1, 3), (*SHAPE, 2, 1)])
+def test_axes_that_are_not_single_are_still_refused(tmp_path, shape):
+    assert "dimensions, not 3" in problem(scan(tmp_path / "sub-01_T1w.nii.gz", shape))
+
+
+def test_scaled_scan_with_a_single_axis_keeps_its_values(tmp_path):
+    image = nib.Nifti1Image(np.arange(24, dtype="i2").reshape(2, 3, 4, 1), np.eye(4))
+    image.header.set_slope_inter(0.5, 10)
+    nib.save(image, tmp_path / "x_T1w.nii")
+    found = load_scan(tmp_path / "x_T1w.nii").get_fdata()
+    np.testing.assert_allclose(found, nib.load(tmp_path / "x_T1w.nii").get_fdata()[..., 0])
