@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from workflow_scripts.cohort.ages import note_ages
 from workflow_scripts.cohort.clinical import SESSION, read_clinical, write_clinical
 from workflow_scripts.cohort.dictionaries import described_level
 from workflow_scripts.cohort.index import (
@@ -106,6 +107,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
             "which have scans; add the rows"
         )
     index = complete(index, _rows_of(only, participants), config["scans"])
+    note_ages(bids_dir, index, participants, exclusions)
     clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
     there = cohort.sessions
