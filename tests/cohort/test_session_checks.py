@@ -12,7 +12,7 @@ from workflow_scripts.cohort.check_cohort import check_status
 from workflow_scripts.cohort.index import index_scans
 from workflow_scripts.cohort.participants import check_exclusions, exclusion_reason
 from workflow_scripts.cohort.preflight import COLUMNS, check_scans
-from workflow_scripts.cohort.session_checks import plausibility
+from workflow_scripts.cohort.session_checks import note_unread, plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
@@ -307,20 +307,18 @@ def test_exclusion_of_all_bad_series_has_their_suffix():
         check_status(scan_status(ROWS, dict.fromkeys(URIS, "is bad"), []))
 
 
-def test_notes_stand_in_the_table_of_scans_and_are_told(tmp_path):
+def test_notes_stand_in_the_table_of_scans_and_are_told():
     index = [ROWS[0] | {"note": "the only one"}, *ROWS[1:]]
     said = dict.fromkeys(URIS, "is like another")
     table = scan_status(index, dict.fromkeys(said), [], said)
     assert table["note"].tolist() == ["the only one; is like another", "is like another"]
     assert table["reason"].isna().all()
     assert "note\tbids::x/sub-1_dir-PA_dwi.nii.gz\tis like another" in check_status(table)
-    table.to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
-    head, first, _ = notes(tmp_path / "scans.tsv")
-    assert head == "To be known of 2 scans, as cohort/scans.tsv says:"
+    head, first, _ = notes(table.to_dict("records"))
+    assert head == "To be known of 2 scans:"
     assert first == "  bids::x/sub-1_dir-AP_dwi.nii.gz: the only one; is like another"
-    pd.concat([table] * 10).to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
-    assert len(notes(tmp_path / "scans.tsv")) == 11
-    assert notes(tmp_path / "nothing.tsv") == []
+    assert len(notes(pd.concat([table] * 10).to_dict("records"))) == 11
+    assert notes([]) == []
 
 
 def noted(path):
@@ -397,3 +395,20 @@ def test_gradient_tables_of_the_last_time_are_not_read_again(bids, monkeypatch):
     monkeypatch.setattr("workflow_scripts.common.gradients._numbers", None)
     again = check_scans([str(path)], known, "code")
     assert again["note"].item() == "b = 1000 has 7 directions, fewer than 12"
+
+
+def test_runs_for_some_participants_have_notes_without_a_preflight(bids):
+    t1w = save(bids, "sub-1/anat/sub-1_acq-spine_T1w.nii.gz")
+    dwi = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=8)
+    plain = save(bids, "sub-2/anat/sub-2_T1w.nii.gz")
+    rows = note_unread(
+        [{"path": str(t1w), "note": "age 3 years"}, {"path": str(dwi)}, {"path": str(plain)}]
+    )
+    assert notes(rows) == [
+        "To be known of 2 scans:",
+        "  bids:raw:sub-1/anat/sub-1_acq-spine_T1w.nii.gz: age 3 years; 'spine' in the name: is it "
+        "a head?",
+        "  bids:raw:sub-1/dwi/sub-1_dwi.nii.gz: b = 1000 has 8 directions, fewer than 12",
+    ]
+    dwi.with_name("sub-1_dwi.bval").write_text("x")
+    assert len(note_unread([{"path": str(dwi)}])) == 0

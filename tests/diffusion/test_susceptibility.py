@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -219,9 +220,7 @@ def test_reverse_b0_on_another_grid(bids, caplog):
     assert find_displacement([like], [other], [], SETTINGS, None) == (
         None,
         "none: neither an image of reverse phase encoding nor a T1w",
-        [
-            "sub-01_acq-b_dir-PA_epi.nii.gz is passed over: its grid differs from that of x_dwi.nii.gz"
-        ],
+        [f"{Path(other).name} is passed over: its grid differs from that of x_dwi.nii.gz"],
     )
     assert "acq-b_dir-PA_epi.nii.gz is passed over" in caplog.text
     same = saved(bids, "fmap/sub-01_acq-d_dir-PA_epi.nii.gz")

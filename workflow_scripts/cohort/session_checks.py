@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import pandas as pd
 
-from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
@@ -17,7 +17,14 @@ from workflow_scripts.common.epi import (
     readouts_differ,
     reverse_image,
 )
-from workflow_scripts.common.gradients import ALPS_B, COMPARABLE_B, FEWEST_DIRECTIONS
+from workflow_scripts.common.gradients import (
+    ALPS_B,
+    COMPARABLE_B,
+    FEWEST_DIRECTIONS,
+    gradient_files,
+    read_gradients,
+    shell_of_alps,
+)
 from workflow_scripts.common.job import InputError
 
 SHOWN = 5
@@ -81,6 +88,22 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
         conflict=[conflicts.get(uri) for uri in checked["path"]],
         note=["; ".join(notes[uri]) or None for uri in checked["path"]],
     )
+
+
+def note_unread(index: list[dict]) -> list[dict]:
+    """Rows of the index with what names and gradient tables say, for runs without a preflight."""
+    rows = []
+    for scan in index:
+        row = {"path": scan["path"], "shell": None, "directions": None}
+        bval, _ = gradient_files(scan["path"])
+        if bval.is_file():
+            try:
+                row |= shell_of_alps(read_gradients(scan["path"], nib.load(scan["path"]).shape[3]))
+            except (InputError, IndexError, OSError, nib.filebasedimages.ImageFileError):
+                continue  # the step that reads it says so
+        note = "; ".join(filter(None, [scan.get("note"), *plausibility(row)]))
+        rows.append(scan | {"path": bids_uri(scan["path"]), "note": note})
+    return rows
 
 
 def plausibility(row: dict) -> list[str]:

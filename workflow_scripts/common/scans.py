@@ -16,15 +16,7 @@ import pandas as pd
 from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.derived import derived_volume
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import (
-    ALPS_B,
-    Gradients,
-    distinct_directions,
-    gradient_files,
-    nearest_shell,
-    read_gradients,
-    shells,
-)
+from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 
@@ -88,7 +80,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["values"] = f"v{values_hash(data):016x}"
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
-            row |= _shell_for_alps(gradients)
+            row |= shell_of_alps(gradients)
             row["problem"] = derived_volume(data, gradients.is_b0, zooms)
     except InputError as error:
         row["problem"] = str(error)
@@ -189,19 +181,6 @@ def _frame_problem(image, zooms: np.ndarray) -> str | None:
     if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SHEAR:
         return "the axes of its sform are not perpendicular; resample it to a grid without shear"
     return None
-
-
-def _shell_for_alps(gradients: Gradients) -> dict:
-    """B-value of the ``shell`` nearest to that of ALPS, and its number of ``directions``.
-
-    0 directions, and no shell, where none is weighted with the six that a tensor needs.
-    """
-    try:
-        shell = nearest_shell(gradients.bvals, ALPS_B)
-    except InputError:
-        return {"shell": None, "directions": None if gradients.is_b0.all() else 0}
-    inside = shells(gradients.bvals) == shell
-    return {"shell": shell, "directions": distinct_directions(gradients.bvecs[:, inside])}
 
 
 def _value_problem(data: np.ndarray) -> str | None:
