@@ -221,6 +221,7 @@ def test_limits_file_covers_what_the_report_promises():
     assert (limits.drop(limited.index)["source"] == "robust z alone").all()
     assert (limits.dropna()["low"] < limits.dropna()["high"]).all()
     assert limits.at["template_correlation", "side"] == "low"
+    assert limits.at["tiv_ml", "low"] == 1289 - 3 * 111
     assert limits.at["alps", "low"] == pytest.approx(1.486 - 5 * 0.121)
     assert limits.at["alps", "high"] == pytest.approx(1.635 + 5 * 0.139, abs=0.005)
 

@@ -12,6 +12,7 @@ from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
+    image_of,
     intended_note,
     read_phase_encoding,
     readouts_differ,
@@ -155,7 +156,7 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
                     )
     for uri in series:
         if uri not in paired:
-            image = nib.load(paths[uri])
+            image = image_of(paths[uri])
             candidates = [paths[one] for one in epi]
             notes[uri] += reverse_image(paths[uri], image, phases[uri], candidates)[1]
 
