@@ -412,3 +412,17 @@ def test_runs_for_some_participants_have_notes_without_a_preflight(bids):
     ]
     dwi.with_name("sub-1_dwi.bval").write_text("x")
     assert len(note_unread([{"path": str(dwi)}])) == 0
+
+
+def test_series_on_two_grids_and_sessions_without_a_weighted_volume_are_named(bids):
+    series(bids, "sub-1/dwi/sub-1_acq-a_dwi.nii.gz")
+    data = RNG.integers(0, 3000, (26, 32, 28, 13)).astype("i2")
+    series(bids, "sub-1/dwi/sub-1_acq-b_dwi.nii.gz", data=data)
+    alone = series(bids, "sub-2/dwi/sub-2_dwi.nii.gz", weighted=2, seed=3)
+    np.savetxt(alone.with_name("sub-2_dwi.bval"), [[0, 0, 0]])
+    rows = checked(bids)
+    assert problem_of(rows["sub-1_acq-a_dwi.nii.gz"]) is None
+    assert "its grid differs from that of bids:raw:sub-1/dwi/sub-1_acq-a_dwi" in problem_of(
+        rows["sub-1_acq-b_dwi.nii.gz"]
+    )
+    assert "no diffusion-weighted volume" in problem_of(rows["sub-2_dwi.nii.gz"])

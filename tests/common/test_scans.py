@@ -1,3 +1,4 @@
+import gzip
 from itertools import permutations, product
 
 import ants
@@ -80,7 +81,8 @@ def series_with(folder, last):
     ],
 )
 def test_appended_map_is_no_b0(tmp_path, last):
-    assert "volume 8 (from 0) has b = 0 and" in problem(series_with(tmp_path, last))
+    found = problem(series_with(tmp_path, last))
+    assert "volume 8 (from 0) has b = 0 and" in found or "volume 8 (from 0) is empty" in found
 
 
 @pytest.mark.parametrize(
@@ -242,6 +244,10 @@ def test_frames_that_itk_reads_otherwise_are_named(tmp_path, how, said):
         (lambda data: np.where(data > 100, data, -1000), "negative"),
         (lambda data: data - 400, "negative"),
         (lambda data: data + 1000, "subtract the offset"),
+        (lambda data: np.where(np.arange(60)[:, None, None] < 15, 32767, data), "are 32767 (padd"),
+        (lambda data: np.where(np.arange(60)[:, None, None] < 15, 400, data), "are 400 (padding"),
+        (lambda data: data > 300, "are 1 (padding, clipped values, a mask?)"),
+        (lambda data: np.minimum(3 * data, 255), "are 255 (padding, clipped values"),
     ],
 )
 def test_intensities_that_no_scanner_gives_are_named(tmp_path, change, said):
@@ -303,3 +309,19 @@ def test_scaled_scan_with_a_single_axis_keeps_its_values(tmp_path):
     nib.save(image, tmp_path / "x_T1w.nii")
     found = load_scan(tmp_path / "x_T1w.nii").get_fdata()
     np.testing.assert_allclose(found, nib.load(tmp_path / "x_T1w.nii").get_fdata()[..., 0])
+
+
+@pytest.mark.parametrize(("change", "said"), [(1000, "subtract the offset"), (-200, "negative")])
+def test_offset_of_a_series_is_named(tmp_path, change, said):
+    data = series_with(tmp_path, lambda b0: b0)
+    assert said in problem(scan(data, data=np.asarray(nib.load(data).dataobj) + np.int16(change)))
+
+
+def test_intercept_without_a_slope_is_named(tmp_path):
+    """nibabel leaves it out, ITK adds it."""
+    path = saved(tmp_path, head().astype("i2"))
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    raw[112:120] = np.array([0, 100], "f4").tobytes()  # scl_slope, scl_inter
+    path.write_bytes(gzip.compress(bytes(raw)))
+    assert ants.image_read(str(path)).min() == nib.load(path).get_fdata().min() + 100
+    assert "scl_inter of 100 with a scl_slope of 0" in problem(path)

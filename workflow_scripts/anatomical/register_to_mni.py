@@ -87,8 +87,8 @@ def unlike_template(correlation: float, method: str) -> list[str]:
     if method != "syn" or correlation >= USUAL_CORRELATION:
         return []
     return [
-        f"correlation with the template {correlation:.2f}, of adults' brains {USUAL_CORRELATION} or "
-        "more: a child, much atrophy, another contrast or a failed registration?"
+        f"correlation with the template {correlation:.2f}, of adults' brains {USUAL_CORRELATION} "
+        "or more: a child, much atrophy, another contrast or a failed registration?"
     ]
 
 

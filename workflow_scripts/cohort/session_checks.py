@@ -12,6 +12,7 @@ from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
+    grids_differ,
     image_of,
     intended_note,
     read_phase_encoding,
@@ -78,8 +79,11 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
             sessions[Path(paths[uri]).parents[1]][is_epi].append(uri)
     values = dict(zip(sound["path"], sound["values"], strict=True))
     untensored = set(sound["path"][sound["directions"] == 0])
+    unweighted = set(sound["path"][sound["directions"].isna()])
     for series, epi in sessions.values():
-        if len(series) == 1 and untensored.issuperset(series):
+        if unweighted.issuperset(series):
+            conflicts |= dict.fromkeys(series, "no diffusion-weighted volume; exclude the scan")
+        elif len(series) == 1 and untensored.issuperset(series):
             conflicts[series[0]] = (
                 f"no shell has {FEWEST_DIRECTIONS} directions, which a tensor needs; list the "
                 "scan in the exclusions TSV"
@@ -145,7 +149,11 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
     paired = set()
     for number, other in enumerate(series):
         for one in series[:number]:
-            if values[one] == values[other]:
+            if grids_differ(image_of(paths[other]), image_of(paths[one])):
+                conflicts[other] = (
+                    f"its grid differs from that of {one}; choose one of them by scans.dwi"
+                )
+            elif values[one] == values[other]:
                 conflicts[other] = f"holds the volumes of {one}; choose one of them by scans.dwi"
             elif phases[one].opposite(phases[other]):
                 paired |= {one, other}

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.bids import entities_of
-from workflow_scripts.common.derived import derived_volume
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
 from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.volumes import derived_volume, volume_problem
 
 VOXEL_SIZE_MM = (0.2, 8.0)
 FIELD_OF_VIEW_MM = (80.0, 500.0)
@@ -30,7 +30,8 @@ UNREAD_TYPES = ("int64", "uint64", "longdouble", "float128", "float16")
 LARGEST_SHEAR = 1e-4
 # Images whose intensities are a magnitude; maps such as R1map may be negative.
 WEIGHTED = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "inplaneT1", "inplaneT2")
-FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE = 0.001, 0.02, 0.3
+FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE, ONE_VALUE = 0.001, 0.02, 0.3, 0.1
+SAMPLE = 200_000  # voxels that are looked at for one value that many have
 SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values"]
 SCAN_FIELDS += ["shell", "directions", "problem"]
 # Images of few different values, which agree by chance.
@@ -72,6 +73,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["problem"] = _volumes_problem(image)
             suffix = "epi"
         row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
+        row["problem"] = row["problem"] or _scale_problem(path, image)
         data = None if row["problem"] else np.asanyarray(image.dataobj)
         row["problem"] = row["problem"] or _value_problem(data)
         if suffix in WEIGHTED and not row["problem"]:
@@ -80,8 +82,11 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["values"] = f"v{values_hash(data):016x}"
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
+            row["problem"] = volume_problem(data, gradients.bvals)
+            first = data[..., np.flatnonzero(gradients.is_b0)[0]]
+            row["problem"] = row["problem"] or _intensity_problem(first)
             row |= shell_of_alps(gradients)
-            row["problem"] = derived_volume(data, gradients.is_b0, zooms)
+            row["problem"] = row["problem"] or derived_volume(data, gradients.is_b0, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
@@ -183,6 +188,19 @@ def _frame_problem(image, zooms: np.ndarray) -> str | None:
     return None
 
 
+def _scale_problem(path: Path, image) -> str | None:
+    """Why nibabel and ITK would read other intensities."""
+    with nib.openers.ImageOpener(path) as file:
+        header = image.header_class.from_fileobj(file, check=False)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if (slope == 0 or not np.isfinite(slope)) and np.isfinite(intercept) and intercept != 0:
+        return (
+            f"has a scl_inter of {intercept:g} with a scl_slope of {slope:g}, which programs read "
+            "differently; save it with a slope of 1"
+        )
+    return None
+
+
 def _value_problem(data: np.ndarray) -> str | None:
     if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
@@ -206,6 +224,14 @@ def _intensity_problem(data: np.ndarray) -> str | None:
         return (
             f"the darkest voxel is {lowest:g}, bright ones {bright:g}; subtract the offset, "
             "so that the background is 0"
+        )
+    sample = data.ravel(order="K")[:: data.size // SAMPLE | 1]
+    values, counts = np.unique(sample[sample > OFFSET_SHARE * bright], return_counts=True)
+    share = counts.max(initial=0) / sample.size
+    if share > ONE_VALUE:
+        return (
+            f"{100 * share:.0f} % of the voxels are {values[counts.argmax()]:g} "
+            "(padding, clipped values, a mask?); give the image as the scanner made it"
         )
     return None
 

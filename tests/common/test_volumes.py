@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from tests.diffusion.small_head import ZOOM, ZOOMS, SmallHead, directions, turn
-from workflow_scripts.common.derived import derived_volume
+from workflow_scripts.common.volumes import derived_volume, volume_problem
 
 HEAD = SmallHead()
 # T2 and the coils shape a b = 0 volume and no map of diffusion.
@@ -65,3 +65,11 @@ def test_even_phantom_that_moved_is_no_map():
     data = noise + ball[..., None] * np.array([1, *[0.3] * 12, 1])
     data[..., 13] = np.roll(data[..., 13], 3, axis=1)
     assert derived_volume(data, np.array([True, *[False] * 12, True]), ZOOMS) is None
+
+
+def test_empty_volumes_and_gradient_tables_of_another_series_are_named():
+    assert volume_problem(STILL, BVALS) is None
+    empty = STILL.copy()
+    empty[..., 5] = 0
+    assert volume_problem(empty, BVALS).startswith("volume 5 (from 0) is empty")
+    assert "volume 0 (from 0) has b = 1000 and" in volume_problem(STILL, BVALS[::-1])

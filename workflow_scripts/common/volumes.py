@@ -1,7 +1,12 @@
-"""Maps that a scanner appends to a diffusion series with b = 0, such as its trace, ADC or FA."""
+"""Volumes of a diffusion series that are not what its gradient table says.
+
+Such as maps that a scanner appends with b = 0: its trace, ADC or FA.
+"""
 
 import numpy as np
 from skimage.measure import block_reduce
+
+from workflow_scripts.common.gradients import B0_THRESHOLD
 
 BLOCK_MM = 8.0
 HEAD_SHARE = 0.15
@@ -13,6 +18,31 @@ SAME_B0 = (0.7, 1.4)
 # 0.26 to 0.5, b = 0 volumes moved by 10 mm or turned by 20 degrees at least 0.45 and 0 less; these
 # had 0.53 or more with the first b = 0, FA maps 0.07 at most.
 LIKER, SAME_MEAN, UNLIKE = 0.1, 0.9, 0.3
+
+
+def volume_problem(data: np.ndarray, bvals: np.ndarray) -> str | None:
+    """Which volume (x, y, z) of a series is empty, or brighter than diffusion weighting lets it be.
+
+    Parameters
+    ----------
+    data : (x, y, z, volumes)
+    bvals : (volumes,) in s/mm2
+    """
+    for volume in range(len(bvals)):
+        if data[..., volume].min() == data[..., volume].max():
+            return f"volume {volume} (from 0) is empty; remove it from image, .bval and .bvec"
+    first = np.flatnonzero(bvals <= B0_THRESHOLD)[0]
+    b0 = data[..., first]
+    head = b0 > HEAD_SHARE * np.percentile(b0, 99)
+    level = np.median(b0[head]) if head.any() else 0
+    for volume in np.flatnonzero(bvals > B0_THRESHOLD):
+        signal = np.median(data[..., volume][head]) if level > 0 else 0
+        if signal > SAME_B0[1] * level:
+            return (
+                f"volume {volume} (from 0) has b = {bvals[volume]:g} and {signal / level:.2g} "
+                f"times the signal of volume {first}, b = 0; are image and .bval of one series?"
+            )
+    return None
 
 
 def derived_volume(data: np.ndarray, is_b0: np.ndarray, zooms: np.ndarray) -> str | None:
