@@ -50,7 +50,7 @@ def note_ages(
 def age_note(years: float) -> str | None:
     """What is to be known of an age."""
     if years > OLDEST:
-        return f"age {years:.3g} years: a code for a missing value?"
+        return f"age {years:g} years: a code for a missing value, or the year of birth?"
     if years < ADULT:
         return (
             f"age {years:.3g} years: templates, atlases and networks are those of adults, so look "
