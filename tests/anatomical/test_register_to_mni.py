@@ -84,8 +84,8 @@ def test_template_correlation_is_pearson_inside_the_mask():
 
 
 def test_brain_outside_of_what_adults_have_is_flagged():
-    [flag] = unlike_template(0.6, "syn", 2.0)
+    [flag] = unlike_template(0.6, "syn")
     assert "correlation with the template 0.60" in flag and "a child" in flag
-    assert unlike_template(0.65, "syn", 2.0) == []
+    assert unlike_template(0.65, "syn") == []
     # 12 degrees of freedom alone leave 0.48 to 0.57
-    assert unlike_template(0.5, "affine", 2.0) == []
+    assert unlike_template(0.5, "affine") == []

@@ -199,6 +199,14 @@ def test_codes_are_named_before_a_threshold_makes_a_class_of_them(tmp_path, code
 
 
 @pytest.mark.parametrize(
+    "values", [["-99"] * 4, ["21", "-99", "-99"], ["999"] * 3, ["21", "22", "999", "999"]]
+)
+def test_columns_that_are_mostly_codes_are_named(tmp_path, values):
+    with pytest.raises(InputError, match="x is -?999? in sub-.*a code for a missing value"):
+        cohort_of(dataset(tmp_path, "x", values), table1=["x"])
+
+
+@pytest.mark.parametrize(
     "values",
     [
         ["90", "95", "99", "88", "77"],  # ages
