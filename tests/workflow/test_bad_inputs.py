@@ -168,7 +168,9 @@ def test_a_subject_that_fails_costs_no_other_and_is_named(brain, tmp_path):
 def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, tmp_path):
     process = finished(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
     told = said(process)
-    assert "Flagged, look at the pictures" in told and "\n  sub-2 dseg: tissues without part" in told
+    assert (
+        "Flagged, look at the pictures" in told and "\n  sub-2 dseg: tissues without part" in told
+    )
     results = tmp_path / "results"
     assert [path.name for path in results.glob("sub-*")] == ["sub-2"]
     assert (results / "sub-2/figures/sub-2_desc-qc_T1w.webp").exists()
