@@ -225,7 +225,10 @@ def closing(succeeded):
         }
         kept, there = OUTPUT_DIR / "cohort/status.tsv", COHORT.sessions
         if CONFIG["participants"]:
+            from workflow_scripts.report.flag_outliers import flags_of_run
+
             kept = there = None
+            lines.append(flags_of_run(OUTPUT_DIR, all_sidecars()))
         lines.append(report_status(COHORT, steps_of, OUTPUT_DIR, kept))
         lines.append(record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, there, STARTED, succeeded))
     return "\n".join(filter(None, lines))

@@ -2,6 +2,8 @@ from workflow_scripts.cohort.clinical import columns_of_study, phenotype_tables
 from workflow_scripts.cohort.population import clinical_of_population
 
 CLINICAL_TABLES = [f"{BIDS_DIR}/participants.tsv", *map(str, phenotype_tables(BIDS_DIR))]
+DICTIONARIES = [beside(path, ".json") for path in CLINICAL_TABLES if CONFIG["bids_dir"]]
+CLINICAL_TABLES += those_there(DICTIONARIES)
 # Tables of sessions, which share a data dictionary.
 DIFFUSION_TABLES = ["motion_timeseries", "outliers_slices", "gradients_check", "alps_rois"]
 VESSEL_WALL_TABLES = [f"vesselwall_{name}" for name in ("sections", "segments", "contours")]

@@ -52,6 +52,18 @@ def test_template_method_finds_the_brain(template, head):
     assert dice(found, truth) > 0.9
 
 
+@pytest.mark.full
+def test_a_single_axis_at_the_end_changes_nothing(template, head, tmp_path):
+    image = nib.load(head[0])
+    path = str(tmp_path / "T1w.nii.gz")
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype="f4")[..., None], image.affine), path)
+    found, _ = extract_brain(path, *template, "template")
+    np.testing.assert_array_equal(found, extract_brain(head[0], *template, "template")[0])
+    nib.save(nib.Nifti1Image(found.astype("u1"), image.affine), tmp_path / "mask.nii.gz")
+    corrected = [correct_bias(one, str(tmp_path / "mask.nii.gz")) for one in (path, head[0])]
+    np.testing.assert_array_equal(*corrected)
+
+
 @pytest.mark.parametrize("mask_ml", [0, 100, 5000])
 def test_implausible_deepbet_mask_falls_back_and_says_so(template, head, monkeypatch, mask_ml):
     path, truth = head

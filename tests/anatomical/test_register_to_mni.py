@@ -5,7 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.anatomical.register_to_mni import register, template_correlation
+from workflow_scripts.anatomical.register_to_mni import (
+    register,
+    template_correlation,
+    unlike_template,
+)
 
 POINTS = np.array([[0.0, 0, 0], [40, 20, 30], [-40, -60, 10], [0, 50, -20], [30, -30, 50]])
 
@@ -77,3 +81,11 @@ def test_template_correlation_is_pearson_inside_the_mask():
     b = np.where(mask > 0, 3 * a + 1, -a)
     assert template_correlation(a, b, mask) == pytest.approx(1)
     assert template_correlation(a, -b, mask) == pytest.approx(-1)
+
+
+def test_brain_outside_of_what_adults_have_is_flagged():
+    [flag] = unlike_template(0.6, "syn")
+    assert "correlation with the template 0.60" in flag and "a child" in flag
+    assert unlike_template(0.65, "syn") == []
+    # 12 degrees of freedom alone leave 0.48 to 0.57
+    assert unlike_template(0.5, "affine") == []

@@ -261,3 +261,18 @@ def test_a_contrast_that_nobody_has_is_expected_of_nobody(tmp_path):
         ("sub-01", None, "T1w"),
         ("sub-01", None, "FLAIR"),
     }
+
+
+@pytest.mark.parametrize("name", ["sub-1_t1w.nii.gz", "sub-1_T1W.nii", "sub-1_T1w.NII.GZ"])
+def test_scan_whose_name_has_other_capitals_is_told(tmp_path, name):
+    dataset(tmp_path, f"sub-1/anat/{name}", "sub-2/anat/sub-2_T1w.nii.gz", f"sub-2/anat/x_{name}")
+    found = {row["participant_id"]: row for row in index_scans(tmp_path, {"T1w": {}})}
+    assert found["sub-1"]["path"] is None and found["sub-2"]["path"]
+    assert found["sub-1"]["note"] == (f"no T1w in the dataset, but {name}; BIDS writes _T1w.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["Sub-1", "SUB-1", "sub_1"])
+def test_folder_that_is_nearly_a_participants_is_named(tmp_path, name):
+    dataset(tmp_path, f"{name}/anat/sub-1_T1w.nii.gz", "sub_list.tsv", "subjects/x")
+    with pytest.raises(InputError, match=f"'{name}': a participant's folder is sub- and then"):
+        index_scans(tmp_path, {"T1w": {}})

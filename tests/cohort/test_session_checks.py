@@ -12,11 +12,11 @@ from workflow_scripts.cohort.check_cohort import check_status
 from workflow_scripts.cohort.index import index_scans
 from workflow_scripts.cohort.participants import check_exclusions, exclusion_reason
 from workflow_scripts.cohort.preflight import COLUMNS, check_scans
-from workflow_scripts.cohort.session_checks import plausibility
+from workflow_scripts.cohort.session_checks import note_unread, plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import same_volumes, values_hash
+from workflow_scripts.common.scans import check_scan, same_volumes, values_hash
 
 SHAPE = (30, 32, 28)
 RNG = np.random.default_rng(0)
@@ -307,20 +307,22 @@ def test_exclusion_of_all_bad_series_has_their_suffix():
         check_status(scan_status(ROWS, dict.fromkeys(URIS, "is bad"), []))
 
 
-def test_notes_stand_in_the_table_of_scans_and_are_told(tmp_path):
+def test_notes_stand_in_the_table_of_scans_and_are_told():
     index = [ROWS[0] | {"note": "the only one"}, *ROWS[1:]]
     said = dict.fromkeys(URIS, "is like another")
     table = scan_status(index, dict.fromkeys(said), [], said)
     assert table["note"].tolist() == ["the only one; is like another", "is like another"]
     assert table["reason"].isna().all()
     assert "note\tbids::x/sub-1_dir-PA_dwi.nii.gz\tis like another" in check_status(table)
-    table.to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
-    head, first, _ = notes(tmp_path / "scans.tsv")
-    assert head == "To be known of 2 scans, as cohort/scans.tsv says:"
+    head, first, _ = notes(table.to_dict("records"))
+    assert head == "To be known of 2 scans:"
     assert first == "  bids::x/sub-1_dir-AP_dwi.nii.gz: the only one; is like another"
-    pd.concat([table] * 10).to_csv(tmp_path / "scans.tsv", sep="\t", index=False, na_rep="n/a")
-    assert len(notes(tmp_path / "scans.tsv")) == 11
-    assert notes(tmp_path / "nothing.tsv") == []
+    assert len(notes(pd.concat([table] * 10).to_dict("records"))) == 11
+    assert notes([]) == []
+
+
+def noted(path):
+    return plausibility(check_scan(path))
 
 
 @pytest.mark.parametrize(
@@ -329,26 +331,98 @@ def test_notes_stand_in_the_table_of_scans_and_are_told(tmp_path):
         ("sub-1/anat/sub-1_ce-gadolinium_T1w.nii.gz", "contrast agent"),
         ("sub-1/anat/sub-1_acq-cspine_T1w.nii.gz", "is it a head"),
         ("sub-1/anat/sub-1_acq-NECK_T2w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_acq-hip_T1w.nii.gz", "'hip' in the name: is it a head"),
+        ("sub-1/anat/sub-1_acq-kneeLeft_T1w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_acq-TSpine_T1w.nii.gz", "is it a head"),
     ],
 )
 def test_names_of_another_part_or_agent_are_noted(bids, name, said):
-    assert said in plausibility(save(bids, name))[0]
+    assert said in noted(save(bids, name))[0]
 
 
 @pytest.mark.parametrize(("b", "directions", "said"), [
     (1000, 30, []),
     (2000, 30, ["b = 2000, far from"]),
     (700, 30, ["b = 700, far from"]),
-    (1000, 7, ["7 directions, fewer than 12"]),
+    (1000, 7, ["b = 1000 has 7 directions, fewer than 12"]),
 ])  # fmt: skip
 def test_b_values_and_directions_are_noted(bids, b, directions, said):
     path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=directions)
     bval = path.with_name("sub-1_dwi.bval")
     np.savetxt(bval, [[0, *[b] * directions]], fmt="%g")
-    found = plausibility(path)
+    found = noted(path)
     assert len(found) == len(said)
     assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
 
 
 def test_an_ordinary_head_is_not_noted(bids):
-    assert plausibility(save(bids, "sub-1/anat/sub-1_acq-mprage_T1w.nii.gz")) == []
+    assert noted(save(bids, "sub-1/anat/sub-1_acq-mprage_T1w.nii.gz")) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-hip/anat/sub-hip_acq-hippo_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-hippocampus_T2w.nii.gz",
+        "sub-1/anat/sub-1_acq-shipped_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-headneck_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-BrainSpine_T1w.nii.gz",
+    ],
+)
+def test_a_part_of_the_body_inside_another_word_is_none(bids, name):
+    assert noted(save(bids, name)) == []
+
+
+def test_directions_count_in_the_shell_that_alps_is_taken_from(bids):
+    path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=40)
+    bval = path.with_name("sub-1_dwi.bval")
+    np.savetxt(bval, [[0, *[1000] * 8, *[2500] * 32]], fmt="%g")
+    row = checked(bids)["sub-1_dwi.nii.gz"]
+    assert (row["shell"], row["directions"]) == (1000, 8)
+    assert row["note"] == "b = 1000 has 8 directions, fewer than 12"
+    # of five volumes no tensor is fitted: the next shell is taken
+    np.savetxt(bval, [[0, *[1000] * 5, *[2500] * 35]], fmt="%g")
+    row = checked(bids)["sub-1_dwi.nii.gz"]
+    assert row["note"] == "b = 2500, far from the 1000 s/mm2 that ALPS is defined for"
+    # without any, the step would fail
+    np.savetxt(bval, [[0, *range(400, 400 + 40 * 150, 150)]], fmt="%g")
+    assert "no shell has 6 directions" in problem_of(checked(bids)["sub-1_dwi.nii.gz"])
+
+
+def test_gradient_tables_of_the_last_time_are_not_read_again(bids, monkeypatch):
+    path = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=7)
+    known = check_scans([str(path)], NOTHING, "code")
+    monkeypatch.setattr("workflow_scripts.common.gradients._numbers", None)
+    again = check_scans([str(path)], known, "code")
+    assert again["note"].item() == "b = 1000 has 7 directions, fewer than 12"
+
+
+def test_runs_for_some_participants_have_notes_without_a_preflight(bids):
+    t1w = save(bids, "sub-1/anat/sub-1_acq-spine_T1w.nii.gz")
+    dwi = series(bids, "sub-1/dwi/sub-1_dwi.nii.gz", weighted=8)
+    plain = save(bids, "sub-2/anat/sub-2_T1w.nii.gz")
+    rows = note_unread(
+        [{"path": str(t1w), "note": "age 3 years"}, {"path": str(dwi)}, {"path": str(plain)}]
+    )
+    assert notes(rows) == [
+        "To be known of 2 scans:",
+        "  bids:raw:sub-1/anat/sub-1_acq-spine_T1w.nii.gz: age 3 years; 'spine' in the name: is it "
+        "a head?",
+        "  bids:raw:sub-1/dwi/sub-1_dwi.nii.gz: b = 1000 has 8 directions, fewer than 12",
+    ]
+    dwi.with_name("sub-1_dwi.bval").write_text("x")
+    assert len(note_unread([{"path": str(dwi)}])) == 0
+
+
+def test_series_on_two_grids_and_sessions_without_a_weighted_volume_are_named(bids):
+    series(bids, "sub-1/dwi/sub-1_acq-a_dwi.nii.gz")
+    data = RNG.integers(0, 3000, (26, 32, 28, 13)).astype("i2")
+    series(bids, "sub-1/dwi/sub-1_acq-b_dwi.nii.gz", data=data)
+    alone = series(bids, "sub-2/dwi/sub-2_dwi.nii.gz", weighted=2, seed=3)
+    np.savetxt(alone.with_name("sub-2_dwi.bval"), [[0, 0, 0]])
+    rows = checked(bids)
+    assert problem_of(rows["sub-1_acq-a_dwi.nii.gz"]) is None
+    assert "its grid differs from that of bids:raw:sub-1/dwi/sub-1_acq-a_dwi" in problem_of(
+        rows["sub-1_acq-b_dwi.nii.gz"]
+    )
+    assert "no diffusion-weighted volume" in problem_of(rows["sub-2_dwi.nii.gz"])

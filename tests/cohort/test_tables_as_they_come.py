@@ -114,6 +114,115 @@ def test_what_is_missing_by_bids_is_missing(tmp_path):
     assert read_table(table)["x"].sum() == 10 and read_table(table)["x"].isna().sum() == 2
 
 
+DECLARED = [
+    ("-99", {"Levels": {"-99": "missing"}}),
+    ("-99", {"Levels": {"-99.0": "Not available"}}),
+    ("-99.0", {"Levels": {"-99": {"Description": "not recorded; see README"}}}),
+    ("999", {"Levels": {"999": "n/a"}}),
+    ("9", {"Levels": {"9": "Unknown"}}),
+    ("-1", {"Levels": {"-1": "Value is missing"}}),
+    ("99", {"MissingValues": ["99", "999"]}),
+    ("-999", {"missing_values": -999}),
+    ("NA", {"Levels": {"NA": "not done"}}),
+    ("unknown", {"Annotations": {"MissingValues": ["unknown"]}}),
+    (">4", {"MissingValues": [">4"]}),
+]
+
+
+@pytest.mark.parametrize(("value", "entry"), DECLARED)
+@pytest.mark.parametrize("place", ["participants", "phenotype/more", "sub-5_sessions", "sessions"])
+def test_codes_that_a_dictionary_declares_are_missing(tmp_path, value, entry, place):
+    root = tmp_path
+    values = [*SOUND, value]
+    if place == "participants":
+        dataset(root, "x", values)
+    elif place == "phenotype/more":
+        dataset(root, "y", values)
+        (root / "phenotype").mkdir()
+        lines = [f"sub-{n}\t{v}" for n, v in enumerate(values, 1)]
+        (root / f"{place}.tsv").write_text("\n".join(["participant_id\tx", *lines]) + "\n")
+    else:
+        dataset(root, "y", values)
+        for n, v in enumerate(values, 1):
+            folder = root / f"sub-{n}"
+            (folder / "ses-1").mkdir()
+            (folder / "anat").rename(folder / "ses-1/anat")
+            scan = folder / f"ses-1/anat/sub-{n}_T1w.nii.gz"
+            scan.rename(scan.with_name(f"sub-{n}_ses-1_T1w.nii.gz"))
+            (folder / f"sub-{n}_sessions.tsv").write_text(f"session_id\tx\nses-1\t{v}\n")
+        if place == "sub-5_sessions":
+            place = "sub-5/sub-5_sessions"
+    (root / f"{place}.json").write_text(json.dumps({"x": entry, "site": "text", "Notes": 3}))
+    cohort, study = cohort_of(root, table1=["x"])
+    rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
+    assert [row["x"] for row in rows] == [*SOUND, None]
+
+
+def test_codes_declared_for_another_column_or_with_another_meaning_stay(tmp_path):
+    root = dataset(tmp_path, "x", [*SOUND, "9"])
+    dictionary = {"y": {"Levels": {"9": "missing"}}, "x": {"Levels": {"9": "missing teeth"}}}
+    (root / "participants.json").write_text(json.dumps(dictionary))
+    cohort, study = cohort_of(root, table1=["x"])
+    rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
+    assert [row["x"] for row in rows] == [*SOUND, "9"]
+
+
+def test_declared_codes_of_age_and_sex_are_missing(tmp_path):
+    root = dataset(tmp_path, "age", ["30", "-99", "41"])
+    with pytest.raises(InputError, match="line 3: age is '-99'; it must be years"):
+        cohort_of(root)
+    (root / "participants.json").write_text('{"age": {"Levels": {"-99": "missing"}}}')
+    assert [row["age"] for row in cohort_of(root)[0].participants] == ["30", None, "41"]
+    (root / "participants.json").write_text("{")
+    with pytest.raises(InputError, match="participants.json: is no JSON object"):
+        cohort_of(root)
+
+
+CODES = ["-9", "-99", "-99.0", "-999", "-9999", "99", "99.9", "999", "9999", "888", "777", "-77"]
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("key", USES)
+def test_codes_that_nobody_declares_are_named(tmp_path, key, code):
+    root = dataset(tmp_path, "x", [*SOUND, code])
+    with pytest.raises(InputError, match=f"studies.s.{key}: x is {code} in sub-5, and of the oth"):
+        cohort_of(root, **USES[key])
+    (root / "participants.json").write_text(json.dumps({"x": {"Levels": {code: "very many"}}}))
+    cohort_of(root, **USES[key])
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_codes_are_named_before_a_threshold_makes_a_class_of_them(tmp_path, code):
+    root = dataset(tmp_path, "x", [*SOUND, code])
+    with pytest.raises(InputError, match=f"studies.s.label: x is {code} in sub-5"):
+        cohort_of(root, label={"column": "x", "at_least": 2.5})
+
+
+@pytest.mark.parametrize(
+    "values", [["-99"] * 4, ["21", "-99", "-99"], ["999"] * 3, ["21", "22", "999", "999"]]
+)
+def test_columns_that_are_mostly_codes_are_named(tmp_path, values):
+    with pytest.raises(InputError, match="x is -?999? in sub-.*a code for a missing value"):
+        cohort_of(dataset(tmp_path, "x", values), table1=["x"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["90", "95", "99", "88", "77"],  # ages
+        ["-3", "2", "4", "-9", "1"],  # changes
+        ["30", "45", "99", "60"],
+        ["400", "350", "999", "500"],
+        ["1", "2", "9", "7", "8"],
+        ["0.1", "0.2", "0.3", "9.9"],
+        ["1", "99"],
+        ["0", "1", "100", "250"],
+    ],
+)
+def test_numbers_that_may_be_what_they_are_stay(tmp_path, values):
+    cohort_of(dataset(tmp_path, "x", values), table1=["x"])
+
+
 @pytest.mark.parametrize(
     ("column", "values"), [("sex", "M m F"), ("sex", "M F female"), ("scanner", "Skyra skyra Trio")]
 )
@@ -170,10 +279,12 @@ def test_ids_without_their_prefix_are_named(tmp_path, text, message):
 
 def test_a_thousand_sessions_are_checked_in_a_second(tmp_path):
     """Names, tables and readability of 1000 sessions with T1w, FLAIR and a diffusion series."""
-    lines = ["participant_id\tdx\tsex\tedss"]
+    lines = ["participant_id\tdx\tsex\tedss\tage"]
     for number in range(1000):
         name = f"sub-{number:04d}"
-        lines.append(f"{name}\t{'ab'[number % 2]}\t{'MF'[number % 2]}\t{number % 20 / 2}")
+        lines.append(
+            f"{name}\t{'ab'[number % 2]}\t{'MF'[number % 2]}\t{number % 20 / 2}\t{number % 90}"
+        )
         for folder, endings in (
             ("anat", ["T1w.nii.gz", "FLAIR.nii.gz", "T1w.json"]),
             ("dwi", [f"dwi.{end}" for end in ("nii.gz", "bval", "bvec", "json")]),
@@ -183,6 +294,8 @@ def test_a_thousand_sessions_are_checked_in_a_second(tmp_path):
                 (tmp_path / name / folder / f"{name}_{end}").touch()
     (tmp_path / "participants.tsv").write_text("\n".join(lines) + "\n")
     (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    levels = {"edss": {"Levels": {"-99": "missing"}}, "age": {"Units": "years"}}
+    (tmp_path / "participants.json").write_text(json.dumps(levels))
     start = time.process_time()
     cohort, _ = cohort_of(tmp_path, table1=["sex", "edss"])
     assert time.process_time() - start < 1

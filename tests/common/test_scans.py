@@ -1,3 +1,4 @@
+import gzip
 from itertools import permutations, product
 
 import ants
@@ -5,8 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from workflow_scripts.common.images import load_scan, save_image
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import check_scan, require_usable
+from workflow_scripts.diffusion.series import read_series
 
 SHAPE = (30, 32, 28)
 BVALS = [0, *[1000] * 7]
@@ -78,7 +81,8 @@ def series_with(folder, last):
     ],
 )
 def test_appended_map_is_no_b0(tmp_path, last):
-    assert "volume 8 (from 0) has b = 0 and" in problem(series_with(tmp_path, last))
+    found = problem(series_with(tmp_path, last))
+    assert "volume 8 (from 0) has b = 0 and" in found or "volume 8 (from 0) is empty" in found
 
 
 @pytest.mark.parametrize(
@@ -240,6 +244,10 @@ def test_frames_that_itk_reads_otherwise_are_named(tmp_path, how, said):
         (lambda data: np.where(data > 100, data, -1000), "negative"),
         (lambda data: data - 400, "negative"),
         (lambda data: data + 1000, "subtract the offset"),
+        (lambda data: np.where(np.arange(60)[:, None, None] < 15, 32767, data), "are 32767 (padd"),
+        (lambda data: np.where(np.arange(60)[:, None, None] < 15, 400, data), "are 400 (padding"),
+        (lambda data: data > 300, "are 1 (padding, clipped values, a mask?)"),
+        (lambda data: np.minimum(3 * data, 255), "are 255 (padding, clipped values"),
     ],
 )
 def test_intensities_that_no_scanner_gives_are_named(tmp_path, change, said):
@@ -256,3 +264,64 @@ def test_a_map_may_be_negative(tmp_path):
     path = tmp_path / "sub-01_R1map.nii.gz"
     saved(tmp_path, (head() - 400.0).astype("f4")).rename(path)
     assert problem(path) is None
+
+
+@pytest.mark.parametrize("axes", [(1,), (1, 1)])
+def test_single_axes_at_the_end_are_left_out(tmp_path, axes):
+    """As converters and other programs write them; ITK leaves them out by itself."""
+    data = head().astype("i2")
+    path = saved(tmp_path, data.reshape(*data.shape, *axes))
+    row = check_scan(path)
+    assert (row["problem"], row["shape"]) == (None, "60x50x40")
+    assert row["values"] == check_scan(saved(tmp_path, data))["values"]
+    saved(tmp_path, data.reshape(*data.shape, *axes))
+    image = load_scan(path)
+    np.testing.assert_array_equal(image.get_fdata(), data)
+    itk = ants.image_read(str(path))
+    np.testing.assert_array_equal(itk.numpy(), data)
+    np.testing.assert_allclose(frame_of_itk(path), image.affine, atol=1e-3)
+    save_image(image.get_fdata(), image, tmp_path / "again.nii.gz")
+    assert nib.load(tmp_path / "again.nii.gz").shape == data.shape
+
+
+def test_series_with_a_single_axis_at_the_end_keeps_its_four(tmp_path):
+    path = series(tmp_path)
+    image = nib.load(path)
+    data = np.asanyarray(image.dataobj)
+    scan(path, data=data[..., None])
+    row = check_scan(path)
+    assert (row["problem"], row["shape"]) == (None, "30x32x28x8")
+    [one] = read_series([str(path)])
+    np.testing.assert_array_equal(one.data, data)
+    # one volume of b = 0 stays a series, which serves as an image of reverse phase encoding
+    scan(series(tmp_path, "sub-02_dwi", 1, [0]), (*SHAPE, 1))
+    assert check_scan(tmp_path / "sub-02_dwi.nii.gz")["shape"] == "30x32x28x1"
+
+
+@pytest.mark.parametrize("shape", [(*SHAPE, 1, 3), (*SHAPE, 2, 1)])
+def test_axes_that_are_not_single_are_still_refused(tmp_path, shape):
+    assert "dimensions, not 3" in problem(scan(tmp_path / "sub-01_T1w.nii.gz", shape))
+
+
+def test_scaled_scan_with_a_single_axis_keeps_its_values(tmp_path):
+    image = nib.Nifti1Image(np.arange(24, dtype="i2").reshape(2, 3, 4, 1), np.eye(4))
+    image.header.set_slope_inter(0.5, 10)
+    nib.save(image, tmp_path / "x_T1w.nii")
+    found = load_scan(tmp_path / "x_T1w.nii").get_fdata()
+    np.testing.assert_allclose(found, nib.load(tmp_path / "x_T1w.nii").get_fdata()[..., 0])
+
+
+@pytest.mark.parametrize(("change", "said"), [(1000, "subtract the offset"), (-200, "negative")])
+def test_offset_of_a_series_is_named(tmp_path, change, said):
+    data = series_with(tmp_path, lambda b0: b0)
+    assert said in problem(scan(data, data=np.asarray(nib.load(data).dataobj) + np.int16(change)))
+
+
+def test_intercept_without_a_slope_is_named(tmp_path):
+    """nibabel leaves it out, ITK adds it."""
+    path = saved(tmp_path, head().astype("i2"))
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    raw[112:120] = np.array([0, 100], "f4").tobytes()  # scl_slope, scl_inter
+    path.write_bytes(gzip.compress(bytes(raw)))
+    assert ants.image_read(str(path)).min() == nib.load(path).get_fdata().min() + 100
+    assert "scl_inter of 100 with a scl_slope of 0" in problem(path)

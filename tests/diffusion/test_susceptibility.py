@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -71,7 +72,7 @@ def test_reverse_phase_image_of_a_moved_head(head, shift, pair):
     first = Series("a_dwi.nii.gz", image, data, table, PhaseEncoding(1, -1))
     other = replace(first, path="b_dwi.nii.gz", data=reverse[..., None])
     other = replace(other, phase_encoding=PhaseEncoding(1, 1))
-    found, how = find_displacement([first, other], [], [], SETTINGS, head.mask)
+    found, how, _ = find_displacement([first, other], [], [], SETTINGS, head.mask)
     assert how == "pyhysco, with b_dwi.nii.gz"
     naive = from_reverse_phase(pair[0], reverse, ZOOMS, AXIS, "pyhysco")
     inner = head.inner
@@ -116,7 +117,7 @@ def ways(monkeypatch):
     monkeypatch.setattr(susceptibility, "t1w_on_grid", lambda *a: None)
     monkeypatch.setattr(susceptibility, "from_t1w", lambda *a: "t1w")
     monkeypatch.setattr(
-        susceptibility, "read_reverse_b0", lambda epi, like: epi[0] if epi else None
+        susceptibility, "read_reverse_b0", lambda epi, like: (epi[0] if epi else None, [])
     )
 
 
@@ -144,7 +145,7 @@ T1W = ["t1w.nii.gz", "mask.nii.gz"]
 )
 def test_choice_of_the_method(ways, series, head, epi, t1w, settings, phase, expected):
     series = replace(series, phase_encoding=PhaseEncoding(*phase))
-    shift, how = find_displacement([series], epi, t1w, SETTINGS | settings, head.mask)
+    shift, how, _ = find_displacement([series], epi, t1w, SETTINGS | settings, head.mask)
     assert shift == expected[0]
     assert how.startswith(expected[1])
 
@@ -155,13 +156,13 @@ def test_reverse_image_of_another_gain_is_brought_to_the_scale_of_the_series(
     monkeypatch.setattr(susceptibility, "from_reverse_phase", lambda forward, reverse, *_: reverse)
     series = replace(series, phase_encoding=PhaseEncoding(1, -1))
     epi = [("sub-01_dir-PA_epi.nii.gz", 3 * series.b0)]
-    found, _ = find_displacement([series], epi, [], SETTINGS, head.mask)
+    found, _, _ = find_displacement([series], epi, [], SETTINGS, head.mask)
     np.testing.assert_allclose(found, series.b0, rtol=1e-5)
 
 
 def test_a_second_series_of_reverse_phase_comes_before_an_epi(ways, series, head):
     other = replace(series, path="dwi/sub-01_dir-PA_dwi.nii.gz", phase_encoding=PhaseEncoding(1, 1))
-    _, how = find_displacement([series, other], EPI, T1W, SETTINGS, head.mask)
+    _, how, _ = find_displacement([series, other], EPI, T1W, SETTINGS, head.mask)
     assert how == "pyhysco, with sub-01_dir-PA_dwi.nii.gz"
 
 
@@ -206,8 +207,8 @@ def test_reverse_b0_is_the_one_meant_for_the_series(bids):
     bold = saved(bids, "fmap/sub-01_acq-b_dir-PA_epi.nii.gz", IntendedFor="func/sub-01_bold.nii.gz")
     meant = {"IntendedFor": ["bids::sub-01/dwi/sub-01_dir-AP_dwi.nii.gz"]}
     right = saved(bids, "fmap/sub-01_acq-d_dir-PA_epi.nii.gz", (30, 32, 30, 2), **meant)
-    assert read_reverse_b0([same, bold], like) is None
-    path, b0 = read_reverse_b0([same, bold, right], like)
+    assert read_reverse_b0([same, bold], like) == (None, [])
+    (path, b0), _ = read_reverse_b0([same, bold, right], like)
     assert path == right and b0.shape == (30, 32, 30)
     np.testing.assert_allclose(b0, nib.load(right).get_fdata().mean(axis=3))
 
@@ -216,12 +217,15 @@ def test_reverse_b0_on_another_grid(bids, caplog):
     image = nib.load(saved(bids, "dwi/sub-01_dir-AP_dwi.nii.gz"))
     like = SimpleNamespace(path="x_dwi.nii.gz", image=image, phase_encoding=PhaseEncoding(1, -1))
     other = saved(bids, "fmap/sub-01_acq-b_dir-PA_epi.nii.gz", (30, 32, 28))
-    assert read_reverse_b0([other], like) is None
-    assert (
-        "acq-b_dir-PA_epi.nii.gz is passed over: its grid differs from that of x_d" in caplog.text
+    assert find_displacement([like], [other], [], SETTINGS, None) == (
+        None,
+        "none: neither an image of reverse phase encoding nor a T1w",
+        [f"{Path(other).name} is passed over: its grid differs from that of x_dwi.nii.gz"],
     )
+    assert "acq-b_dir-PA_epi.nii.gz is passed over" in caplog.text
     same = saved(bids, "fmap/sub-01_acq-d_dir-PA_epi.nii.gz")
-    assert read_reverse_b0([other, same], like)[0] == same
+    found, passed_over = read_reverse_b0([other, same], like)
+    assert found[0] == same and len(passed_over) == 1
 
 
 def table(path, bvals):

@@ -172,7 +172,8 @@ def example(folder, picture: bytes) -> SimpleNamespace:
     rng = np.random.default_rng(0)
     names = [f"sub-{number:02d}" for number in range(1, 13)]
     ids = pd.DataFrame({"participant_id": names, "session_id": np.nan})
-    status = ids.assign(suffix="T1w", status="AVAILABLE", reason=None)
+    status = ids.assign(suffix="T1w", status="AVAILABLE", reason=None, note=None)
+    status.loc[2, "note"] = "age 3 years: templates are those of adults"
     left_out = pd.DataFrame(
         {
             "participant_id": ["sub-13", "sub-14"],

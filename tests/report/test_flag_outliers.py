@@ -7,7 +7,7 @@ import pytest
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.report.flag_outliers import flag, flag_measures, robust_z
+from workflow_scripts.report.flag_outliers import flag, flag_measures, flags_of_run, robust_z
 from workflow_scripts.report.sessions import prefixes, read_sidecars, split_name
 
 LIMITS = pd.DataFrame(
@@ -221,5 +221,32 @@ def test_limits_file_covers_what_the_report_promises():
     assert (limits.drop(limited.index)["source"] == "robust z alone").all()
     assert (limits.dropna()["low"] < limits.dropna()["high"]).all()
     assert limits.at["template_correlation", "side"] == "low"
+    assert limits.at["tiv_ml", "low"] == 1289 - 3 * 111
     assert limits.at["alps", "low"] == pytest.approx(1.486 - 5 * 0.121)
     assert limits.at["alps", "high"] == pytest.approx(1.635 + 5 * 0.139, abs=0.005)
+
+
+def test_run_for_some_participants_tells_flags_by_the_limits(tmp_path):
+    def sidecar(name, **content):
+        (tmp_path / name).write_text(json.dumps(content))
+        return name
+
+    mni, tissues = "space-MNI152NLin2009aSym_desc-preproc_T1w", "dseg"
+    paths = [
+        sidecar(f"sub-1_ses-2_{T1W}.json", BrainExtraction="template (x)", Measures={}),
+        sidecar(f"sub-1_ses-2_{mni}.json", Measures={"template_correlation": 0.3}),
+        sidecar(f"sub-1_ses-2_{tissues}.json", Measures={"tiv_ml": 1400}, Flags=["leaks"]),
+        sidecar(f"sub-2_{tissues}.json", Measures={"tiv_ml": 700}),
+        *(sidecar(f"sub-{n}_{tissues}.json", Measures={"tiv_ml": 1400 + n}) for n in range(3, 9)),
+        "sub-9_dseg.json",
+    ]
+    told = flags_of_run(tmp_path, paths).splitlines()
+    assert [line.split(":")[0] for line in told[1:]] == [
+        "  sub-1_ses-2 brain_extraction",
+        f"  sub-1_ses-2 {tissues}",
+        "  sub-1_ses-2 template_correlation 0.3",
+        "  sub-2 tiv_ml 700",
+    ]
+    assert told[2].endswith(": leaks") and "implausible: outside" in told[4]
+    assert flags_of_run(tmp_path, paths[4:5]) is None
+    assert flags_of_run(tmp_path, paths[-1:]) is None

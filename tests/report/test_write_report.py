@@ -103,6 +103,8 @@ def test_every_section_and_figure_is_there(page):
     assert "n = 14" in page
     assert "excluded: motion" in page
     assert "no T1w in the dataset" in page
+    assert "1 scans with a note" in page
+    assert page.count("age 3 years: templates are those of adults") == 1
     assert "0.75 (0.50 to 0.90)" in page
     assert "deepbet 9.8.7" in page
     assert "non-commercial" in page

@@ -142,11 +142,12 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
 
 
 def test_a_subject_that_fails_costs_no_other_and_is_named(brain, tmp_path):
-    """A diffusion series whose b = 0 volume is empty."""
+    """A diffusion series whose b = 0 volume shows one voxel."""
     bids = tmp_path / "bids"
     make_dataset(bids, brain, size=2)
     data = np.random.default_rng(0).random((20, 20, 20, 7), "f4")
     data[..., 0] = 0
+    data[10, 10, 10, 0] = 1
     path = bids / "sub-2/dwi/sub-2_dwi.nii.gz"
     path.parent.mkdir()
     nib.save(nib.Nifti1Image(data, np.eye(4) * 4), path)
@@ -165,7 +166,11 @@ def test_a_subject_that_fails_costs_no_other_and_is_named(brain, tmp_path):
 
 
 def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, tmp_path):
-    finished(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
+    process = finished(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
+    told = said(process)
+    assert (
+        "Flagged, look at the pictures" in told and "\n  sub-2 dseg: tissues without part" in told
+    )
     results = tmp_path / "results"
     assert [path.name for path in results.glob("sub-*")] == ["sub-2"]
     assert (results / "sub-2/figures/sub-2_desc-qc_T1w.webp").exists()

@@ -6,7 +6,13 @@ import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.anatomical.template_mask import template_mask
-from workflow_scripts.common.images import save_image, save_labels, voxel_volume_ml, write_sidecar
+from workflow_scripts.common.images import (
+    load_scan,
+    save_image,
+    save_labels,
+    voxel_volume_ml,
+    write_sidecar,
+)
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.scans import require_usable
 
@@ -63,7 +69,7 @@ def extract_brain(
     InputError
         If no method finds a brain of plausible volume.
     """
-    image = nib.load(t1w)
+    image = load_scan(t1w)
     voxel_ml = voxel_volume_ml(image)
     low, high = PLAUSIBLE_BRAIN_ML
     data = np.asanyarray(image.dataobj)
@@ -113,7 +119,7 @@ def main(source, out, params):
     mask, how = extract_brain(
         source.t1w, source.template, source.template_mask, params.brain_extraction
     )
-    image = nib.load(source.t1w)
+    image = load_scan(source.t1w)
     save_labels(mask, image, out.mask)
     save_image(correct_bias(source.t1w, out.mask), image, out.t1w)
     write_sidecar(

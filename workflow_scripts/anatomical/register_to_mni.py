@@ -13,6 +13,9 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import coarsened, register_images
 
 MEDIAN, DARK, DARKEST = 0.6, 0.45, 0.1
+# After SyN at 2 mm adults of 19 to 87 years had 0.63 to 0.71, and 0.61 with ventricles of 124 mL;
+# the one measured at 1 mm 0.73, 0.70 at 2 mm.
+USUAL_CORRELATION = 0.62
 DARKNESS_WEIGHT = 0.2  # of mutual information
 DESCRIPTIONS = {
     "affine": "ANTs affine, 12 degrees of freedom",
@@ -80,6 +83,16 @@ def template_correlation(template: np.ndarray, normalized: np.ndarray, mask: np.
     return float(np.corrcoef(template[inside], normalized[inside])[0, 1])
 
 
+def unlike_template(correlation: float, method: str) -> list[str]:
+    """Flag of a brain that is less like the template than those of adults are after SyN."""
+    if method != "syn" or correlation >= USUAL_CORRELATION:
+        return []
+    return [
+        f"correlation with the template {correlation:.2f}, of adults' brains {USUAL_CORRELATION} "
+        "or more: a child, much atrophy, another contrast or a failed registration?"
+    ]
+
+
 def main(source, out, params):
     """Register a T1w to the template, and write transforms and normalized images."""
     method = params.registration
@@ -114,6 +127,7 @@ def main(source, out, params):
         sources=[source.t1w, source.template],
         software=["nipype"] if method.startswith("fsl_") else ["antspyx"],
         measures=measures,
+        Flags=unlike_template(correlation, method),
         Description="T1w in MNI152NLin2009aSym, bias-corrected",
         Registration=DESCRIPTIONS[method],
         SpatialReference="MNI152NLin2009aSym, as packaged in nilearn",

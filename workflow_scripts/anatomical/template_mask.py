@@ -12,6 +12,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from workflow_scripts.common.images import load_scan
+
 # outer border of each shell in mm from the brain, intensity relative to white matter
 SHELLS = {"csf": (3.0, 0.25), "skull": (8.0, 0.08), "scalp": (14.0, 0.9)}
 PADDING_MM = 30
@@ -72,7 +74,7 @@ def template_mask(t1w: str, brain: str, brain_mask: str) -> np.ndarray:
     (x, y, z) bool on the grid of the T1w
     """
     head, metric_mask, mask, affine = head_template(nib.load(brain), nib.load(brain_mask))
-    image = nib.load(t1w)
+    image = load_scan(t1w)
     data = crop_neck(image.get_fdata(), image.affine)
     moving = nib.Nifti1Image(np.minimum(data, np.percentile(data, 99)), image.affine)
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.cohort.config import clinical_columns
+from workflow_scripts.cohort.dictionaries import read_described, read_dictionary
 from workflow_scripts.cohort.index import read_rows, write_rows
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
@@ -156,18 +157,18 @@ def phenotype_tables(bids_dir: Path) -> list[Path]:
 
 def _phenotype(bids_dir: Path, named) -> dict[str, list[dict]]:
     return {
-        f"phenotype/{file.name}": read_rows(file, {*named, *SESSION})
+        f"phenotype/{file.name}": read_described(file, {*named, *SESSION})
         for file in phenotype_tables(bids_dir)
     }
 
 
 def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, list[dict]]:
     """All sub-*_sessions.tsv as one table; a column that some lack is missing there."""
-    rows = []
+    rows, above = [], read_dictionary(bids_dir / "sessions.json")
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
         if is_there(file):
-            read = read_rows(file, {*named, *SESSION})
+            read = read_described(file, {*named, *SESSION}, above)
             rows += [row | {"participant_id": participant} for row in read]
     columns = {column: None for row in rows for column in row}
     return {"sessions.tsv": [columns | row for row in rows]} if rows else {}

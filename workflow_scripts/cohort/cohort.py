@@ -4,9 +4,12 @@ import errno
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from workflow_scripts.cohort.ages import note_ages
 from workflow_scripts.cohort.clinical import SESSION, read_clinical, write_clinical
+from workflow_scripts.cohort.dictionaries import described_level
 from workflow_scripts.cohort.index import (
     index_scans,
     index_vessels,
@@ -104,12 +107,14 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
             "which have scans; add the rows"
         )
     index = complete(index, _rows_of(only, participants), config["scans"])
+    note_ages(bids_dir, index, participants, exclusions)
     clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
     there = cohort.sessions
     scanned = [row for row in clinical if session_prefix(*(row[key] for key in SESSION)) in there]
+    is_level = partial(described_level, bids_dir)
     for name, study in config["studies"].items():
-        check_values(scanned, name, study)
+        check_values(scanned, name, study, is_level)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:

@@ -17,6 +17,7 @@ from workflow_scripts.common.files import FETCH, is_there, read_text, why_unread
 from workflow_scripts.common.job import InputError, listing
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
+LIKE_PARTICIPANT = re.compile("sub-|sub[-_][A-Za-z0-9]+$", re.I)
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
@@ -66,7 +67,14 @@ def index_scans(
     found: dict[tuple, list[dict]] = {}
     candidates: dict[str, list[dict]] = {name: [] for name in filters}
     sessions: set[tuple] = set()
+    capitals, misnamed = {name.casefold(): name for name in filters}, {}
     for row in _images(bids_dir, "bids_dir", only):
+        session = row["participant_id"], row["session_id"]
+        name = capitals.get(row["suffix"].casefold())
+        if name and (row["ext"] not in IMAGE_EXTENSIONS or row["suffix"] != name):
+            misnamed.setdefault((*session, name), Path(row["path"]).name)
+        if row["ext"] not in IMAGE_EXTENSIONS:
+            continue
         for name, wanted in named.items():
             if row["suffix"] == wanted["suffix"]:
                 candidates[name].append(row)
@@ -75,7 +83,6 @@ def index_scans(
             _require_place(row, bids_dir)
         elif not row["in_place"]:
             continue
-        session = row["participant_id"], row["session_id"]
         sessions.add(session)
         if suffix in filters:
             found.setdefault((*session, suffix), []).append(row)
@@ -99,6 +106,9 @@ def index_scans(
             chosen.append(_row(*key, None, note=note))
     if undecided:
         raise InputError(explain_choice(undecided))
+    for key in misnamed.keys() - found.keys():
+        note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{key[2]}.nii.gz"
+        chosen.append(_row(*key, None, note=note))
     return with_gaps(chosen, sessions, filters)
 
 
@@ -136,7 +146,7 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
     """
     rows = []
     for row in _images(derivatives, "vessel_wall.derivatives", only, VESSEL_EXTENSIONS):
-        if row["suffix"] in VESSEL_SUFFIXES:
+        if row["suffix"] in VESSEL_SUFFIXES and row["ext"] in VESSEL_EXTENSIONS:
             _require_place(row, derivatives)
             session = row["participant_id"], row["session_id"]
             rows.append(_row(*session, "vesselwall", str(derivatives / row["path"])))
@@ -184,6 +194,8 @@ def _images(
 ) -> Iterator[dict]:
     """Files of the participants' and sessions' folders, and of the folders in these.
 
+    Those with extensions in capitals too, which are no names of BIDS.
+
     Yields
     ------
     Their entities and ``datatype``, ``participant_id`` and ``session_id`` by their folder,
@@ -203,7 +215,7 @@ def _images(
         for path in files:
             *folders, name = path.split("/")
             row = entities_of(name)
-            if row["ext"] not in extensions or "-" in row["suffix"]:
+            if row["ext"].lower() not in extensions or "-" in row["suffix"]:
                 continue
             session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
             prefix = session_prefix(participant, session)
@@ -275,7 +287,7 @@ def _submodules_not_fetched(folder: str) -> Iterator[str]:
 def _participants(root: Path, only: list[str] | None) -> list[str]:
     """Folders of participants; what looks like one and is none is not passed over in silence."""
     try:
-        names = sorted(name for name in os.listdir(root) if name.startswith("sub-"))
+        names = sorted(name for name in os.listdir(root) if LIKE_PARTICIPANT.match(name))
     except OSError as error:
         raise InputError(why_unreadable(root, error)) from error
     if wrong := [name for name in names if not PARTICIPANT.fullmatch(name)]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from workflow_scripts.cohort.dictionaries import read_described
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
@@ -15,7 +16,7 @@ from workflow_scripts.common.resources import resource
 
 
 def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[dict]:
-    """Rows of ``participants.tsv``.
+    """Rows of ``participants.tsv``, without what participants.json declares as missing.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
     path = bids_dir / "participants.tsv"
     if not is_there(path):
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
-    rows = read_rows(path)
+    rows = read_described(path)
     problems = list(_row_problems(path, rows, checked))
     if problems:
         raise InputError(listing(problems))

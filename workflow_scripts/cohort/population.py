@@ -4,6 +4,7 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 import math
+from functools import partial
 from pathlib import Path
 
 from workflow_scripts.cohort.clinical import columns_by_key
@@ -11,7 +12,7 @@ from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, listing
-from workflow_scripts.common.values import NUMBER, name_problem, value_problem
+from workflow_scripts.common.values import NUMBER, code_problem, name_problem, value_problem
 
 
 def label_of(row: dict, study: dict) -> str | None:
@@ -62,14 +63,20 @@ def check_labels(clinical: list[dict], name: str, study: dict) -> None:
         raise InputError(listing(list(problems.values())))
 
 
-def check_values(clinical: list[dict], name: str, study: dict) -> None:
+def check_values(clinical: list[dict], name: str, study: dict, is_level) -> None:
     """Check the columns that a study reads, in the sessions of its classes.
+
+    Parameters
+    ----------
+    clinical : rows of sessions
+    is_level : function of column and value: whether a data dictionary says what the value means
 
     Raises
     ------
     InputError
-        Naming each column of numbers with other texts in it, with names in several spellings, or
-        with another word than n/a where values are missing; and in whose rows.
+        Naming each column of numbers with other texts or codes of missing values in it, with
+        names in several spellings, or with another word than n/a where values are missing; and
+        in whose rows.
     """
     rows = [
         (session_prefix(row["participant_id"], row["session_id"]), row)
@@ -78,9 +85,15 @@ def check_values(clinical: list[dict], name: str, study: dict) -> None:
     ]
     problems = []
     for key, columns in columns_by_key(study).items():
-        problem_of = name_problem if key.endswith(".column") else value_problem
-        for column in columns if key != "label" else ():
-            if found := problem_of(column, [(who, row[column]) for who, row in rows]):
+        names = key.endswith(".column") or (key == "label" and isinstance(study["label"], str))
+        for column in columns:
+            values = [(who, row[column]) for who, row in rows]
+            found = None
+            if key != "label":
+                found = name_problem(column, values) if names else value_problem(column, values)
+            if not names:
+                found = found or code_problem(column, values, partial(is_level, column))
+            if found:
                 problems.append(f"studies.{name}.{key}: {found}")
     if problems:
         raise InputError(listing(problems))

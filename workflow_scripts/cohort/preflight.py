@@ -38,6 +38,7 @@ def check_scans(
             row = check_scan(path, path in slabs, path in reverse)
             rows[uri] = row | {"path": uri, "code": code}
     table = pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=[*SCAN_FIELDS, "code"])
+    table = table.astype({"shell": float, "directions": "Int64"})
     return compare_scans(table, uris, reverse)[COLUMNS]
 
 

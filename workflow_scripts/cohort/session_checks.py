@@ -1,33 +1,44 @@
 """What can be wrong between scans that are sound each for itself, seen before anything runs."""
 
+import math
 import re
 from collections import defaultdict
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
+    grids_differ,
+    image_of,
     intended_note,
     read_phase_encoding,
     readouts_differ,
     reverse_image,
 )
 from workflow_scripts.common.gradients import (
-    B0_THRESHOLD,
+    ALPS_B,
     COMPARABLE_B,
-    distinct_directions,
+    FEWEST_DIRECTIONS,
     gradient_files,
+    read_gradients,
+    shell_of_alps,
 )
 from workflow_scripts.common.job import InputError
 
 SHOWN = 5
 FEW_DIRECTIONS = 12
-OTHER_PARTS = re.compile("spine|neck|breast|abdomen|pelvis|knee|hip|shoulder|heart|lumbar", re.I)
+# Words in the entities of a name.
+OTHER_PARTS = re.compile(
+    "[a-z]*spine|spinal(cord)?|cord|cervical|thoracic|lumbar|sacrum|sij|sacroiliac|neck|breasts?"
+    "|chest|thorax|lungs?|heart|cardiac|abdomen|liver|kidneys?|prostate|pelvis|pelvic|hips?"
+    "|thighs?|knees?|legs?|ankles?|foot|feet|shoulders?|elbows?|wrists?|hands?"
+)
+HEAD = re.compile("head|brain")
+NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
 def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> pd.DataFrame:
@@ -52,8 +63,8 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
             others = [other for other in uris if other != uri]
             more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
-    for uri in sound["path"]:
-        notes[uri] += plausibility(paths[uri])
+    for row in sound.to_dict("records"):
+        notes[row["path"]] += plausibility(row)
     images = [uri for uri in sound["path"] if _suffix(uri) in ("dwi", "epi")]
     for uri in images:
         try:
@@ -67,7 +78,16 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
             is_epi = _suffix(uri) == "epi" or paths[uri] in reverse
             sessions[Path(paths[uri]).parents[1]][is_epi].append(uri)
     values = dict(zip(sound["path"], sound["values"], strict=True))
+    untensored = set(sound["path"][sound["directions"] == 0])
+    unweighted = set(sound["path"][sound["directions"].isna()])
     for series, epi in sessions.values():
+        if unweighted.issuperset(series):
+            conflicts |= dict.fromkeys(series, "no diffusion-weighted volume; exclude the scan")
+        elif len(series) == 1 and untensored.issuperset(series):
+            conflicts[series[0]] = (
+                f"no shell has {FEWEST_DIRECTIONS} directions, which a tensor needs; list the "
+                "scan in the exclusions TSV"
+            )
         _compare_series(series, epi, paths, values, conflicts, notes)
     return checked.assign(
         conflict=[conflicts.get(uri) for uri in checked["path"]],
@@ -75,27 +95,52 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
     )
 
 
-def plausibility(path: str) -> list[str]:
-    """What the name or the gradient table of a scan says against taking its numbers as usual."""
-    name = Path(path).name
-    entities = entities_of(name)
+def note_unread(index: list[dict]) -> list[dict]:
+    """Rows of the index with what names and gradient tables say, for runs without a preflight."""
+    rows = []
+    for scan in index:
+        row = {"path": scan["path"], "shell": None, "directions": None}
+        bval, _ = gradient_files(scan["path"])
+        if bval.is_file():
+            try:
+                row |= shell_of_alps(read_gradients(scan["path"], nib.load(scan["path"]).shape[3]))
+            except (InputError, IndexError, OSError, nib.filebasedimages.ImageFileError):
+                continue  # the step that reads it says so
+        note = "; ".join(filter(None, [scan.get("note"), *plausibility(row)]))
+        rows.append(scan | {"path": bids_uri(scan["path"]), "note": note})
+    return rows
+
+
+def plausibility(row: dict) -> list[str]:
+    """What the name or the gradient table of a scan says against taking its numbers as usual.
+
+    Parameters
+    ----------
+    row : of the preflight, with path, shell and directions
+    """
+    entities = entities_of(row["path"].rpartition("/")[2])
     found = []
     if entities["suffix"] != "dwi" and entities.get("ce"):
         found.append(f"ce-{entities['ce']}: a contrast agent changes the intensities of tissues")
-    if part := OTHER_PARTS.search(name):
-        found.append(f"{part.group()!r} in the name: is it a head?")
-    bval, bvec = gradient_files(path)
-    if entities["suffix"] == "dwi" and bval.is_file():
-        bvals = np.loadtxt(bval, ndmin=2).ravel()
-        weighted = bvals > B0_THRESHOLD
-        if weighted.any():
-            nearest = bvals[weighted][np.abs(bvals[weighted] - 1000).argmin()]
-            if not COMPARABLE_B[0] <= nearest <= COMPARABLE_B[1]:
-                found.append(f"b = {nearest:g}, far from the 1000 s/mm2 that ALPS is defined for")
-            count = distinct_directions(np.loadtxt(bvec)[:, weighted])
-            if count < FEW_DIRECTIONS:
-                found.append(f"{count} directions, fewer than {FEW_DIRECTIONS}")
+    told = [value for key, value in entities.items() if key not in NO_DESCRIPTION]
+    parts = [word for word in _words(told) if OTHER_PARTS.fullmatch(word)]
+    if parts and not any(HEAD.search(value.lower()) for value in told):
+        found.append(f"{parts[0]!r} in the name: is it a head?")
+    shell, directions = row["shell"], row["directions"]
+    if shell and not math.isnan(shell):
+        if not COMPARABLE_B[0] <= shell <= COMPARABLE_B[1]:
+            found.append(f"b = {shell:g}, far from the {ALPS_B} s/mm2 that ALPS is defined for")
+        if directions < FEW_DIRECTIONS:
+            found.append(
+                f"b = {shell:g} has {directions:g} directions, fewer than {FEW_DIRECTIONS}"
+            )
     return found
+
+
+def _words(values: list[str]) -> list[str]:
+    """Words that values are made of, which begin with capitals or stand between digits."""
+    found = (re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", value) for value in values)
+    return [word.lower() for words in found for word in words]
 
 
 def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
@@ -104,7 +149,11 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
     paired = set()
     for number, other in enumerate(series):
         for one in series[:number]:
-            if values[one] == values[other]:
+            if grids_differ(image_of(paths[other]), image_of(paths[one])):
+                conflicts[other] = (
+                    f"its grid differs from that of {one}; choose one of them by scans.dwi"
+                )
+            elif values[one] == values[other]:
                 conflicts[other] = f"holds the volumes of {one}; choose one of them by scans.dwi"
             elif phases[one].opposite(phases[other]):
                 paired |= {one, other}
@@ -115,7 +164,7 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
                     )
     for uri in series:
         if uri not in paired:
-            image = nib.load(paths[uri])
+            image = image_of(paths[uri])
             candidates = [paths[one] for one in epi]
             notes[uri] += reverse_image(paths[uri], image, phases[uri], candidates)[1]
 

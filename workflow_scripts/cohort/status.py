@@ -139,15 +139,18 @@ def summary(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def notes(scans: Path) -> list[str]:
-    """Lines of what is to be known of the scans in a table, ten of them at most."""
-    rows = read_rows(scans, quoted=True) if scans.is_file() else []
+def notes(rows: list[dict]) -> list[str]:
+    """Lines of what is to be known of scans, ten of them at most."""
     lines = [f"  {row['path']}: {row['note']}" for row in rows if row.get("note")]
     if not lines:
         return []
-    shown = f" (the first {SHOWN_NOTES} here)" if len(lines) > SHOWN_NOTES else ""
+    shown = (
+        f" (the first {SHOWN_NOTES} here, all in cohort/scans.tsv)"
+        if len(lines) > SHOWN_NOTES
+        else ""
+    )
     return [
-        f"To be known of {len(lines)} scans, as cohort/scans.tsv says{shown}:",
+        f"To be known of {len(lines)} scans{shown}:",
         *lines[:SHOWN_NOTES],
     ]
 
@@ -159,7 +162,8 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
     ----------
     cohort : Cohort
     steps_of, root : as in `cohort_status`
-    kept : where the table is written, with its dictionary; None for nowhere
+    kept : where the table is written, with its dictionary; None for nowhere, in a run that knows
+        no table of the cohort's scans either
     """
     preflight = root / "cohort/preflight.tsv"
     checked = read_rows(preflight, quoted=True) if preflight.is_file() else []
@@ -171,4 +175,11 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
         write_rows(rows, FIELDS, kept)
         described = read_descriptions(resource("columns/status.tsv"))
         write_dictionary({name: described[name] for name in FIELDS}, kept)
-    return "\n".join([summary(rows), *(notes(root / "cohort/scans.tsv") if kept else [])])
+    scans = root / "cohort/scans.tsv"
+    noted = read_rows(scans, quoted=True) if kept and scans.is_file() else []
+    if not kept:
+        from workflow_scripts.cohort.session_checks import note_unread
+
+        used = {row["suffix"]: cohort.scans(row["suffix"]) for row in cohort.index}
+        noted = note_unread([r for scans in used.values() for rows in scans.values() for r in rows])
+    return "\n".join([summary(rows), *notes(noted)])

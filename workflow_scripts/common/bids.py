@@ -6,7 +6,7 @@ it needs and pandas then loads, 34 MB in every process of Snakemake.
 
 import json
 import os
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from workflow_scripts.common.files import read_text
@@ -46,15 +46,21 @@ def metadata_files(path: Path) -> list[Path]:
 
     By the inheritance principle of BIDS: those all of whose entities the image has too.
     """
-    root = dataset_of(path.parent)
     own = entities_of(path.name) | {"ext": ".json"}
-    levels = [folder for folder in path.parents if root and folder.is_relative_to(root)]
     return [
         file
-        for folder in reversed(levels or [path.parent])
+        for folder in _levels(path.parent)
         for file in _json_files(folder, own["suffix"])
         if entities_of(file.name).items() <= own.items()
     ]
+
+
+@cache
+def _levels(folder: Path) -> list[Path]:
+    """The dataset's root and the folders from there to one; itself where there is no dataset."""
+    root = dataset_of(folder)
+    levels = [one for one in (folder, *folder.parents) if root and one.is_relative_to(root)]
+    return levels[::-1] or [folder]
 
 
 @cache
@@ -74,8 +80,14 @@ def read_metadata(path: Path) -> dict:
     """
     metadata = {}
     for file in metadata_files(path):
-        metadata |= read_object(file)
+        metadata |= _unchanged_object(file, os.stat(file).st_mtime_ns if file.exists() else None)
     return metadata
+
+
+@lru_cache(maxsize=64)
+def _unchanged_object(file: Path, stamp: int | None) -> dict:
+    """Content of a JSON file, which several images may inherit, until its time stamp changes."""
+    return read_object(file)
 
 
 def read_object(file: Path) -> dict:

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
@@ -98,7 +99,7 @@ def _named_phase_encoding(path) -> PhaseEncoding:
     way = entities_of(Path(path).name).get("dir", "").upper()
     if way not in NAMED:
         return PhaseEncoding(None, None)
-    for axis, end in enumerate(nib.aff2axcodes(nib.load(path).affine)):
+    for axis, end in enumerate(nib.aff2axcodes(image_of(path).affine)):
         if end in way:
             return PhaseEncoding(axis, 1 if end == way[1] else -1)
     return PhaseEncoding(None, None)
@@ -110,7 +111,7 @@ def direction_note(path) -> str | None:
     if named.axis is None or found == named:
         return None
     way = entities_of(Path(path).name)["dir"]
-    end = nib.aff2axcodes(nib.load(path).affine)[found.axis]
+    end = nib.aff2axcodes(image_of(path).affine)[found.axis]
     there = end if found.sign == 1 else OPPOSITE[end]
     said = f"{OPPOSITE[there]} to {there}" if found.sign else f"{OPPOSITE[end]}-{end}, either way"
     return (
@@ -127,6 +128,16 @@ def readouts_differ(one, other) -> str | None:
             unequal = abs(a - b) > READOUT_TOLERANCE * max(a, b)
             return f"{key} is {b:g} s, of {Path(one).name} {a:g} s" if unequal else None
     return None
+
+
+def image_of(path):
+    """An image for its frame, read anew where its time stamp has changed."""
+    return _unchanged_image(str(path), os.stat(path).st_mtime_ns)
+
+
+@cache
+def _unchanged_image(path: str, stamp: int):
+    return nib.load(path)
 
 
 def grids_differ(image, reference) -> bool:
@@ -159,7 +170,7 @@ def reverse_image(
         if not read_phase_encoding(candidate).opposite(phase):
             continue
         name = Path(candidate).name
-        if grids_differ(nib.load(candidate), image):
+        if grids_differ(image_of(candidate), image):
             notes.append(f"{name} is passed over: its grid differs from that of {Path(path).name}")
         elif unequal := readouts_differ(path, candidate):
             notes.append(f"{name} is passed over: {unequal}, so their distortions are not equal")

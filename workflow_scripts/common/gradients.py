@@ -10,7 +10,8 @@ from workflow_scripts.common.job import InputError
 
 B0_THRESHOLD = 50  # s/mm2
 HIGHEST_B = 20000
-# Shells that ALPS, which is defined at b = 1000, can be compared at.
+ALPS_B = 1000  # at which ALPS is defined
+# Shells that it can be compared at.
 COMPARABLE_B = (800, 1200)
 SHELL_WIDTH = 100
 UNIT_TOLERANCE = 0.05
@@ -197,3 +198,16 @@ def nearest_shell(bvals: np.ndarray, wanted: float) -> float:
             "list the scan in the exclusions TSV"
         )
     return float(usable[np.abs(usable - wanted).argmin()])
+
+
+def shell_of_alps(gradients: Gradients) -> dict:
+    """B-value of the ``shell`` nearest to that of ALPS, and its number of ``directions``.
+
+    0 directions, and no shell, where none is weighted with the six that a tensor needs.
+    """
+    try:
+        shell = nearest_shell(gradients.bvals, ALPS_B)
+    except InputError:
+        return {"shell": None, "directions": None if gradients.is_b0.all() else 0}
+    inside = shells(gradients.bvals) == shell
+    return {"shell": shell, "directions": distinct_directions(gradients.bvecs[:, inside])}

@@ -8,10 +8,31 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from workflow_scripts.common.bids import bids_uri
+from workflow_scripts.common.bids import bids_uri, entities_of
 
 INTENSITIES = 4096
 COMPRESSION = 6
+
+
+def load_scan(path) -> nib.Nifti1Image:
+    """A scan of a dataset, see `without_single_axes`; ITK leaves these axes out by itself."""
+    return without_single_axes(nib.load(path), path)
+
+
+def without_single_axes(image, path):
+    """An image without the axes of length 1 that converters add: 3D, a ``_dwi`` 4D.
+
+    >>> without_single_axes(nib.Nifti1Image(np.zeros((2, 3, 4, 1)), np.eye(4)), "x_T1w.nii").shape
+    (2, 3, 4)
+    """
+    dimensions = 4 if entities_of(Path(path).name)["suffix"] == "dwi" else 3
+    shape = image.shape
+    while len(shape) > dimensions and shape[-1] == 1:
+        shape = shape[:-1]
+    if shape == image.shape:
+        return image
+    data = np.asanyarray(image.dataobj).reshape(shape)
+    return type(image)(data, image.affine, image.header)
 
 
 def save_image(data: np.ndarray, like: nib.Nifti1Image, path) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from skimage.measure import block_reduce
 
 from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import gradient_files, read_gradients
+from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
+from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.volumes import derived_volume, volume_problem
 
 VOXEL_SIZE_MM = (0.2, 8.0)
 FIELD_OF_VIEW_MM = (80.0, 500.0)
@@ -29,13 +30,10 @@ UNREAD_TYPES = ("int64", "uint64", "longdouble", "float128", "float16")
 LARGEST_SHEAR = 1e-4
 # Images whose intensities are a magnitude; maps such as R1map may be negative.
 WEIGHTED = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "inplaneT1", "inplaneT2")
-FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE = 0.001, 0.02, 0.3
-BLOCK_MM = 8.0
-HEAD_SHARE = 0.15
-# Of three real series 0.93 to 1 after a movement of 6 mm; ADC maps 2 to 4, means over the
-# directions 0.2 to 0.4, FA 0.
-SAME_B0 = (0.7, 1.4)
-SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "problem"]
+FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE, ONE_VALUE = 0.001, 0.02, 0.3, 0.1
+SAMPLE = 200_000  # voxels that are looked at for one value that many have
+SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values"]
+SCAN_FIELDS += ["shell", "directions", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
 HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
@@ -75,6 +73,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["problem"] = _volumes_problem(image)
             suffix = "epi"
         row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
+        row["problem"] = row["problem"] or _scale_problem(path, image)
         data = None if row["problem"] else np.asanyarray(image.dataobj)
         row["problem"] = row["problem"] or _value_problem(data)
         if suffix in WEIGHTED and not row["problem"]:
@@ -83,7 +82,11 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["values"] = f"v{values_hash(data):016x}"
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
-            row["problem"] = _b0_problem(data, gradients.is_b0, zooms)
+            row["problem"] = volume_problem(data, gradients.bvals)
+            first = data[..., np.flatnonzero(gradients.is_b0)[0]]
+            row["problem"] = row["problem"] or _intensity_problem(first)
+            row |= shell_of_alps(gradients)
+            row["problem"] = row["problem"] or derived_volume(data, gradients.is_b0, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
@@ -117,9 +120,9 @@ def stamp(path: Path) -> dict:
 def _open(path: Path):
     """Image of a file; of a compressed one all bytes, so that gzip's checksum is verified."""
     image = nib.load(path)
-    if path.suffix != ".gz":
-        return image
-    return type(image).from_bytes(gzip.decompress(path.read_bytes()))
+    if path.suffix == ".gz":
+        image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
+    return without_single_axes(image, path)
 
 
 def _short(error: Exception) -> str:
@@ -185,6 +188,19 @@ def _frame_problem(image, zooms: np.ndarray) -> str | None:
     return None
 
 
+def _scale_problem(path: Path, image) -> str | None:
+    """Why nibabel and ITK would read other intensities."""
+    with nib.openers.ImageOpener(path) as file:
+        header = image.header_class.from_fileobj(file, check=False)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if (slope == 0 or not np.isfinite(slope)) and np.isfinite(intercept) and intercept != 0:
+        return (
+            f"has a scl_inter of {intercept:g} with a scl_slope of {slope:g}, which programs read "
+            "differently; save it with a slope of 1"
+        )
+    return None
+
+
 def _value_problem(data: np.ndarray) -> str | None:
     if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
@@ -209,6 +225,14 @@ def _intensity_problem(data: np.ndarray) -> str | None:
             f"the darkest voxel is {lowest:g}, bright ones {bright:g}; subtract the offset, "
             "so that the background is 0"
         )
+    sample = data.ravel(order="K")[:: data.size // SAMPLE | 1]
+    values, counts = np.unique(sample[sample > OFFSET_SHARE * bright], return_counts=True)
+    share = counts.max(initial=0) / sample.size
+    if share > ONE_VALUE:
+        return (
+            f"{100 * share:.0f} % of the voxels are {values[counts.argmax()]:g} "
+            "(padding, clipped values, a mask?); give the image as the scanner made it"
+        )
     return None
 
 
@@ -217,27 +241,6 @@ def _volumes_problem(image) -> str | None:
     if volumes == 1:
         return None
     return f"has {volumes} volumes and no .bval beside it; restore its gradient table"
-
-
-def _b0_problem(data: np.ndarray, is_b0: np.ndarray, zooms: np.ndarray) -> str | None:
-    """Which volume of b = 0 is none, such as a trace, ADC or FA map that a scanner appended.
-
-    The b = 0 volumes of a series have one scale, whatever the head does between them: their
-    medians over what is bright in the first, in blocks of `BLOCK_MM`, differ by a few percent.
-    """
-    first, *others = np.flatnonzero(is_b0)
-    block = tuple(max(1, round(BLOCK_MM / size)) for size in zooms)
-    means = block_reduce(data[..., first], block, np.mean)
-    head = means > HEAD_SHARE * np.percentile(means, 99)
-    low, high = SAME_B0
-    for volume in others:
-        ratio = np.median(block_reduce(data[..., volume], block, np.mean)[head] / means[head])
-        if not low <= ratio <= high:
-            return (
-                f"volume {volume} (from 0) has b = 0 and {ratio:.2g} times the signal of volume "
-                f"{first}; a trace, ADC or FA map? remove it from image, .bval and .bvec"
-            )
-    return None
 
 
 def values_hash(data: np.ndarray) -> int:

@@ -14,6 +14,9 @@ MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
 MISSING_WORDS = {"", "na", "n.a.", "n/a", "#n/a", "#na", "nan", "null", "nil", "?", ".", "missing"}
 SEXES = {"m": "male", "f": "female", "o": "other"}
 SHOWN = 5
+# Of codes for missing values: the least, how far above the others; how many of these two digits
+# need.
+LEAST_CODE, FAR, FEWEST = 77, 3, 3
 
 
 def value_problem(name: str, values: list[tuple[str, str | None]]) -> str | None:
@@ -42,6 +45,40 @@ def value_problem(name: str, values: list[tuple[str, str | None]]) -> str | None
             "where one is missing, or names that all begin with a letter"
         )
     return name_problem(name, values)
+
+
+def code_problem(
+    name: str, values: list[tuple[str, str | None]], is_level=lambda value: False
+) -> str | None:
+    """Which number of a column looks like the code of a missing value.
+
+    That is -9, or a number of nines, eights or sevens alone from 77 on (-99, 999, 99.9), below 0
+    where no other number is, or above three times all others; of two digits only where there are
+    three others.
+
+    Parameters
+    ----------
+    name, values : as of `value_problem`
+    is_level : whether the data dictionary says what a value means
+    """
+    numbers = [(who, v, float(v)) for who, v in values if v is not None and NUMBER.fullmatch(v)]
+    others = [number for *_, number in numbers if not _is_code(number)]
+    low, high = min(others, default=0), max(others, default=0)
+    for who, value, number in numbers:
+        known = number < 0 or number >= 100 or len(others) >= FEWEST
+        beyond = (number < 0 <= low) or (number > FAR * high and low >= 0)
+        if _is_code(number) and known and beyond and not is_level(value):
+            among = f", and of the others from {low:g} to {high:g}" if others else ""
+            return (
+                f"{name} is {value} in {who}{among}: a code for a missing value? Write n/a there, "
+                f"or say what {value} means in the JSON beside the table (Levels, or MissingValues)"
+            )
+    return None
+
+
+def _is_code(number: float) -> bool:
+    digits = set(f"{abs(number):g}".replace(".", ""))
+    return number == -9 or (abs(number) >= LEAST_CODE and len(digits) == 1 and digits <= set("789"))
 
 
 def name_problem(name: str, values: list[tuple[str, str | None]]) -> str | None:

@@ -218,7 +218,7 @@ def main(source, out, params):
     cleaned = [clean(one, mask, settings) for one, mask in zip(raw, wide, strict=True)]
     series, noise = zip(*cleaned, strict=True)
     motions = [find_motion(o, m, settings) for o, m in zip(series, masks, strict=True)]
-    shift, distortion = find_displacement(
+    shift, distortion, passed_over = find_displacement(
         series, list(source.epi), list(source.t1w), settings, masks[0]
     )
     dwi, gradients, rigid, scales = correct(series, shift, motions)
@@ -249,6 +249,7 @@ def main(source, out, params):
         GibbsRemoval=settings["gibbs"],
         MotionCorrection=settings["motion"],
         DistortionCorrection=distortion,
+        ReversePhasePassedOver=passed_over,
         IntensityScales=dict(zip(names, (round(scale, 4) for scale in scales), strict=True)),
         Flags=unparted_eddy_currents(series, settings) + other_scales(names, scales),
     )

@@ -28,7 +28,7 @@ def mask_points(path) -> np.ndarray:
         image = nib.load(path)
     except (FileNotFoundError, nib.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path}: no NIfTI image; correct the path in the table") from error
-    voxels = np.argwhere(np.asanyarray(image.dataobj) > 0)
+    voxels = np.argwhere(np.asanyarray(image.dataobj) > 0)[:, :3]
     if not len(voxels):
         raise InputError(f"{path}: the mask is empty; draw it, or give coordinates instead")
     return nib.affines.apply_affine(image.affine, voxels)

@@ -14,6 +14,7 @@ from workflow_scripts.common.epi import (
     reverse_image,
 )
 from workflow_scripts.common.gradients import Gradients, read_gradients
+from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import require_usable, same_volumes
 
@@ -54,7 +55,7 @@ def read_series(paths: list[str]) -> list[Series]:
     found = []
     for path in paths:
         require_usable(path)
-        image = nib.load(path)
+        image = load_scan(path)
         data = image.get_fdata(dtype=np.float32)
         gradients = read_gradients(path, data.shape[3])
         found.append(Series(path, image, data, gradients, read_phase_encoding(path)))
@@ -89,7 +90,9 @@ def require_grid(image, reference, path, reference_path) -> None:
         )
 
 
-def read_reverse_b0(paths: list[str], like: Series) -> tuple[str, np.ndarray] | None:
+def read_reverse_b0(
+    paths: list[str], like: Series
+) -> tuple[tuple[str, np.ndarray] | None, list[str]]:
     """The image of reverse phase encoding that serves a series, see `reverse_image`.
 
     Parameters
@@ -98,13 +101,13 @@ def read_reverse_b0(paths: list[str], like: Series) -> tuple[str, np.ndarray] | 
 
     Returns
     -------
-    path and (x, y, z) mean of its volumes, or None
+    path and (x, y, z) mean of its volumes, or None; and which others are passed over, and why
     """
     path, notes = reverse_image(like.path, like.image, like.phase_encoding, paths)
     for note in notes:
         LOG.warning(note)
     if path is None:
-        return None
+        return None, notes
     require_usable(path, reverse=True)
-    data = nib.load(path).get_fdata(dtype=np.float32)
-    return path, data if data.ndim == 3 else data.mean(axis=3)
+    data = load_scan(path).get_fdata(dtype=np.float32)
+    return (path, data if data.ndim == 3 else data.mean(axis=3)), notes

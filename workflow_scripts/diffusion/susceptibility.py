@@ -130,7 +130,7 @@ def t1w_on_grid(b0: np.ndarray, like, t1w: str, t1w_mask: str) -> np.ndarray:
         return aligned["warpedmovout"].numpy()
 
 
-def find_displacement(series, epi, t1w, settings, mask) -> tuple[np.ndarray | None, str]:
+def find_displacement(series, epi, t1w, settings, mask) -> tuple[np.ndarray | None, str, list[str]]:
     """Susceptibility displacement of the first of several series.
 
     Parameters
@@ -143,13 +143,15 @@ def find_displacement(series, epi, t1w, settings, mask) -> tuple[np.ndarray | No
 
     Returns
     -------
-    (x, y, z) displacement in voxels or None, and how it was found
+    (x, y, z) displacement in voxels or None, how it was found, and which images of reverse phase
+    encoding are passed over
     """
     first, *others = series
     phase = first.phase_encoding
     zooms = first.image.header.get_zooms()[:3]
     reverse = [(o.path, o.b0) for o in others if o.phase_encoding.opposite(phase)]
-    path, b0 = reverse[0] if reverse else read_reverse_b0(epi, first) or (None, None)
+    found, passed_over = (reverse[0], []) if reverse else read_reverse_b0(epi, first)
+    path, b0 = found or (None, None)
     method = settings["reverse_phase"]
     if path and method != "none":
         b0 = b0 * (np.median(first.b0[mask]) / np.median(b0[mask]))
@@ -157,15 +159,17 @@ def find_displacement(series, epi, t1w, settings, mask) -> tuple[np.ndarray | No
         moved, distance = _follow_head(first.b0, b0, shift, mask, zooms, phase.axis)
         if distance > HEAD_MOVED_MM:
             shift = from_reverse_phase(first.b0, moved, zooms, phase.axis, method)
-        return shift, f"{method}, with {Path(path).name}"
+        return shift, f"{method}, with {Path(path).name}", passed_over
     if phase.axis is None:
-        return None, "none: the phase-encoding direction is not known"
+        return None, "none: the phase-encoding direction is not known", passed_over
     if not settings["t1w_distortion"]:
-        return None, "none: switched off"
+        return None, "none: switched off", passed_over
     if not t1w:
-        return None, "none: neither an image of reverse phase encoding nor a T1w"
+        how = "none: neither an image of reverse phase encoding nor a T1w"
+        return None, how, passed_over
     target = t1w_on_grid(np.where(mask, first.b0, 0), first.image, *t1w)
-    return from_t1w(first.b0, target, mask, zooms, phase.axis), "SyN to the T1w, phase axis alone"
+    shift = from_t1w(first.b0, target, mask, zooms, phase.axis)
+    return shift, "SyN to the T1w, phase axis alone", passed_over
 
 
 def _follow_head(forward, reverse, shift, mask, zooms, phase_axis):

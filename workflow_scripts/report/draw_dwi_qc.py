@@ -42,7 +42,7 @@ def read_regions(path) -> dict[str, np.ndarray | tuple]:
             regions[row.roi] = centre, row.diameter_mm / 2
         else:
             image = nib.load(Path(path).parent / row.mask)
-            voxels = np.argwhere(np.asanyarray(image.dataobj) > 0)
+            voxels = np.argwhere(np.asanyarray(image.dataobj) > 0)[:, :3]
             regions[row.roi] = nib.affines.apply_affine(image.affine, voxels)
     return regions
 

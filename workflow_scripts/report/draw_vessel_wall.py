@@ -4,7 +4,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.tables import read_table
 
@@ -76,7 +76,7 @@ def images_of(paths: list[str], hemi: str | None, label: str) -> list[str]:
 @cache
 def read_image(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Data (x, y, z) and affine of an image."""
-    image = nib.load(path)
+    image = load_scan(path)
     if image.ndim != 3:
         raise InputError(f"{path}: has {image.ndim} dimensions, not 3; give one volume")
     return np.asarray(image.dataobj, np.float32), image.affine

@@ -1,12 +1,16 @@
 """Flag sessions whose numbers are out of line, or whose processing was in doubt."""
 
+import json
+from collections import ChainMap
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.report.sessions import SESSION, prefixes, read_sidecars
+from workflow_scripts.report.sessions import SESSION, prefixes, read_sidecars, sort_sidecars
 
 THRESHOLD = 3.5
 FEWEST = 5
@@ -163,6 +167,40 @@ def flag(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) -> pd.Dat
     tables = [flag_measures(features, limits, sidecars), flag_steps(features, sidecars)]
     table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
     return table.reindex(columns=COLUMNS).sort_values([*SESSION, "measure"], ignore_index=True)
+
+
+def flags_of_run(root: Path, paths: list[str]) -> str | None:
+    """What is doubtful in a run for some participants, who are not compared with the cohort.
+
+    Parameters
+    ----------
+    root : output folder
+    paths : sidecars there, of which those not made are passed over
+
+    Returns
+    -------
+    Text with a line for each session and flag, None where there is none
+    """
+    made = {
+        path: json.loads((root / path).read_text()) for path in paths if (root / path).is_file()
+    }
+    sidecars, rows = sort_sidecars(made), []
+    for prefix, kinds in sidecars.items():
+        measures = [content.get("Measures", {}) for content in kinds.values()]
+        session = dict(zip(SESSION, (*prefix.split("_"), None), strict=False))
+        rows.append(dict(ChainMap(session, *measures)))
+    if not rows:
+        return None
+    limits = read_table(resource("report/limits.tsv")).assign(side="none")
+    table = flag(pd.DataFrame(rows), limits, sidecars)
+    lines = [
+        f"  {prefix} {row.measure}{'' if pd.isna(row.value) else f' {row.value:.4g}'}: {row.reason}"
+        for prefix, row in zip(prefixes(table), table.itertuples(), strict=True)
+    ]
+    head = (
+        "Flagged, look at the pictures (limits alone; a run of the whole cohort compares it too):"
+    )
+    return "\n".join([head, *lines]) if lines else None
 
 
 def main(source, out, params):

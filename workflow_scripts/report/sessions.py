@@ -40,8 +40,13 @@ def read_sidecars(path) -> dict[str, dict[str, dict]]:
     ----------
     path : of a JSON file, each sidecar's path -> its content
     """
+    return sort_sidecars(json.loads(Path(path).read_text()))
+
+
+def sort_sidecars(contents: dict[str, dict]) -> dict[str, dict[str, dict]]:
+    """Content of sidecars by session and kind, from a dictionary by path."""
     sidecars: dict[str, dict[str, dict]] = {}
-    for name, content in json.loads(Path(path).read_text()).items():
+    for name, content in contents.items():
         prefix, kind = split_name(name)
         sidecars.setdefault(prefix, {})[kind] = content
     return sidecars

@@ -45,10 +45,10 @@ def templates() -> jinja2.Environment:
 
 
 def scan_section(path) -> dict:
-    """Counts by modality and status, and every scan that is not AVAILABLE."""
+    """Counts by modality and status, every scan that is not AVAILABLE, and the notes of others."""
     status, dictionary = load(path)
-    shown = [*SESSION, "suffix", "status", "reason"]
-    status = require(status, path, shown)
+    scan = [*SESSION, "suffix"]
+    status = require(status, path, [*scan, "status", "reason", "note"])
     names = ["AVAILABLE", "MISSING", "EXCLUDED", "INVALID"]
     counts = pd.crosstab(status["suffix"], status["status"])
     counts = counts.reindex(columns=names, fill_value=0).rename_axis(columns=None).reset_index()
@@ -56,7 +56,8 @@ def scan_section(path) -> dict:
     return {
         "participants": status["participant_id"].nunique(),
         "counts": tabulate(counts, dictionary),
-        "others": tabulate(others, dictionary),
+        "others": tabulate(others.drop(columns="note"), dictionary),
+        "notes": tabulate(status.dropna(subset="note")[[*scan, "note"]], dictionary),
         "bad": {name: int((status["status"] == name).sum()) for name in names[1:]},
     }
 

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 from scipy.ndimage import find_objects, label
 
+from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError
 
 
@@ -18,7 +19,7 @@ def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
         If it cannot be read, is not 3D, or holds values or an affine without meaning.
     """
     try:
-        image = nib.load(path)
+        image = load_scan(path)
         data = image.get_fdata(dtype=np.float32)
     except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); copy or make it again") from error

@@ -1,0 +1,104 @@
+"""Volumes of a diffusion series that are not what its gradient table says.
+
+Such as maps that a scanner appends with b = 0: its trace, ADC or FA.
+"""
+
+import numpy as np
+from skimage.measure import block_reduce
+
+from workflow_scripts.common.gradients import B0_THRESHOLD
+
+BLOCK_MM = 8.0
+HEAD_SHARE = 0.15
+# Of three real series 0.93 to 1 after a movement of 6 mm; ADC maps 2 to 4, means over the
+# directions 0.2 to 0.4, FA 0.
+SAME_B0 = (0.7, 1.4)
+# Correlations with the first b = 0 and with the maps made of the series. In three real series and
+# a simulated one a map of the ADC had 0.2 to 0.5 more with the latter, a mean over the directions
+# 0.26 to 0.5, b = 0 volumes moved by 10 mm or turned by 20 degrees at least 0.45 and 0 less; these
+# had 0.53 or more with the first b = 0, FA maps 0.07 at most.
+LIKER, SAME_MEAN, UNLIKE = 0.1, 0.9, 0.3
+
+
+def volume_problem(data: np.ndarray, bvals: np.ndarray) -> str | None:
+    """Which volume (x, y, z) of a series is empty, or brighter than diffusion weighting lets it be.
+
+    Parameters
+    ----------
+    data : (x, y, z, volumes)
+    bvals : (volumes,) in s/mm2
+    """
+    for volume in range(len(bvals)):
+        if data[..., volume].min() == data[..., volume].max():
+            return f"volume {volume} (from 0) is empty; remove it from image, .bval and .bvec"
+    first = np.flatnonzero(bvals <= B0_THRESHOLD)[0]
+    b0 = data[..., first]
+    head = b0 > HEAD_SHARE * np.percentile(b0, 99)
+    level = np.median(b0[head]) if head.any() else 0
+    for volume in np.flatnonzero(bvals > B0_THRESHOLD):
+        signal = np.median(data[..., volume][head]) if level > 0 else 0
+        if signal > SAME_B0[1] * level:
+            return (
+                f"volume {volume} (from 0) has b = {bvals[volume]:g} and {signal / level:.2g} "
+                f"times the signal of volume {first}, b = 0; are image and .bval of one series?"
+            )
+    return None
+
+
+def derived_volume(data: np.ndarray, is_b0: np.ndarray, zooms: np.ndarray) -> str | None:
+    """Which volume of b = 0 is none.
+
+    The b = 0 volumes of a series have one scale, whatever the head does between them: their
+    medians over what is bright in the first, in blocks of `BLOCK_MM`, differ by a few percent.
+    There they are also more like the first than like the ADC, ln(b = 0 / mean of the weighted
+    volumes), or that mean.
+
+    Parameters
+    ----------
+    data : (x, y, z, volumes)
+    is_b0 : (volumes,) bool
+    zooms : voxel sizes in mm
+    """
+    first, *others = np.flatnonzero(is_b0)
+    if not others:
+        return None
+    block = tuple(max(1, round(BLOCK_MM / size)) for size in zooms)
+    means = block_reduce(data[..., first], block, np.mean)
+    head = means > HEAD_SHARE * np.percentile(means, 99)
+    made = _made_of_series(data, first, is_b0, block, head)
+    low, high = SAME_B0
+    for volume in others:
+        blocks = block_reduce(data[..., volume], block, np.mean)[head]
+        ratio = np.median(blocks / means[head])
+        found = f"{ratio:.2g} times the signal of volume {first}"
+        if low <= ratio <= high:
+            found = made and _like_a_map(blocks, means[head], *made)
+        if found:
+            return (
+                f"volume {volume} (from 0) has b = 0 and {found}; a trace, ADC or FA map? remove "
+                "it from image, .bval and .bvec"
+            )
+    return None
+
+
+def _made_of_series(data, first, is_b0, block, head):
+    """ADC (times b) and mean of the weighted volumes in the blocks of the head; None without."""
+    if is_b0.all():
+        return None
+    mean = np.zeros(data.shape[:3], np.float32)
+    for volume in np.flatnonzero(~is_b0):
+        mean += data[..., volume]
+    mean /= (~is_b0).sum()
+    adc = np.log(np.maximum(data[..., first], 1e-6) / np.maximum(mean, 1e-6))
+    adc = np.where(data[..., first] > 0, np.clip(adc, 0, 4), 0)
+    return tuple(block_reduce(made, block, np.mean)[head] for made in (adc, mean))
+
+
+def _like_a_map(blocks, b0, adc, mean) -> str | None:
+    with np.errstate(invalid="ignore"):  # a constant image is like none
+        like = [np.corrcoef(blocks, other)[0, 1] for other in (b0, adc, mean)]
+    if like[1] > like[0] + LIKER:
+        return "looks more like the ADC than like the first b = 0"
+    if like[2] > max(like[0] + LIKER, SAME_MEAN):
+        return "looks more like the weighted volumes than like the first b = 0"
+    return "does not look like the first b = 0" if like[0] < UNLIKE else None
