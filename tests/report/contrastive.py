@@ -5,11 +5,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.resources import resource
 from workflow_scripts.statistics.compare_published import (
     compare_published,
     published_strategies,
-    read_printed,
+    read_published,
 )
 from workflow_scripts.statistics.compare_strategies import compare_metrics
 from workflow_scripts.statistics.split_metrics import evaluate
@@ -74,19 +73,10 @@ def metrics(classes, **options) -> pd.DataFrame:
 @cache
 def published() -> dict[str, pd.DataFrame]:
     """Tables of the folder ``published``, by name."""
-    table2a = read_printed(resource("published/inglese2022_table2a.tsv"))
-    others = [
-        read_printed(path)
-        for path in (
-            resource("published/inglese2022_table2b.tsv"),
-            resource("published/inglese2022_table3.tsv"),
-            resource("published/inglese2022_notes.tsv"),
-        )
-    ]
-    table1a = read_printed(resource("published/inglese2022_table1a.tsv"))
+    printed = read_published()
     return {
-        "inglese2022": compare_published(table1a, table2a, *others),
-        "inglese2022_strategies": published_strategies(table2a),
+        "inglese2022": compare_published(printed),
+        "inglese2022_strategies": published_strategies(printed),
     }
 
 
