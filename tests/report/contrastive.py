@@ -84,3 +84,19 @@ def tables(classes, **options) -> dict[str, pd.DataFrame]:
     """Tables of a study, by name: its contrastive models alone."""
     table = metrics(classes, **options)
     return {"metrics": table, "strategies": compare_metrics(table, list(table["model"].unique()))}
+
+
+def sides() -> pd.DataFrame:
+    """Sides of two trials, the second without a test side that has values."""
+    rows = [("train", 1, 40, 10, 75), ("train", 2, 42, 9, 50), ("test", 1, 50, None, 100)]
+    rows.append(("test", 2, None, None, None))
+    return pd.DataFrame(
+        [
+            {"split": split, "role": role, "variable": variable} | values
+            for role, split, mean, sd, percent in rows
+            for variable, values in (
+                ("age", {"mean": mean, "sd": sd}),
+                ("sex", {"level": "F", "percent": percent}),
+            )
+        ]
+    )

@@ -270,6 +270,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
             {"variable": "age", "level": None, "missing": 0, "overall": "40.1 (9.0)",
              "class_1": "39.2 (9.9)", "class_2": "41.3 (8.1)", "p": 0.6543, "test": "t-test"},
         ],
+        "sides": contrastive.sides(),
         "fractions": [
             {"split": t, "measure": m, **compared}
             for t in ("1", "2", "all")

@@ -31,7 +31,7 @@ TABLES = {
     "published": ["published/inglese2022", "published/inglese2022_strategies"],
 }
 TABLES["gradcam"].append("gradcam/model-crop+flip+rotate_regions")
-ALWAYS = ["flow", "table1", "features", "predictions", "population", "splits"]
+ALWAYS = ["flow", "table1", "sides", "features", "predictions", "population", "splits"]
 STUDIES = CONFIG["studies"] | {"sites": external.STUDY}
 CLASSES = external.CLASSES
 DESIGNS = {
