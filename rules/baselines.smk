@@ -64,7 +64,10 @@ rule one_class_svm:
         **VOLUMES,
         splits=of_split("splits"),
     output:
-        **tables(predictions=f"{MODEL}_desc-images_predictions.tsv"),
+        **tables(
+            predictions=f"{MODEL}_desc-images_predictions.tsv",
+            shares=f"{MODEL}_desc-nu_shares.tsv",
+        ),
     log:
         "logs/one_class_svm/{study}/model-{model}.log",
     params:

@@ -94,5 +94,7 @@ def study_tables(wildcards=None):
         if settings["models"]:
             names.append(rules.collect_predictions.output.table)
         names += [t for asked in settings["evaluation"] for t in evaluation_tables(asked)]
+        shares = rules.one_class_svm.output.shares
+        names += [shares.replace("{model}", m) for m in models_of(settings, "one_class_svm")]
         found += [path.format(study=name, split=settings["split"]) for path in names]
     return list(dict.fromkeys(found + of_gradcam(rules.average_gradcam.output.regions)))

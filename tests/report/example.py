@@ -75,7 +75,7 @@ SIDECARS = {
     "T1w": {
         "desc-preproc_T1w": {"BrainExtraction": "deepbet"},
         "space-MNI152NLin2009aSym_desc-preproc_T1w": {"Registration": "ANTs affine, then SyN"},
-        "dseg": {"TissueSegmentation": "atropos"},
+        "dseg": {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"},
     },
     "dwi": {
         "desc-preproc_dwi": {
