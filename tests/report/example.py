@@ -43,7 +43,7 @@ CONFIG = {
                 "svm": {"kind": "svm", "inputs": ["volumes"]},
                 "logistic": {"kind": "logistic", "inputs": ["volumes"]},
                 "majority": {"kind": "majority"},
-                "one_class_svm": {"kind": "one_class_svm", "inputs": ["brain"]},
+                "one_class_svm": {"kind": "one_class_svm", "inputs": ["brain"], "nu": 0.5},
                 **contrastive.MODELS,
             },
             "evaluation": {
@@ -299,6 +299,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
     return [
         *paths,
         write(features, folder / "features.tsv", "cohort"),
+        write(nu_shares(), folder / "models/model-one_class_svm_desc-nu_shares.tsv", "baselines"),
         write(people.assign(external="no"), folder / "split-1_population.tsv", "cohort"),
         write(splits, folder / "split-1_splits.tsv", "cohort"),
         write(
@@ -307,6 +308,16 @@ def study_tables(folder, ids, features, rng) -> list[str]:
             "statistics",
         ),
     ]
+
+
+def nu_shares() -> pd.DataFrame:
+    """Shares outside of two trials and their means, at the model's nu and another."""
+    shares = {"n_trained": 4, "n_negative": 2, "n_positive": 2, "negative_outside": 0.75}
+    return pd.DataFrame(
+        {"model": "one_class_svm", "split": split, "nu": nu, "trained_outside": nu / 2,
+         "support_vectors": 0.8, "positive_outside": 1.0} | shares
+        for split in ("1", "2", "all") for nu in (0.1, 0.5)
+    )  # fmt: skip
 
 
 def truth_tables(folder, names, rng) -> list[str]:

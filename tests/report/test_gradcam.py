@@ -116,5 +116,14 @@ def test_missing_picture_and_missing_table_are_named(source, tmp_path):
         gradcam_section("example", STUDY, read, [p.replace("crop+flip", "crop") for p in pictures])
 
 
+def test_models_of_one_name_in_two_studies_keep_their_own_regions(source, tmp_path):
+    pictures, _, _ = source
+    other = tmp_path / "studies/another/gradcam/model-crop+flip_regions.tsv"
+    write_table(regions().assign(region="Thalamus"), other, resource("columns/learning.tsv"))
+    own = tmp_path / "studies/example/gradcam/model-crop+flip_regions.tsv"
+    read = reader("example", {str(other): other, str(own): own})
+    assert "Thalamus" not in page(gradcam_section("example", STUDY, read, pictures))
+
+
 def test_a_little_is_not_nothing():
     assert [percent(share) for share in (0, 0.004, 0.128, 1)] == ["0 %", "<1 %", "13 %", "100 %"]

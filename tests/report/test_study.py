@@ -32,6 +32,7 @@ TABLES = {
 }
 TABLES["gradcam"].append("gradcam/model-crop+flip+rotate_regions")
 ALWAYS = ["flow", "table1", "sides", "features", "predictions", "population", "splits"]
+ALWAYS.append("models/model-one_class_svm_desc-nu_shares")
 STUDIES = CONFIG["studies"] | {"sites": external.STUDY}
 CLASSES = external.CLASSES
 DESIGNS = {

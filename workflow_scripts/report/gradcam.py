@@ -119,7 +119,7 @@ def gradcam_section(
     thresholds = study["evaluation"]["gradcam"]["thresholds"]
     models = []
     for model, path in found.items():
-        regions, dictionary = read(f"gradcam/model-{model}_regions", *REGIONS)
+        regions, dictionary = read(f"studies/{name}/gradcam/model-{model}_regions", *REGIONS)
         regions = regions.assign(split=regions["split"].astype(str))
         pooled = regions[regions["split"] == "all"].drop(columns="split")
         models.append(

@@ -13,6 +13,7 @@ from workflow_scripts.report.design import design_section, word
 from workflow_scripts.report.fractions import fractions_section, regions_section
 from workflow_scripts.report.gradcam import gradcam_section
 from workflow_scripts.report.groups import groups_section
+from workflow_scripts.report.one_class import one_class_section
 from workflow_scripts.report.published import published_section
 from workflow_scripts.report.repeated_measures import repeated_measures_section
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
@@ -68,7 +69,7 @@ def reader(name: str, tables: dict[str, object]) -> Callable:
 
     def read(table: str, *columns: str) -> tuple[pd.DataFrame, dict]:
         wanted = f"{table}.tsv" if "/" in table else f"studies/{name}/{table}.tsv"
-        path = next((p for key, p in tables.items() if key.endswith(wanted)), None)
+        path = next((p for key, p in tables.items() if f"/{key}".endswith(f"/{wanted}")), None)
         if path is None:
             raise InputError(f"{wanted}: was not given to the report; add it to its inputs")
         content, dictionary = load(path)
@@ -153,6 +154,7 @@ def study_section(
             part: section(name, study, read) if part in asked else None
             for part, section in SECTIONS.items()
         },
+        "one_class": one_class_section(name, study, read),
         "gradcam": gradcam_section(name, study, read, pictures, compared)
         if "gradcam" in asked
         else None,
