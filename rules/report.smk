@@ -2,6 +2,7 @@ rule draw_gradcam:
     """Mean Grad-CAM of a model on the template."""
     input:
         maps=rules.average_gradcam.output.maps,
+        logits=rules.average_gradcam.output.logits,
         index=rules.average_gradcam.output.index,
         template=rules.make_templates.output.t1w,
         template_mask=rules.make_templates.output.mask,

@@ -97,4 +97,6 @@ def study_tables(wildcards=None):
         shares = rules.one_class_svm.output.shares
         names += [shares.replace("{model}", m) for m in models_of(settings, "one_class_svm")]
         found += [path.format(study=name, split=settings["split"]) for path in names]
-    return list(dict.fromkeys(found + of_gradcam(rules.average_gradcam.output.regions)))
+    made = rules.average_gradcam.output
+    found += of_gradcam(made.regions) + of_gradcam(made.agreement)
+    return list(dict.fromkeys(found))

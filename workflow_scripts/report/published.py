@@ -182,7 +182,9 @@ def published_section(name: str, study: dict, read: Callable) -> dict:
         compared["agrees"].notna() & ~compared["figure"].str.fullmatch("precision(_mean|_sd)?")
     ]
     lines = accuracies(printed, counts, metrics, strategies)
-    population = population_tables(table, read_text("table1bc"), sides)
+    population = population_tables(
+        table, read_text(resource("published/inglese2022_table1bc.tsv")), sides
+    )
     columns = [line["cells"] for line in lines + population]
     return {
         "trials": range(1, 1 + max(map(len, columns))),

@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from workflow_scripts.common.resources import resource
 from workflow_scripts.report.text import MISSING
 
 RATES = {
@@ -12,9 +11,8 @@ RATES = {
 }
 
 
-def read_text(name: str) -> pd.DataFrame:
+def read_text(path) -> pd.DataFrame:
     """A printed table with its figures as text."""
-    path = resource(f"published/inglese2022_{name}.tsv")
     return pd.read_csv(path, sep="\t", dtype=str, na_values=[MISSING], keep_default_na=False)
 
 
