@@ -23,7 +23,8 @@ THRESHOLDS = [0.75, 0.85, 0.95]
 def regions(classes) -> pd.DataFrame:
     """Structures above every threshold in the mean map of each class, over all trials."""
     rows = [
-        {"split": "all", "class": name, "n": 3, "threshold": threshold, "region": "Caudate"}
+        {"explained": "difference", "split": "all", "class": name, "n": 3}
+        | {"threshold": threshold, "region": "Caudate"}
         | {
             "side": "left",
             "volume_ml": 2.5,
@@ -36,6 +37,16 @@ def regions(classes) -> pd.DataFrame:
         for threshold in THRESHOLDS
     ]
     return pd.DataFrame(rows)
+
+
+def agreement(classes) -> pd.DataFrame:
+    """How much the mean maps of a class agree from trial to trial, and with the other's."""
+    return pd.DataFrame(
+        {"explained": explained, "threshold": threshold, "class_a": a, "class_b": b, "pairs": 1,
+         "dice": 0.4, "dice_low": 0.4, "dice_high": 0.4, "dice_by_chance": 0.1}
+        for explained in ("difference", "logit") for threshold in THRESHOLDS
+        for a, b in ((classes[0], classes[0]), classes, (classes[1], classes[1]))
+    )  # fmt: skip
 
 
 def predictions(classes, trials: int = 2, strategies=STRATEGIES, seed: int = 0) -> pd.DataFrame:

@@ -204,6 +204,8 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         source.gradcam.append(str(path))
         table = path.with_name(f"model-{model}_regions.tsv")
         source.studies.append(write(contrastive.regions(CLASSES), table, "learning"))
+        table = path.with_name(f"model-{model}_agreement.tsv")
+        source.studies.append(write(contrastive.agreement(CLASSES), table, "learning"))
     for name, (wing, table) in multimodal.tables().items():
         source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
     for name, table in contrastive.published().items():

@@ -27,10 +27,13 @@ TABLES = {
     "permutation": ["permutation_test"],
     "repeated_measures": ["strategies"],
     "groups": ["groups", "groups_pairwise"],
-    "gradcam": [f"gradcam/model-{name}_regions" for name in ("crop", "crop+flip")],
+    "gradcam": [
+        f"gradcam/model-{name}_{table}"
+        for name in ("crop", "crop+flip", "crop+flip+rotate")
+        for table in ("regions", "agreement")
+    ],
     "published": ["published/inglese2022", "published/inglese2022_strategies"],
 }
-TABLES["gradcam"].append("gradcam/model-crop+flip+rotate_regions")
 ALWAYS = ["flow", "table1", "sides", "features", "predictions", "population", "splits"]
 ALWAYS.append("models/model-one_class_svm_desc-nu_shares")
 STUDIES = CONFIG["studies"] | {"sites": external.STUDY}
