@@ -176,6 +176,11 @@ STUDIES = {
     "of the last convolution for the predicted class": lambda: uses(
         L + "gradcam", "last_convolution"
     ),
+    "and of the class's own logit": lambda: (
+        calls(L + "explain_predictions", "explain", "main")
+        and uses(L + "explain_predictions", "logits", "shared")
+    ),
+    "was compared between": lambda: calls(L + "average_gradcam", "agreement", "main"),
     "averaged over the correctly classified": lambda: (
         "table['correct'] == 1" in text_of(L + "average_gradcam", "average_maps")
     ),
