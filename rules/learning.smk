@@ -49,11 +49,9 @@ rule train_classifier:
         splits=of_split("splits"),
         encoder=pretrained_encoder,
     output:
-        **tables(
-            predictions=f"{TRAINED}_predictions.tsv",
-            permutations=f"{TRAINED}_permutations.tsv",
-            history=f"{TRAINED}_desc-training_history.tsv",
-        ),
+        **tables(predictions=f"{TRAINED}_predictions.tsv"),
+        **tables(permutations=f"{TRAINED}_permutations.tsv"),
+        **tables(history=f"{TRAINED}_desc-training_history.tsv"),
         model=f"{TRAINED}_model.safetensors",
         description=f"{TRAINED}_model.json",
         layers=f"{TRAINED}_layers.safetensors",

@@ -98,10 +98,8 @@ rule compare_strategies:
 rule compare_published:
     """Published tables recomputed."""
     output:
-        **tables(
-            table="published/inglese2022.tsv",
-            strategies="published/inglese2022_strategies.tsv",
-        ),
+        **tables(table="published/inglese2022.tsv"),
+        **tables(strategies="published/inglese2022_strategies.tsv"),
     log:
         "logs/compare_published.log",
     script:

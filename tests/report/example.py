@@ -13,6 +13,7 @@ from workflow_scripts.cohort.config import check_config
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_with_truth import summarise, with_error
+from workflow_scripts.report.acquisition import TAKEN
 
 CLASSES = ["controls", "patients"]
 MODELS = {"svm": 0.1, "logistic": -0.2, "majority": 0.5, "one_class_svm": 0.0}  # thresholds
@@ -172,7 +173,10 @@ def example(folder, picture: bytes) -> SimpleNamespace:
     rng = np.random.default_rng(0)
     names = [f"sub-{number:02d}" for number in range(1, 13)]
     ids = pd.DataFrame({"participant_id": names, "session_id": np.nan})
-    status = ids.assign(suffix="T1w", status="AVAILABLE", reason=None)
+    status = ids.assign(suffix="T1w", status="AVAILABLE", reason=None, voxel_size_mm="1x1x1")
+    status["manufacturer"] = ["Siemens"] * 5 + ["Philips"] * 7
+    status["echo_time_s"] = [0.003] * 11 + [None]
+    status = status.reindex(columns=list(dict.fromkeys([*status, *TAKEN])))
     left_out = pd.DataFrame(
         {
             "participant_id": ["sub-13", "sub-14"],
@@ -196,7 +200,13 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         recovered=truth_tables(folder / "demo", names, rng),
         gradcam=[],
         gradcam_truth=[],
+        models=[],
     )
+    for name, content in multimodal.fitted().items():
+        path = folder / f"studies/multimodal/models/model-{name}_models.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        source.models.append(str(path))
     for model in contrastive.STRATEGIES:
         path = folder / f"studies/example/gradcam/model-{model}_gradcam.webp"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,11 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
+from workflow_scripts.report.acquisition import acquisition_section
 from workflow_scripts.report.classifiers import classifiers_section
 from workflow_scripts.report.correlations import correlations_section
 from workflow_scripts.report.design import design_section, word
+from workflow_scripts.report.fitted import fitted_section
 from workflow_scripts.report.fractions import fractions_section, regions_section
 from workflow_scripts.report.gradcam import gradcam_section
 from workflow_scripts.report.groups import groups_section
@@ -114,7 +116,7 @@ def population_counts(study: dict, read: Callable) -> dict:
 
 
 def study_section(
-    name: str, study: dict, tables: dict[str, object], pictures=(), compared=None
+    name: str, study: dict, tables: dict[str, object], pictures=(), compared=None, models=()
 ) -> dict:
     """Everything that the template shows of a study.
 
@@ -127,6 +129,7 @@ def study_section(
         to the output folder
     pictures : paths of the Grad-CAM pictures of all studies
     compared : path of the demo's comparison of Grad-CAM with the truth, or None
+    models : paths of the logistic models of all studies
 
     Raises
     ------
@@ -148,6 +151,7 @@ def study_section(
         **population_counts(study, read),
         "flow": flow_layout(flow),
         "table1": first_table(*table1),
+        "acquisition": acquisition_section(study, read),
         "design": design,
         "classifiers": classifiers_section(name, study, read, design) if study["models"] else None,
         **{
@@ -155,6 +159,7 @@ def study_section(
             for part, section in SECTIONS.items()
         },
         "one_class": one_class_section(name, study, read),
+        "fitted": fitted_section(name, study, read, models),
         "gradcam": gradcam_section(name, study, read, pictures, compared)
         if "gradcam" in asked
         else None,
