@@ -180,7 +180,8 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
 def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
-    settings, tables = CONFIG["studies"][study], {path: path for path in source.studies}
+    settings = CONFIG["studies"][study]
+    tables = {path: path for path in [source.scans, *source.studies]}
     assert study_section(study, settings, tables, source.gradcam)["name"] == study
     Path(path).unlink()
     with pytest.raises(InputError, match=f"{name}.tsv: is missing"):
