@@ -28,7 +28,7 @@ def metadata_of(images):
     """JSON files that apply to images; of the simulated dataset those of its diffusion images."""
     if not CONFIG["bids_dir"]:
         return [beside(path, ".json") for path in images if "/dwi/" in path or "/fmap/" in path]
-    found = [str(file) for path in images for file in metadata_files(Path(path))]
+    found = [str(f) for path in images if ".nii" in path for f in metadata_files(Path(path))]
     return those_there(dict.fromkeys(found))
 
 

@@ -86,6 +86,17 @@ def test_status_follows_what_each_study_has(made):
     assert status(table, "example", "CLAIM 2024", "44") == AUTHOR
 
 
+def test_every_need_is_one_that_a_study_can_have(source):
+    """A need that no study can have would be absent for ever without a word."""
+    sites = CONFIG["studies"]["example"] | {"design": {"kind": "leave_site_out"}}
+    paths = {path: path for path in [source.scans, *source.studies]}
+    found = {"author"}
+    for name, study in CONFIG["studies"].items():
+        section = study_section(name, study, paths, source.gradcam, None, source.models)
+        found |= found_in(study, section) | found_in(sites, section)
+    assert set(ITEMS["needs"]) - found == {"external"}  # of which the next test is
+
+
 def test_external_people_are_found_where_there_are_any(source, tmp_path):
     paths = {source.scans: source.scans}
     for name, (wing, table) in external.tables().items():

@@ -85,6 +85,9 @@ STUDIES = {
         B + "one_class_svm", "OneClassSVM", "fit_outside", kernel="'rbf'"
     ),
     "what lies outside is called": lambda: "outside > 0" in text_of(B + "one_class_svm", "predict"),
+    "also counted at nu = 0.05, 0.1, 0.25 and": lambda: (
+        constant(B + "one_class_svm", "NUS") == (0.05, 0.1, 0.25, 0.5)
+    ),
     "cubes of 8 mm": lambda: constant(B + "one_class_svm", "BLOCK_MM") == 8,
     "scaled to mean 0 and variance 1 in the mask": lambda: (
         "(values - values.mean()) / values.std()" in text_of(B + "one_class_svm", "image_features")
