@@ -27,7 +27,7 @@ def inherited_metadata(wildcards):
 def metadata_of(images):
     """JSON files that apply to images; of the simulated dataset those of its diffusion images."""
     if not CONFIG["bids_dir"]:
-        return [beside(path, ".json") for path in images if "/dwi/" in path or "/fmap/" in path]
+        return [beside(path, ".json") for path in images if "_dir-" in path]
     found = [str(f) for path in images if ".nii" in path for f in metadata_files(Path(path))]
     return those_there(dict.fromkeys(found))
 

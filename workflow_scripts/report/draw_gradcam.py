@@ -131,7 +131,7 @@ def draw_picture(
     classes = list(index["class"].unique())
     splits = [split for split in index["split"].unique() if split != "all"]
     columns = len(PLANES) * len(classes)
-    pooled = list(product((("difference of logits", maps), ("logit alone", logits)), classes))
+    pooled = list(product((("difference\nof logits", maps), ("logit alone", logits)), classes))
     heights = [ALL_INCH] * len(pooled) + [HEADING_INCH] + [SPLIT_INCH] * len(splits)
     tall = TOP_INCH + sum(heights)
     figure = Figure(figsize=(WIDE_INCH, tall), dpi=100, facecolor=PAPER)
