@@ -38,12 +38,10 @@ rule bootstrap_models:
     input:
         **CASES,
     output:
-        **tables(
-            predictions="studies/{study}/apparent.tsv",
-            coefficients="studies/{study}/coefficients.tsv",
-            samples="studies/{study}/bootstraps.tsv",
-            permutations="studies/{study}/apparent_permutations.tsv",
-        ),
+        **tables(predictions="studies/{study}/apparent.tsv"),
+        **tables(coefficients="studies/{study}/coefficients.tsv"),
+        **tables(samples="studies/{study}/bootstraps.tsv"),
+        **tables(permutations="studies/{study}/apparent_permutations.tsv"),
     log:
         "logs/bootstrap_models/{study}.log",
     threads: 2
@@ -65,6 +63,7 @@ rule one_class_svm:
         splits=of_split("splits"),
     output:
         **tables(predictions=f"{MODEL}_desc-images_predictions.tsv"),
+        **tables(shares=f"{MODEL}_desc-nu_shares.tsv"),
     log:
         "logs/one_class_svm/{study}/model-{model}.log",
     params:

@@ -3,7 +3,7 @@ rule preflight:
     input:
         scans=lambda wildcards: ALL_SCANS,
         gradients=all_gradients,
-        metadata=lambda wildcards: metadata_of({**DWI, **EPI}),
+        metadata=lambda wildcards: metadata_of(ALL_SCANS),
     output:
         **tables(table="cohort/preflight.tsv") | {"table": update("cohort/preflight.tsv")},
     log:

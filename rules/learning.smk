@@ -49,11 +49,9 @@ rule train_classifier:
         splits=of_split("splits"),
         encoder=pretrained_encoder,
     output:
-        **tables(
-            predictions=f"{TRAINED}_predictions.tsv",
-            permutations=f"{TRAINED}_permutations.tsv",
-            history=f"{TRAINED}_desc-training_history.tsv",
-        ),
+        **tables(predictions=f"{TRAINED}_predictions.tsv"),
+        **tables(permutations=f"{TRAINED}_permutations.tsv"),
+        **tables(history=f"{TRAINED}_desc-training_history.tsv"),
         model=f"{TRAINED}_model.safetensors",
         description=f"{TRAINED}_model.json",
         layers=f"{TRAINED}_layers.safetensors",
@@ -105,6 +103,7 @@ rule explain_predictions:
     output:
         **tables(index=f"{SINGLE_GRADCAM}_gradcam.tsv"),
         maps=f"{SINGLE_GRADCAM}_gradcam.nii.gz",
+        logits=f"{SINGLE_GRADCAM}_desc-logit_gradcam.nii.gz",
         sums=temp(f"{SINGLE_GRADCAM}_sums.safetensors"),
     log:
         f"logs/explain_predictions/{TRAINING_LOG}",
@@ -119,16 +118,19 @@ rule explain_predictions:
 rule average_gradcam:
     """Mean Grad-CAM of a model, and the regions that it hits."""
     input:
-        maps=trained(rules.explain_predictions.output.maps),
-        index=trained(rules.explain_predictions.output.index),
-        sums=trained(rules.explain_predictions.output.sums),
+        **{
+            name: trained(getattr(rules.explain_predictions.output, name))
+            for name in ("maps", "logits", "index", "sums")
+        },
         mask=input_of_model("mask.nii.gz"),
         white_matter=rules.make_templates.output.wm,
         atlas=rules.make_templates.output.atlas,
         atlas_names=rules.make_templates.output.atlas_names,
     output:
         **tables(index=f"{GRADCAM}_desc-mean_gradcam.tsv", regions=f"{GRADCAM}_regions.tsv"),
+        **tables(agreement=f"{GRADCAM}_agreement.tsv"),
         maps=f"{GRADCAM}_desc-mean_gradcam.nii.gz",
+        logits=f"{GRADCAM}_desc-logit_gradcam.nii.gz",
         layers=f"{GRADCAM}_desc-permuted_gradcam.safetensors",
     log:
         "logs/average_gradcam/{study}/model-{model}.log",

@@ -1,8 +1,7 @@
 rule draw_gradcam:
     """Mean Grad-CAM of a model on the template."""
     input:
-        maps=rules.average_gradcam.output.maps,
-        index=rules.average_gradcam.output.index,
+        **{n: getattr(rules.average_gradcam.output, n) for n in ("maps", "logits", "index")},
         template=rules.make_templates.output.t1w,
         template_mask=rules.make_templates.output.mask,
     output:
@@ -40,10 +39,12 @@ rule write_report:
         dictionaries=report_dictionaries,
         pictures=qc_pictures,
         sidecars="cohort/sidecars.json",
+        models=logistic_models,
         gradcam=of_gradcam(rules.draw_gradcam.output.picture),
         gradcam_truth=truth_tables()[2:],
         recovered=truth_tables()[:2],
     output:
+        **tables(checklist="report/checklist.tsv"),
         report="report/index.html",
     log:
         "logs/write_report.log",

@@ -3,9 +3,10 @@ rule describe_population:
     input:
         scans="cohort/scans.tsv",
         population=of_split("population"),
+        splits=lambda w: of_split("splits")(w) if "design" in STUDIES[w.study] else [],
         clinical=rules.collect_clinical.output.table,
     output:
-        **tables(table1=f"{STUDY}/table1.tsv", flow=f"{STUDY}/flow.tsv"),
+        **tables(**{name: f"{STUDY}/{name}.tsv" for name in ("table1", "flow", "sides")}),
     log:
         "logs/describe_population/{study}.log",
     params:
@@ -97,10 +98,8 @@ rule compare_strategies:
 rule compare_published:
     """Published tables recomputed."""
     output:
-        **tables(
-            table="published/inglese2022.tsv",
-            strategies="published/inglese2022_strategies.tsv",
-        ),
+        **tables(table="published/inglese2022.tsv"),
+        **tables(strategies="published/inglese2022_strategies.tsv"),
     log:
         "logs/compare_published.log",
     script:

@@ -21,15 +21,14 @@ def all_gradients(wildcards):
 
 
 def inherited_metadata(wildcards):
-    return metadata_of([wildcards.prefix])
+    return metadata_of(paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix))
 
 
-def metadata_of(prefixes):
-    """JSON files that apply to the diffusion images of sessions."""
-    images = [path for prefix in prefixes for path in paths(DWI, prefix) + paths(EPI, prefix)]
+def metadata_of(images):
+    """JSON files that apply to images; of the simulated dataset those of its diffusion images."""
     if not CONFIG["bids_dir"]:
-        return [beside(path, ".json") for path in images]
-    found = [str(file) for path in images for file in metadata_files(Path(path))]
+        return [beside(path, ".json") for path in images if "_dir-" in path]
+    found = [str(f) for path in images if ".nii" in path for f in metadata_files(Path(path))]
     return those_there(dict.fromkeys(found))
 
 

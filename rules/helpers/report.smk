@@ -10,6 +10,12 @@ def truth_tables():
     return [recovered.recovered, recovered.summary, *gradcam]
 
 
+def logistic_models(wildcards):
+    """Logistic models of all studies, fitted in every split."""
+    made = partial(str.format, rules.fit_features.output.models)
+    return [made(study=n, model=m) for n, s in STUDIES.items() for m in models_of(s, "logistic")]
+
+
 def report_dictionaries(wildcards):
     """Data dictionaries of the tables that the report shows."""
     shown = ["cohort/scans.tsv", "cohort/features.tsv", "cohort/outliers.tsv"]

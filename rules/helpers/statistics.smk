@@ -7,11 +7,8 @@ STUDY = "studies/{study}"
 FROM_PREDICTIONS = ["metrics", "comparisons", "roc", "decision_curve"]
 FROM_PREDICTIONS += ["calibration", "calibration_figures", "optimism"]
 # What some of them read about models fitted to everybody; the others their predictions.
-READ = {
-    "metrics": [],
-    "comparisons": ["predictions", "samples"],
-    "optimism": ["predictions", "samples", "permutations"],
-}
+READ = {"metrics": [], "comparisons": ["predictions", "samples"]}
+READ["optimism"] = [*READ["comparisons"], "permutations"]
 
 
 def model_outputs(content):
@@ -78,7 +75,7 @@ def evaluation_tables(name):
         "repeated_measures": [rules.compare_strategies.output.table],
         "gradcam": [],  # a table of each model
         "groups": rules.compare_groups.output[:2],
-        "published": rules.compare_published.output[:2],
+        "published": rules.compare_published.output[::2],
     }
     return made.get(name, [f"{STUDY}/{name}.tsv"])
 
@@ -87,12 +84,15 @@ def study_tables(wildcards=None):
     """All tables of all studies, by what each of them asks for."""
     found = []
     for name, settings in STUDIES.items():
-        names = [*rules.describe_population.output[:2], f"{STUDY}/features.tsv"]
+        names = [*rules.describe_population.output[:3], f"{STUDY}/features.tsv"]
         names.append(rules.freeze_population.output.table)
         if "design" in settings:
             names.append(rules.draw_splits.output.splits)
         if settings["models"]:
             names.append(rules.collect_predictions.output.table)
         names += [t for asked in settings["evaluation"] for t in evaluation_tables(asked)]
+        shares = rules.one_class_svm.output.shares
+        names += [shares.replace("{model}", m) for m in models_of(settings, "one_class_svm")]
         found += [path.format(study=name, split=settings["split"]) for path in names]
-    return list(dict.fromkeys(found + of_gradcam(rules.average_gradcam.output.regions)))
+    gradcam = [rules.average_gradcam.output.regions, rules.average_gradcam.output.agreement]
+    return list(dict.fromkeys([*found, *(t for table in gradcam for t in of_gradcam(table))]))

@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 from tests.baselines.cohorts import CLASSES, TRIALS, scans_of
-from workflow_scripts.baselines.one_class_svm import block_labels, image_features, main, predict
+from workflow_scripts.baselines.one_class_svm import (
+    NUS,
+    block_labels,
+    image_features,
+    main,
+    outside_shares,
+    predict,
+)
 from workflow_scripts.cohort.draw_splits import draw_splits
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.predictions import PREDICTIONS
@@ -103,6 +110,28 @@ def test_external_images_are_scored_by_every_split_and_not_fitted():
     pd.testing.assert_frame_equal(once[inside], again[inside])
 
 
+@pytest.mark.parametrize("features", [2, 300])
+def test_so_much_is_outside_by_construction_whatever_the_images_show(features):
+    """Both classes alike, so that everything outside is the doing of nu and of the features."""
+    people = scans_of(900, 702)
+    design = DESIGN | {"trials": 2, "train": {"healthy": 200, "ill": 2}}
+    design["test"] = {"healthy": 700, "ill": 700}
+    x = np.random.default_rng(6).normal(size=(len(people), features))
+    splits = draw_splits(people, design, 1, "s")
+    table = outside_shares(x, people[SCAN], splits, CLASSES, nu=0.4, model="one")
+    assert sorted(table["nu"].unique()) == sorted({*NUS, 0.4})
+    assert (table["trained_outside"] <= table["nu"] + 1e-9).all()
+    assert (table["support_vectors"] >= table["nu"] - 1e-9).all()
+    means = table[table["split"] == "all"].set_index("nu")
+    for outside in (means["negative_outside"], means["positive_outside"]):
+        assert (abs(outside - means["support_vectors"]) < 0.06).all()
+    if features == 2:  # many images of few features: nu itself
+        assert (abs(means["negative_outside"] - means.index) < 0.06).all()
+    else:
+        assert means.at[0.05, "negative_outside"] > 0.3
+        assert means.at[0.5, "negative_outside"] > 0.6
+
+
 def write_images(folder, volumes, scans, splits):
     np.save(folder / "volumes.npy", volumes)
     image = nib.Nifti1Image(np.ones(volumes.shape[2:], np.uint8), np.diag([4.0, 4, 4, 1]))
@@ -121,13 +150,19 @@ def test_goes_through_files_and_names_the_unusable_image(tmp_path):
     scans, splits, _ = cohort()
     volumes = np.random.default_rng(5).normal(size=(len(scans), 2, 4, 4, 4)).astype(np.float32)
     source = write_images(tmp_path, volumes, scans, splits)
-    out = SimpleNamespace(predictions=tmp_path / "p.tsv")
+    out = SimpleNamespace(predictions=tmp_path / "p.tsv", shares=tmp_path / "shares.tsv")
     params = SimpleNamespace(classes=CLASSES, settings={"nu": 0.5})
     main(source, out, params, SimpleNamespace(model="one"))
     mask = np.ones((4, 4, 4), bool)
     x = np.stack([image_features(v, mask, block_labels(mask, 2)) for v in volumes])
     expected = predict(x, scans, splits, CLASSES, nu=0.5, model="one")
     pd.testing.assert_series_equal(read_table(out.predictions)["score"], expected["score"])
+    shares = read_table(out.shares)
+    own = shares[(shares["nu"] == 0.5) & (shares["split"] != "all")]
+    called = expected.assign(outside=expected["predicted"] == "ill").groupby(["split", "label"])
+    called = called["outside"].mean().unstack()
+    np.testing.assert_allclose(own["negative_outside"], called["healthy"], atol=1e-4)
+    np.testing.assert_allclose(own["positive_outside"], called["ill"], atol=1e-4)
     volumes[3, 1] = 1
     source = write_images(tmp_path, volumes, scans, splits)
     with pytest.raises(InputError, match=r"volumes\.npy, sub-h03: not finite or constant"):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.cohort.preflight import COLUMNS, check_scans
+from workflow_scripts.common.bids import _json_files
 from workflow_scripts.common.scans import check_scan
 
 SHAPE = (40, 50, 40)
@@ -137,3 +138,25 @@ def test_known_scans_are_read_again_when_the_checks_changed(tmp_path):
     path = saved(head(), tmp_path / "a.nii.gz")
     known = check_scans([str(path)], NOTHING, "old").assign(problem="from last time")
     assert check_scans([str(path)], known, "new")["problem"].isna().all()
+
+
+def test_how_a_scan_was_taken_stands_in_the_table_and_follows_the_metadata(tmp_path):
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.9.0"}')
+    (tmp_path / "T1w.json").write_text('{"Manufacturer": "Siemens", "EchoTime": 0.003}')
+    folder = tmp_path / "sub-1/anat"
+    folder.mkdir(parents=True)
+    path = saved(head(), folder / "sub-1_T1w.nii.gz")
+    own = folder / "sub-1_T1w.json"
+    own.write_text('{"EchoTime": 0.004, "InversionTime": [0.7, 2.5], "PatientName": "Jane"}')
+    first = check_scans([str(path)], NOTHING, "code").iloc[0]
+    assert first["manufacturer"] == "Siemens" and first["echo_time_s"] == 0.004
+    assert first["inversion_time_s"] == "0.7, 2.5" and pd.isna(first["scanner"])
+    assert "Jane" not in str(first.to_dict())
+    own.unlink()
+    _json_files.cache_clear()  # each run is a process of its own
+    again = check_scans([str(path)], first.to_frame().T, "code").iloc[0]
+    assert again["echo_time_s"] == 0.003
+    own.write_text("no JSON")
+    _json_files.cache_clear()
+    broken = check_scans([str(path)], first.to_frame().T, "code").iloc[0]
+    assert pd.isna(broken["manufacturer"])

@@ -7,6 +7,7 @@ from safetensors.numpy import save_file
 from workflow_scripts.common.atlas import harvard_oxford
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.learning.agreement import agreement
 from workflow_scripts.learning.average_gradcam import (
     average_maps,
     average_sums,
@@ -106,6 +107,39 @@ def test_sums_are_averaged_over_all_that_a_layer_classifies_correctly(tmp_path):
     np.testing.assert_array_equal(affine, np.diag([8, 8, 8, 1]))
 
 
+def test_agreement_counted_by_hand(tmp_path):
+    """Four voxels: class a at the same place in two of three splits, class b beside it."""
+    inside = np.ones((5, 1, 1), bool)
+    inside[4] = False
+    index = pd.DataFrame(
+        [(split, name) for name in "ab" for split in ("1", "2", "3", "all")],
+        columns=["split", "class"],
+    ).assign(volume=range(8), n=1)
+    maps = np.zeros((5, 1, 1, 8))
+    maps[0, ..., 0] = maps[0, ..., 1] = maps[1, ..., 1] = 0.5  # a: voxel 0; voxels 0 and 1
+    maps[3, ..., 4] = maps[0, ..., 5] = maps[1, ..., 6] = 2  # b: voxel 3; 0; 1
+    maps[4] = 9  # outside of the brain
+    table = agreement({"difference": maps, "logit": maps}, index, [0.75], inside)
+    write_table(table, tmp_path / "agreement.tsv", resource("columns/learning.tsv"))
+    assert table["explained"].tolist() == ["difference"] * 3 + ["logit"] * 3
+    rows = table.iloc[:3].set_index(["class_a", "class_b"])
+    assert rows["pairs"].to_dict() == {("a", "a"): 1, ("a", "b"): 2, ("b", "b"): 3}
+    np.testing.assert_allclose(rows["dice"], [2 / 3, (0 + 2 / 3) / 2, 0])
+    np.testing.assert_allclose(rows.loc[("a", "b"), ["dice_low", "dice_high"]].tolist(), [0, 2 / 3])
+    np.testing.assert_allclose(rows.at[("a", "a"), "dice_by_chance"], 2 * (1 * 2 / 4) / 3)
+    nothing = agreement({"logit": 0 * maps}, index, [0.75], inside)
+    assert (nothing["pairs"] == 0).all() and nothing["dice"].isna().all()
+
+
+def test_agreement_by_chance_is_that_of_masks_put_anywhere():
+    rng, inside = np.random.default_rng(7), np.ones((20, 20, 1), bool)
+    maps = np.stack([rng.permutation(400).reshape(20, 20, 1) for _ in range(30)], axis=-1)
+    index = pd.DataFrame({"split": map(str, range(30)), "class": "a", "volume": range(30), "n": 1})
+    row = agreement({"logit": maps}, index, [0.75], inside).iloc[0]
+    assert row["pairs"] == 30 * 29 / 2
+    np.testing.assert_allclose(row[["dice", "dice_by_chance"]].tolist(), 0.25, atol=0.01)
+
+
 def test_p_of_a_region_is_of_its_share_of_the_map_and_not_of_the_size_of_the_map():
     """Four regions of a line of voxels: the map has half of its mask in each of the first two."""
     labels = np.arange(4).repeat(4).reshape(16, 1, 1)
@@ -182,7 +216,18 @@ def test_class_without_a_correct_scan_has_a_row_that_says_so(head, atlas, tmp_pa
     layers = np.zeros((10, 2, *brain.shape), np.float16)
     layers[:, :, labels != caudate] = 1
     layers[[0, 1], 1] = maps[..., 1]  # the true labels, and one permutation of nine
-    regions = region_table(means, index, [0.75, 0.95], brain, white, layers, brain.affine, atlas)
+    both = {"difference": means, "logit": means}
+    regions = region_table(both, index, [0.75, 0.95], brain, white, layers, brain.affine, atlas)
+    pd.testing.assert_frame_equal(
+        *(
+            regions[regions["explained"] == explained]
+            .drop(columns=["explained", "p"])
+            .reset_index(drop=True)
+            for explained in both
+        )
+    )
+    assert regions.loc[regions["explained"] == "logit", "p"].isna().all()
+    regions = regions[regions["explained"] == "difference"]
     path = tmp_path / "regions.tsv"
     write_table(regions, path, resource("columns/learning.tsv"))
     write_table(index, tmp_path / "index.tsv", resource("columns/learning.tsv"))

@@ -65,6 +65,18 @@ def test_linear_layers_are_those_of_single_trainings():
         torch.testing.assert_close(bias[k, 0], layer.bias.detach())
 
 
+def test_what_both_logits_share_stays_as_the_weights_were_drawn():
+    """So the map of a single logit holds a part that no label has shaped."""
+    rng = np.random.default_rng(1)
+    features = torch.from_numpy(rng.normal(size=(12, 5)).astype(np.float32))
+    positive = np.stack([np.arange(12) % 2 == 0, rng.random(12) > 0.3])
+    matrix, _ = fit_linear(features, positive, np.ones((2, 12)), OPTIONS, batch=4, seed=8)
+    torch.manual_seed(8)
+    first = torch.nn.Linear(5, 2).weight.detach().sum(dim=0)
+    torch.testing.assert_close(matrix.sum(dim=2), first.expand(2, 5), atol=1e-4, rtol=0)
+    assert (matrix[0] - matrix[1]).abs().max() > 0.01
+
+
 def test_permutations_keep_class_sizes_and_people_together():
     people = scans("a", "b", "b", "c", "d", "e")
     positive = np.array([True, False, False, True, False, False])

@@ -15,6 +15,7 @@ from workflow_scripts.learning.explain_predictions import (
     sum_maps,
 )
 from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
+from workflow_scripts.learning.train_classifier import describe_layers
 
 SHAPE = (48, 64, 48)
 LEFT, RIGHT = (14, 40, 20), (33, 40, 20)
@@ -101,6 +102,42 @@ def test_what_both_logits_share_does_not_show():
     with torch.no_grad():
         classifier.head.weight.add_(7)
     np.testing.assert_allclose(cam_of(classifier, blob(LEFT), 1), before, rtol=1e-5)
+
+
+def test_logits_of_both_classes_light_up_where_their_differences_mirror_each_other():
+    """Two channels of the last convolution: one speaks for the class, one for both classes."""
+    mask, rng = head_mask((8, 8, 8)), np.random.default_rng(4)
+    cells = nib.affines.from_matvec(4 * np.eye(3), [1.5, 1.5, 1.5])
+    channels = [rng.random((2, 2, 2, 2))] * 2
+    channels[0][0, 0], channels[0][1, 1] = 0, 0  # the two speak in different halves
+    scans = pd.DataFrame({"volume": [0, 1], "score": [1.0, -1.0], "predicted": ["ill", "well"]})
+    negative, positive = np.array([-1.0, 3.0]), np.array([1.0, 3.0])
+    weights, shared = positive - negative, (positive + negative) / 2
+    difference = explain(channels, weights, scans, cells, mask)
+    assert difference[..., 0].any() and not difference[..., 1].any()
+    logit = explain(channels, weights, scans, cells, mask, shared)
+    for volume, of_class in enumerate((positive, negative)):
+        expected = in_brain(gradcam(channels[0], of_class), cells, mask)
+        np.testing.assert_allclose(logit[..., volume], expected / expected.max(), atol=1e-6)
+    assert (logit[:2] > 0).all()  # the half that speaks for both
+
+
+def test_map_of_a_logit_is_that_of_captum():
+    torch.manual_seed(5)
+    classifier = with_classifier(build_encoder("paper", [3, 4, 5])).eval()
+    volume = np.random.default_rng(5).random(SHAPE, np.float32)
+    layers = describe_layers(classifier.head.weight[None], torch.zeros(1, 1, 2), np.ones((1, 1)))
+    judge = LayerGradCam(classifier, classifier.encoder.last_convolution)
+    channels, mask = channel_maps(classifier.encoder, volume[None]), head_mask()
+    cells = cells_of(classifier, mask)
+    for target, score in ((1, 1.0), (0, -1.0)):
+        cam = judge.attribute(
+            torch.from_numpy(volume)[None, None], target=target, relu_attributions=True
+        )
+        expected = in_brain(cam[0, 0].detach().numpy(), cells, mask)
+        scans = pd.DataFrame({"volume": [0], "score": score, "predicted": ""})
+        found = explain([channels], layers["weight"][0], scans, cells, mask, layers["shared"])
+        np.testing.assert_allclose(found[..., 0], expected / (expected.max() or 1), atol=1e-5)
 
 
 def test_after_training_the_map_lights_up_at_the_blob_and_not_at_a_distractor():

@@ -176,11 +176,12 @@ def test_permutations_are_of_test_people_only(linear):
 def test_grad_cam_is_of_test_people_only(study, linear):
     names = {"predictions": "p.tsv", "volumes": "v.npy", "index": "v.tsv", "mask": "mask.nii.gz"}
     source = study.files(model="m.safetensors", layers="l.safetensors", **names)
-    out = study.files(maps="cam.nii.gz", index="cam.tsv", sums="s.safetensors")
+    names = {"maps": "cam.nii.gz", "logits": "logit.nii.gz", "index": "cam.tsv"}
+    out = study.files(sums="s.safetensors", **names)
     explain_predictions.main(source, out, SimpleNamespace(), 1)
     index = read_table(out.index)
     assert index["participant_id"].tolist() == study.of("test")
-    assert nib.load(out.maps).shape == (8, 8, 8, 4)
+    assert nib.load(out.maps).shape == nib.load(out.logits).shape == (8, 8, 8, 4)
     correct = (index["label"] == index["predicted"]).astype(int)
     assert index["correct"].tolist() == correct.tolist()
     sums = load_file(out.sums)

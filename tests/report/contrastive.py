@@ -5,11 +5,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.resources import resource
 from workflow_scripts.statistics.compare_published import (
     compare_published,
     published_strategies,
-    read_printed,
+    read_published,
 )
 from workflow_scripts.statistics.compare_strategies import compare_metrics
 from workflow_scripts.statistics.split_metrics import evaluate
@@ -24,7 +23,8 @@ THRESHOLDS = [0.75, 0.85, 0.95]
 def regions(classes) -> pd.DataFrame:
     """Structures above every threshold in the mean map of each class, over all trials."""
     rows = [
-        {"split": "all", "class": name, "n": 3, "threshold": threshold, "region": "Caudate"}
+        {"explained": "difference", "split": "all", "class": name, "n": 3}
+        | {"threshold": threshold, "region": "Caudate"}
         | {
             "side": "left",
             "volume_ml": 2.5,
@@ -37,6 +37,16 @@ def regions(classes) -> pd.DataFrame:
         for threshold in THRESHOLDS
     ]
     return pd.DataFrame(rows)
+
+
+def agreement(classes) -> pd.DataFrame:
+    """How much the mean maps of a class agree from trial to trial, and with the other's."""
+    return pd.DataFrame(
+        {"explained": explained, "threshold": threshold, "class_a": a, "class_b": b, "pairs": 1,
+         "dice": 0.4, "dice_low": 0.4, "dice_high": 0.4, "dice_by_chance": 0.1}
+        for explained in ("difference", "logit") for threshold in THRESHOLDS
+        for a, b in ((classes[0], classes[0]), classes, (classes[1], classes[1]))
+    )  # fmt: skip
 
 
 def predictions(classes, trials: int = 2, strategies=STRATEGIES, seed: int = 0) -> pd.DataFrame:
@@ -74,19 +84,10 @@ def metrics(classes, **options) -> pd.DataFrame:
 @cache
 def published() -> dict[str, pd.DataFrame]:
     """Tables of the folder ``published``, by name."""
-    table2a = read_printed(resource("published/inglese2022_table2a.tsv"))
-    others = [
-        read_printed(path)
-        for path in (
-            resource("published/inglese2022_table2b.tsv"),
-            resource("published/inglese2022_table3.tsv"),
-            resource("published/inglese2022_notes.tsv"),
-        )
-    ]
-    table1a = read_printed(resource("published/inglese2022_table1a.tsv"))
+    printed = read_published()
     return {
-        "inglese2022": compare_published(table1a, table2a, *others),
-        "inglese2022_strategies": published_strategies(table2a),
+        "inglese2022": compare_published(printed),
+        "inglese2022_strategies": published_strategies(printed),
     }
 
 
@@ -94,3 +95,19 @@ def tables(classes, **options) -> dict[str, pd.DataFrame]:
     """Tables of a study, by name: its contrastive models alone."""
     table = metrics(classes, **options)
     return {"metrics": table, "strategies": compare_metrics(table, list(table["model"].unique()))}
+
+
+def sides() -> pd.DataFrame:
+    """Sides of two trials, the second without a test side that has values."""
+    rows = [("train", 1, 40, 10, 75), ("train", 2, 42, 9, 50), ("test", 1, 50, None, 100)]
+    rows.append(("test", 2, None, None, None))
+    return pd.DataFrame(
+        [
+            {"split": split, "role": role, "variable": variable} | values
+            for role, split, mean, sd, percent in rows
+            for variable, values in (
+                ("age", {"mean": mean, "sd": sd}),
+                ("sex", {"level": "F", "percent": percent}),
+            )
+        ]
+    )

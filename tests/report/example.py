@@ -13,6 +13,7 @@ from workflow_scripts.cohort.config import check_config
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_with_truth import summarise, with_error
+from workflow_scripts.report.acquisition import TAKEN
 
 CLASSES = ["controls", "patients"]
 MODELS = {"svm": 0.1, "logistic": -0.2, "majority": 0.5, "one_class_svm": 0.0}  # thresholds
@@ -43,7 +44,7 @@ CONFIG = {
                 "svm": {"kind": "svm", "inputs": ["volumes"]},
                 "logistic": {"kind": "logistic", "inputs": ["volumes"]},
                 "majority": {"kind": "majority"},
-                "one_class_svm": {"kind": "one_class_svm", "inputs": ["brain"]},
+                "one_class_svm": {"kind": "one_class_svm", "inputs": ["brain"], "nu": 0.5},
                 **contrastive.MODELS,
             },
             "evaluation": {
@@ -75,7 +76,7 @@ SIDECARS = {
     "T1w": {
         "desc-preproc_T1w": {"BrainExtraction": "deepbet"},
         "space-MNI152NLin2009aSym_desc-preproc_T1w": {"Registration": "ANTs affine, then SyN"},
-        "dseg": {"TissueSegmentation": "atropos"},
+        "dseg": {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"},
     },
     "dwi": {
         "desc-preproc_dwi": {
@@ -172,8 +173,13 @@ def example(folder, picture: bytes) -> SimpleNamespace:
     rng = np.random.default_rng(0)
     names = [f"sub-{number:02d}" for number in range(1, 13)]
     ids = pd.DataFrame({"participant_id": names, "session_id": np.nan})
-    status = ids.assign(suffix="T1w", status="AVAILABLE", reason=None, note=None)
+    status = ids.assign(
+        suffix="T1w", status="AVAILABLE", reason=None, note=None, voxel_size_mm="1x1x1"
+    )
     status.loc[2, "note"] = "age 3 years: templates are those of adults"
+    status["manufacturer"] = ["Siemens"] * 5 + ["Philips"] * 7
+    status["echo_time_s"] = [0.003] * 11 + [None]
+    status = status.reindex(columns=list(dict.fromkeys([*status, *TAKEN])))
     left_out = pd.DataFrame(
         {
             "participant_id": ["sub-13", "sub-14"],
@@ -197,7 +203,13 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         recovered=truth_tables(folder / "demo", names, rng),
         gradcam=[],
         gradcam_truth=[],
+        models=[],
     )
+    for name, content in multimodal.fitted().items():
+        path = folder / f"studies/multimodal/models/model-{name}_models.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        source.models.append(str(path))
     for model in contrastive.STRATEGIES:
         path = folder / f"studies/example/gradcam/model-{model}_gradcam.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,6 +217,8 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         source.gradcam.append(str(path))
         table = path.with_name(f"model-{model}_regions.tsv")
         source.studies.append(write(contrastive.regions(CLASSES), table, "learning"))
+        table = path.with_name(f"model-{model}_agreement.tsv")
+        source.studies.append(write(contrastive.agreement(CLASSES), table, "learning"))
     for name, (wing, table) in multimodal.tables().items():
         source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
     for name, table in contrastive.published().items():
@@ -271,6 +285,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
             {"variable": "age", "level": None, "missing": 0, "overall": "40.1 (9.0)",
              "class_1": "39.2 (9.9)", "class_2": "41.3 (8.1)", "p": 0.6543, "test": "t-test"},
         ],
+        "sides": contrastive.sides(),
         "fractions": [
             {"split": t, "measure": m, **compared}
             for t in ("1", "2", "all")
@@ -299,6 +314,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
     return [
         *paths,
         write(features, folder / "features.tsv", "cohort"),
+        write(nu_shares(), folder / "models/model-one_class_svm_desc-nu_shares.tsv", "baselines"),
         write(people.assign(external="no"), folder / "split-1_population.tsv", "cohort"),
         write(splits, folder / "split-1_splits.tsv", "cohort"),
         write(
@@ -307,6 +323,16 @@ def study_tables(folder, ids, features, rng) -> list[str]:
             "statistics",
         ),
     ]
+
+
+def nu_shares() -> pd.DataFrame:
+    """Shares outside of two trials and their means, at the model's nu and another."""
+    shares = {"n_trained": 4, "n_negative": 2, "n_positive": 2, "negative_outside": 0.75}
+    return pd.DataFrame(
+        {"model": "one_class_svm", "split": split, "nu": nu, "trained_outside": nu / 2,
+         "support_vectors": 0.8, "positive_outside": 1.0} | shares
+        for split in ("1", "2", "all") for nu in (0.1, 0.5)
+    )  # fmt: skip
 
 
 def truth_tables(folder, names, rng) -> list[str]:

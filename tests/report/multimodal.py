@@ -92,6 +92,31 @@ def simulate() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 @cache
+def cases():
+    """Complete cases of the study in its splits."""
+    population, features, participants = simulate()
+    inputs = {name: entry["columns"] for name, entry in STUDY["inputs"].items()}
+    splits = draw_splits(population, checked()["design"], 1, "design")
+    return build_cases(splits, features, participants, inputs, CLASSES[1:], "s")
+
+
+def checked() -> dict:
+    """The study's checked configuration."""
+    config = {"output_dir": "x", "anatomical": {}, "studies": {"s": STUDY}}
+    return check_config(config)["studies"]["s"]
+
+
+@cache
+def fitted() -> dict[str, dict]:
+    """Content of the JSON of each fitted model."""
+    found = {}
+    for name, model in checked()["models"].items():
+        models = predict(cases(), name, model, CLASSES[1:], 1)[1]
+        found[name] = {"kind": "logistic", "classes": CLASSES[1:], "models": models}
+    return found
+
+
+@cache
 def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     """Wing and content of each table of the study."""
     population, features, participants = simulate()

@@ -9,7 +9,10 @@ from workflow_scripts.report.study import reader
 from workflow_scripts.report.write_report import templates
 
 WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
-STUDY = {"evaluation": {"gradcam": {"thresholds": [0.75, 0.95]}}}
+STUDY = {
+    "design": {"kind": "random_trials"},
+    "evaluation": {"gradcam": {"thresholds": [0.75, 0.95]}},
+}
 HIT = {"volume_ml": 2.5, "share_of_mask": 0.4, "share_of_region": 0.128, "p": 0.02}
 HIT |= {"peak": 0.8, "peak_x_mm": -12.0, "peak_y_mm": 14.0, "peak_z_mm": 8.0}
 
@@ -26,7 +29,21 @@ def regions():
                 rows.append(row | {"volume_ml": 0.0})
             rows.append(row | {"class": "<b>controls", "n": 0, "volume_ml": 0.0})
     columns = ["split", "class", "n", "threshold", "region", "side", *HIT]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    logit = table.assign(explained="logit", region="Cuneus", p=None)
+    return pd.concat([table.assign(explained="difference"), logit])
+
+
+def agreement():
+    """The patients' maps agree from trial to trial; no scan of the others has a map."""
+    rows = [
+        ("difference", "<b>controls", "patients", 1, 0.0, 0.0, 0.0, 0.1),
+        ("logit", "patients", "patients", 3, 0.6, 0.5, 0.7, 0.1),
+        ("logit", "<b>controls", "<b>controls", 0, None, None, None, None),
+    ]
+    columns = ["explained", "class_a", "class_b", "pairs", "dice", "dice_low", "dice_high"]
+    table = pd.DataFrame(rows, columns=[*columns, "dice_by_chance"])
+    return pd.concat([table.assign(threshold=threshold) for threshold in (0.75, 0.95)])
 
 
 @pytest.fixture
@@ -38,6 +55,8 @@ def source(tmp_path):
         folder / "model-crop+flip_gradcam.webp",
     )
     write_table(regions(), table, resource("columns/learning.tsv"))
+    agree = folder / "model-crop+flip_agreement.tsv"
+    write_table(agreement(), agree, resource("columns/learning.tsv"))
     picture.write_bytes(WEBP)
     compared = {
         "study": "example", "model": ["crop+flip", "supervised", "all"],
@@ -50,7 +69,11 @@ def source(tmp_path):
     path = tmp_path / "demo/gradcam.tsv"
     write_table(pd.DataFrame(compared), path, resource("columns/demo.tsv"))
     other = str(picture).replace("example", "other")
-    return [other, str(picture)], reader("example", {str(table): table}), path
+    return (
+        [other, str(picture)],
+        reader("example", {str(made): made for made in (table, agree)}),
+        path,
+    )
 
 
 def page(section):
@@ -76,6 +99,9 @@ def test_page_shows_picture_regions_and_comparison(source):
     assert 'class="n">0.200<' in html
     assert "all models" in html
     assert "2.50 % of the brain" in html
+    assert "patients, trial against trial" in html
+    assert ">0.60 (0.50 to 0.70)<" in html
+    assert "&lt;b&gt;controls against patients, in one trial" in html
 
 
 def test_without_a_simulated_truth_nothing_is_compared(source):
@@ -114,6 +140,16 @@ def test_missing_picture_and_missing_table_are_named(source, tmp_path):
         gradcam_section("absent", STUDY, read, pictures)
     with pytest.raises(InputError, match="model-crop_regions"):
         gradcam_section("example", STUDY, read, [p.replace("crop+flip", "crop") for p in pictures])
+
+
+def test_models_of_one_name_in_two_studies_keep_their_own_regions(source, tmp_path):
+    pictures, _, _ = source
+    other = tmp_path / "studies/another/gradcam/model-crop+flip_regions.tsv"
+    write_table(regions().assign(region="Thalamus"), other, resource("columns/learning.tsv"))
+    own = tmp_path / "studies/example/gradcam/model-crop+flip_regions.tsv"
+    agree = own.with_name("model-crop+flip_agreement.tsv")
+    read = reader("example", {str(path): path for path in (other, own, agree)})
+    assert "Thalamus" not in page(gradcam_section("example", STUDY, read, pictures))
 
 
 def test_a_little_is_not_nothing():

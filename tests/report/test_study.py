@@ -10,8 +10,10 @@ from tests.report import external
 from tests.report.example import CONFIG, example, write
 from workflow_scripts.cohort.config import NEEDS, check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.tables import read_table
 from workflow_scripts.report import plots, plots_classifiers
+from workflow_scripts.report.acquisition import TAKEN
 from workflow_scripts.report.design import word
 from workflow_scripts.report.methods import Methods, shared
 from workflow_scripts.report.study import study_section
@@ -27,11 +29,15 @@ TABLES = {
     "permutation": ["permutation_test"],
     "repeated_measures": ["strategies"],
     "groups": ["groups", "groups_pairwise"],
-    "gradcam": [f"gradcam/model-{name}_regions" for name in ("crop", "crop+flip")],
+    "gradcam": [
+        f"gradcam/model-{name}_{table}"
+        for name in ("crop", "crop+flip", "crop+flip+rotate")
+        for table in ("regions", "agreement")
+    ],
     "published": ["published/inglese2022", "published/inglese2022_strategies"],
 }
-TABLES["gradcam"].append("gradcam/model-crop+flip+rotate_regions")
-ALWAYS = ["flow", "table1", "features", "predictions", "population", "splits"]
+ALWAYS = ["flow", "table1", "sides", "features", "predictions", "population", "splits"]
+ALWAYS.append("models/model-one_class_svm_desc-nu_shares")
 STUDIES = CONFIG["studies"] | {"sites": external.STUDY}
 CLASSES = external.CLASSES
 DESIGNS = {
@@ -86,7 +92,7 @@ def chosen(source, study, evaluation):
         for path in source.studies
         if (f"/{study}/" in path or "/published/" in path)
         and any(path.removesuffix(".tsv").endswith((f"/{name}", f"_{name}")) for name in names)
-    }
+    } | {source.scans: source.scans}
 
 
 @pytest.mark.parametrize(
@@ -134,12 +140,17 @@ def designed(folder, kind, sessions):
         "split-1_population": ("cohort", people),
         "split-1_splits": ("cohort", splits),
     }
+    made["scans"] = (
+        "cohort",
+        people[SCAN].assign(**dict.fromkeys(TAKEN), suffix="dwi", status="AVAILABLE"),
+    )
     features = made["features"][1].assign(gm_fraction=0.4, csf_fraction=range(48))
     names = ["gm_fraction", "csf_fraction"]
     fractions = compare_measures(features, splits, names, CLASSES, kind == "random_trials")
     made["fractions"] = "statistics", fractions
     paths = [write(table, folder / f"{name}.tsv", wing) for name, (wing, table) in made.items()]
     named = {path.replace(str(folder), "studies/s"): path for path in paths}
+    named["cohort/scans.tsv"] = named.pop("studies/s/scans.tsv")
     return study, named, splits
 
 

@@ -19,15 +19,19 @@ from tests.report.example import CONFIG, FIGURES, SIDECARS, example
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
 from workflow_scripts.common.tables import read_table
-from workflow_scripts.report import plots, plots_classifiers
+from workflow_scripts.report import plots, plots_classifiers, write_report
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import embed
 from workflow_scripts.report.study import study_section
 from workflow_scripts.report.text import interval, number, p_value, reading, spread
-from workflow_scripts.report.write_report import render
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 HOSTILE = "<script>alert(1)</script>\"'&$x^2$"
+
+
+def render(source, config) -> str:
+    """The page alone."""
+    return write_report.render(source, config)[0]
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +182,8 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
 def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
-    settings, tables = CONFIG["studies"][study], {path: path for path in source.studies}
+    settings = CONFIG["studies"][study]
+    tables = {path: path for path in [source.scans, *source.studies]}
     assert study_section(study, settings, tables, source.gradcam)["name"] == study
     Path(path).unlink()
     with pytest.raises(InputError, match=f"{name}.tsv: is missing"):
@@ -274,6 +279,14 @@ def test_a_study_asks_for_the_tables_of_its_parts_alone(undrawn, source, study, 
     assert f'id="study-{study}"' in page
     for text in absent:
         assert text not in page
+
+
+def test_one_class_svm_shows_what_is_outside_by_construction(page):
+    shown = text_of(page)
+    assert "0 of 9 + 9 outside, 10 times, after training on 68; nu is not printed" in shown
+    assert cells(page, "0.100") == [["0.100", "5 %", "80 %", "75 %", "100 %"]]
+    assert cells(page, "0.500") == [["0.500", "25 %", "80 %", "75 %", "100 %"]]
+    assert re.search(r'class="n strong">0\.500</td>', page)
 
 
 def text_of(page):
@@ -402,7 +415,7 @@ def test_a_cohort_without_t1w(source):
     edit(source.outliers, "measure", "alps")
     source.recovered = source.studies = []
     page = render(source, CONFIG | {"studies": {}})
-    assert "T1-weighted and FLAIR" not in page
+    assert "T1-weighted images" not in page
     assert "Vessel wall" not in page.split('id="qc"')[1].split("</section>")[0]
     assert "Diffusion and DTI-ALPS" in page
     assert "figure-qc-sub-12-dwi" in page

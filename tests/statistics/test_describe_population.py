@@ -241,7 +241,9 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     tables = {"scans": status, "population": population, "clinical": clinical}
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    out = SimpleNamespace(table1=tmp_path / "table1.tsv", flow=tmp_path / "flow.tsv")
+    out = SimpleNamespace(
+        **{name: tmp_path / f"{name}.tsv" for name in ("table1", "flow", "sides")}
+    )
     study = {
         "label": "diagnosis",
         "table1": ["diagnosis", "age"],
@@ -249,7 +251,7 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
         "requires": ["T1w"],
     }
     main(
-        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}),
+        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}, splits=[]),
         out,
         SimpleNamespace(study=study, labels=labels),
     )
@@ -259,3 +261,4 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     assert table.loc["age", "p"] == pytest.approx(stats.ttest_ind([30, 50], [40, 60, 70]).pvalue)
     counted = read_table(out.flow)
     assert counted["n"].iloc[0] == 9 and counted["n"].iloc[-1] == 5
+    assert read_table(out.sides).empty

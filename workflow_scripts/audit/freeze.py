@@ -33,6 +33,7 @@ from workflow_scripts.common.resources import resource
 RELEASED = ["studies/*/*.tsv", "studies/*/*.json", "studies/*/models/*_model.*"]
 RELEASED += ["studies/*/models/*_encoder.*", "studies/*/models/*.tsv", "studies/*/gradcam/*.tsv"]
 RELEASED += ["studies/*/gradcam/*.json", "cohort/features.*", "cohort/outliers.*", "published/*"]
+RELEASED += ["report/checklist.*"]
 TEXTS = {".tsv", ".json", ".jsonl", ".yaml", ".md"}
 SUMS = "SHA256SUMS"
 # Of the code, what users fill in with their own paths and accounts.

@@ -31,12 +31,14 @@ from workflow_scripts.audit.records import (
     write_json,
     write_manifest,
 )
+from workflow_scripts.audit.run_time import run_times, write_run_times
 from workflow_scripts.common.fingerprint import PACKAGE, contents
 from workflow_scripts.common.record import SPOOL, checksum, processor, write_whole
 
 CRATE = Path("ro-crate-metadata.json")
 SNAKEFILE = Path("audit/Snakefile")
 CODE = Path("audit/workflow.zip")
+RUN_TIME = Path("audit/run_time.tsv")
 KEPT_CODE = ["Snakefile", "Makefile", "README.md", "config.yaml", "envs", "profiles"]
 KEPT_CODE += ["resources", "rules", "workflow_scripts"]
 SINCE_1980 = (1980, 1, 1, 0, 0, 0)
@@ -133,8 +135,9 @@ def record_run(
     write_json(environments, root / ENVIRONMENTS)
     write_jobs(jobs, root / JOBS)
     write_manifest(rows, root / MANIFEST)
+    write_run_times(run_times(jobs, environments), root / RUN_TIME)
     write_json(crate, root / CRATE)
-    written = (JOBS, ENVIRONMENTS, MANIFEST, CRATE, SNAKEFILE, CODE)
+    written = (JOBS, ENVIRONMENTS, MANIFEST, RUN_TIME, CRATE, SNAKEFILE, CODE)
     run["files"] = {str(path): checksum(root / path) for path in written}
     write_json(run, root / run_file(name))
     for path in left:

@@ -13,6 +13,11 @@ from workflow_scripts.common.splits import SCAN, SCORED, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 
 BLOCK_MM = 8
+# Beside that of the model, to show how much of what lies outside is their doing.
+NUS = (0.05, 0.1, 0.25, 0.5)
+ON_THE_RIM = 1e-6  # of the offset, within which a training image counts as inside
+SHARES = ["model", "split", "nu", "n_trained", "trained_outside", "support_vectors"]
+SHARES += ["n_negative", "negative_outside", "n_positive", "positive_outside"]
 
 
 def block_labels(mask: np.ndarray, size: int) -> np.ndarray:
@@ -71,6 +76,32 @@ def image_features(volume: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> 
     return np.concatenate(features)
 
 
+def fit_outside(x: np.ndarray, nu: float) -> OneClassSVM:
+    """One-class SVM of training images (n, B), radial kernel with ``gamma = 1 / (B * var(x))``."""
+    return OneClassSVM(kernel="rbf", gamma="scale", nu=nu, tol=1e-8).fit(x)
+
+
+def sides(scans: pd.DataFrame, splits: pd.DataFrame, classes):
+    """Per split its number, the rows of the negative training scans, and the scored scans.
+
+    Parameters
+    ----------
+    scans : DataFrame, (R,)
+        Columns participant_id, session_id.
+    splits : checked splits
+    classes : [negative, positive]
+
+    Yields
+    ------
+    split, (n,) int array, and DataFrame of the splits' columns with ``row``
+    """
+    places = scans.fillna("n/a").assign(row=np.arange(len(scans)))
+    splits = splits.assign(session_id=splits["session_id"].fillna("n/a")).merge(places, on=SCAN)
+    for split, table in splits.groupby("split", sort=False):
+        trained = (table["role"] == "train") & (table["label"] == classes[0])
+        yield split, table.loc[trained, "row"].to_numpy(), table[table["role"].isin(SCORED)]
+
+
 def predict(
     x: np.ndarray, scans: pd.DataFrame, splits: pd.DataFrame, classes, nu: float, model: str
 ) -> pd.DataFrame:
@@ -80,10 +111,7 @@ def predict(
     ----------
     x : float array, (R, B)
         Image features, rows as in ``scans``.
-    scans : DataFrame, (R,)
-        Columns participant_id, session_id.
-    splits : checked splits
-    classes : [negative, positive]
+    scans, splits, classes : as in `sides`
         Inside is the negative class, outside the positive one.
     nu : float
         Upper bound of the share of training images left outside, 0 < nu <= 1.
@@ -97,18 +125,11 @@ def predict(
 
     Notes
     -----
-    Radial kernel with ``gamma = 1 / (B * var(x_train))``. Schölkopf et al. 2001,
-    10.1162/089976601750264965. Inglese et al. 2022 found every image inside.
+    Schölkopf et al. 2001, 10.1162/089976601750264965. Inglese et al. 2022 found every image inside.
     """
-    places = scans.fillna("n/a").assign(row=np.arange(len(scans)))
-    splits = splits.assign(session_id=splits["session_id"].fillna("n/a")).merge(places, on=SCAN)
     tables = []
-    for _, table in splits.groupby("split", sort=False):
-        trained = (table["role"] == "train") & (table["label"] == classes[0])
-        scored = table[table["role"].isin(SCORED)]
-        fitted = OneClassSVM(kernel="rbf", gamma="scale", nu=nu, tol=1e-8)
-        fitted.fit(x[table.loc[trained, "row"]])
-        outside = -fitted.decision_function(x[scored["row"]])
+    for _, trained, scored in sides(scans, splits, classes):
+        outside = -fit_outside(x[trained], nu).decision_function(x[scored["row"]])
         tables.append(
             scored.assign(
                 model=model,
@@ -122,8 +143,49 @@ def predict(
     return pd.concat(tables, ignore_index=True)[PREDICTIONS].replace({"session_id": {"n/a": None}})
 
 
+def outside_shares(
+    x: np.ndarray, scans: pd.DataFrame, splits: pd.DataFrame, classes, nu: float, model: str
+) -> pd.DataFrame:
+    """How much lies outside at several nu, on the training side and on the test side.
+
+    nu is at least the share of training images outside and at most that of support vectors. A
+    training image that is none would lie inside had it been left out, so a new image of the
+    negative class lies outside about as often as training images are support vectors: so much
+    is outside by construction, whatever the images show. With many images of few features that is
+    nu, with few of many far more (Schölkopf et al. 2001).
+
+    Parameters
+    ----------
+    As of `predict`
+
+    Returns
+    -------
+    DataFrame
+        Columns `SHARES`, a row for each split and nu of `NUS` and the model's; then, with split
+        ``all``, the means over the splits.
+    """
+    rows = []
+    for split, trained, scored in sides(scans, splits, classes):
+        tested = scored[scored["role"] == "test"]
+        for each in sorted({*NUS, nu}):
+            fitted = fit_outside(x[trained], each)
+            rim = ON_THE_RIM * abs(float(fitted.offset_[0]))
+            row = {"model": model, "split": str(split), "nu": each, "n_trained": len(trained)}
+            row["trained_outside"] = (fitted.decision_function(x[trained]) < -rim).mean()
+            row["support_vectors"] = len(fitted.support_) / len(trained)
+            for side, name in zip(("negative", "positive"), classes, strict=True):
+                places = tested.loc[tested["label"] == name, "row"]
+                row[f"n_{side}"] = len(places)
+                if len(places):
+                    row[f"{side}_outside"] = (fitted.decision_function(x[places]) < 0).mean()
+            rows.append(row)
+    table = pd.DataFrame(rows, columns=SHARES)
+    means = table.drop(columns="split").groupby(["model", "nu"], as_index=False).mean()
+    return pd.concat([table, means.assign(split="all")], ignore_index=True)[SHARES]
+
+
 def main(source, out, params, wildcards):
-    """Write the predictions of all splits."""
+    """Write the predictions of all splits, and the shares outside at several nu."""
     volumes, index = np.load(source.volumes, mmap_mode="r"), read_table(source.index)
     image = nib.load(source.mask)
     mask = np.asanyarray(image.dataobj) > 0
@@ -135,15 +197,10 @@ def main(source, out, params, wildcards):
             features.append(image_features(volume, mask, labels))
         except InputError as error:
             raise InputError(f"{source.volumes}, {scan.participant_id}: {error}") from error
-    made = predict(
-        np.stack(features),
-        index[SCAN],
-        read_splits(source.splits),
-        params.classes,
-        params.settings["nu"],
-        wildcards.model,
-    )
-    write_table(made, out.predictions, resource("columns/baselines.tsv"))
+    studied = np.stack(features), index[SCAN], read_splits(source.splits), params.classes
+    nu, columns = params.settings["nu"], resource("columns/baselines.tsv")
+    write_table(predict(*studied, nu, wildcards.model), out.predictions, columns)
+    write_table(outside_shares(*studied, nu, wildcards.model).round(4), out.shares, columns)
 
 
 if "snakemake" in globals():

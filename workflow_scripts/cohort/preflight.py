@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.cohort.acquisition import ACQUISITION, acquisition
 from workflow_scripts.cohort.session_checks import compare_scans
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
@@ -11,7 +12,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.scans import SCAN_FIELDS, check_scan, stamp
 from workflow_scripts.common.tables import read_table, write_table
 
-COLUMNS = [*SCAN_FIELDS, "conflict", "note", "code"]
+COLUMNS = [*SCAN_FIELDS, *ACQUISITION, "conflict", "note", "code"]
 
 
 def check_scans(
@@ -22,7 +23,7 @@ def check_scans(
     A row holds while the file and its gradient table have their size and time stamp, and the
     checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head,
     ``reverse`` those that may be one image of reverse phase encoding. What is compared between
-    scans is compared anew, see `compare_scans`.
+    scans is compared anew, see `compare_scans`, and metadata are read anew.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
     uris = {bids_uri(path): path for path in paths}
@@ -39,7 +40,8 @@ def check_scans(
             rows[uri] = row | {"path": uri, "code": code}
     table = pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=[*SCAN_FIELDS, "code"])
     table = table.astype({"shell": float, "directions": "Int64"})
-    return compare_scans(table, uris, reverse)[COLUMNS]
+    taken = pd.DataFrame([acquisition(uris[uri]) for uri in table["path"]], index=table.index)
+    return pd.concat([compare_scans(table, uris, reverse), taken], axis=1).reindex(columns=COLUMNS)
 
 
 def main(source, out, params):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from workflow_scripts.cohort.acquisition import ACQUISITION
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.status import problem_of, state_of_scan
 from workflow_scripts.common.bids import bids_uri
@@ -9,6 +10,7 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 
+TAKEN = ["voxel_size_mm", *ACQUISITION]
 NOT_SEEN = "not seen by the preflight; run the workflow again"
 
 
@@ -17,6 +19,7 @@ def scan_status(
     problems: dict[str, str | None],
     exclusions: list[dict],
     notes: dict[str, str | None] | None = None,
+    taken: dict[str, dict] | None = None,
 ) -> pd.DataFrame:
     """Status of every scan that the index expects.
 
@@ -26,11 +29,12 @@ def scan_status(
     problems : BIDS URI -> what the preflight found wrong, None for a good scan
     exclusions : rows with participant_id, session_id, suffix, reason
     notes : BIDS URI -> what the preflight has to say about scans that can be used
+    taken : BIDS URI -> how the scan was taken, a value for each of `TAKEN`
 
     Returns
     -------
     The index, with BIDS URIs, ``status`` (MISSING, EXCLUDED, INVALID or AVAILABLE),
-    ``reason`` and ``note``.
+    ``reason``, ``note`` and `TAKEN`.
     """
     rows = []
     for scan in index:
@@ -38,8 +42,10 @@ def scan_status(
         status, reason = state_of_scan(scan, problems.get(uri, NOT_SEEN), exclusions)
         said = [scan.get("note"), (notes or {}).get(uri)] if status == "AVAILABLE" else []
         note = "; ".join(filter(None, said)) or None
-        rows.append(scan | {"path": uri, "status": status, "reason": reason, "note": note})
+        row = {"path": uri, "status": status, "reason": reason, "note": note}
+        rows.append(scan | row | (taken or {}).get(uri, {}))
     columns = ["participant_id", "session_id", "suffix", "status", "reason", "note", "path"]
+    columns += TAKEN
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -52,6 +58,7 @@ def main(source, out, params):
         {row["path"]: problem_of(row) for row in preflight},
         read_rows(exclusions) if exclusions else [],
         {row["path"]: row.get("note") for row in preflight},
+        {row["path"]: {name: row.get(name) for name in TAKEN} for row in preflight},
     )
     write_table(status, out.scans, columns=resource("columns/cohort.tsv"))
 

@@ -1,6 +1,7 @@
 """Mean Grad-CAM of each class over the correctly classified test scans, and the regions it hits."""
 
 import logging
+from itertools import product
 
 import nibabel as nib
 import numpy as np
@@ -13,11 +14,15 @@ from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
+from workflow_scripts.learning.agreement import above, agreement
 from workflow_scripts.learning.structures import Atlas, atlas_structures, read_atlas
 
 DECIMALS = 3
-REGIONS = ["split", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
+REGIONS = ["explained", "split", "class", "n", "threshold", "region", "side", "volume_ml"]
+REGIONS += ["share_of_mask"]
 REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
+# What a map explains: the logit of its class minus the other one, or that logit alone.
+DIFFERENCE, LOGIT = "difference", "logit"
 LOG = logging.getLogger(__name__)
 
 
@@ -64,13 +69,6 @@ def average_maps(
     return np.stack(means, axis=-1), pd.DataFrame(rows)
 
 
-def above(mean: np.ndarray, threshold: float, labels: np.ndarray) -> np.ndarray:
-    """Where in the brain a map reaches ``threshold`` times its maximum there, (x, y, z) bool."""
-    inside = labels >= 0
-    highest = mean[inside].max()
-    return inside & (mean >= threshold * highest) & (highest > 0)
-
-
 def hit_regions(
     mean: np.ndarray,
     threshold: float,
@@ -95,7 +93,7 @@ def hit_regions(
         region, side, voxels, share_of_mask, share_of_region, p, and the map's peak in the
         region with its coordinates; largest first. Empty for a map of zeros.
     """
-    mask = above(mean, threshold, labels)
+    mask = above(mean, threshold, labels >= 0)
     sizes = np.bincount(labels[labels >= 0], minlength=len(structures))
     hits = np.bincount(labels[mask], minlength=len(structures))
     rows = []
@@ -160,13 +158,13 @@ def region_p(
     for of_map, cam in zip(shares, maps, strict=True):
         full = resample(cam.astype(np.float32), cells, brain)
         for row, threshold in zip(of_map, thresholds, strict=True):
-            mask = above(full, threshold, labels)
+            mask = above(full, threshold, labels >= 0)
             row[:] = np.bincount(labels[mask], minlength=n) / max(mask.sum(), 1)
     return permutation_p(shares[0], shares[1:])
 
 
 def region_table(
-    means: np.ndarray,
+    means: dict[str, np.ndarray],
     index: pd.DataFrame,
     thresholds: list[float],
     brain,
@@ -178,11 +176,11 @@ def region_table(
     """Regions that every mean map hits at every threshold.
 
     A map without a scan (n is 0), or of zeros, has a row without a region. Only the means over
-    all splits have a p.
+    all splits of the differences of logits have a p.
 
     Parameters
     ----------
-    means, index : as from `average_maps`
+    means, index : as from `average_maps`, the former by what is explained
     thresholds : fractions of a map's maximum
     brain, white_matter : images in MNI152, the former on the grid of the maps
     layers, cells : as from `average_sums`
@@ -192,10 +190,11 @@ def region_table(
     n = len(structures)
     classes = list(index["class"].unique())
     rows = []
-    for entry in index.to_dict("records"):
-        mean = means[..., entry.pop("volume")]
+    for explained, entry in product(means, index.to_dict("records")):
+        mean = means[explained][..., entry["volume"]]
+        entry = entry | {"explained": explained}
         chance = np.full((len(thresholds), n), np.nan)
-        if entry["split"] == "all":
+        if entry["split"] == "all" and explained == DIFFERENCE:
             of_class = layers[:, classes.index(entry["class"])]
             chance = region_p(of_class, cells, thresholds, labels, n, brain)
         for threshold, p in zip(thresholds, chance, strict=True):
@@ -208,22 +207,23 @@ def region_table(
 
 def main(source, out, params):
     """Write the mean maps of a model and the regions that they hit."""
-    means, index = average_maps(
-        [nib.load(path) for path in source.maps],
-        [read_table(path) for path in source.index],
-        params.classes,
-    )
-    brain = nib.load(source.mask)
-    save_image(means, brain, out.maps)
+    tables, brain, means = [read_table(path) for path in source.index], nib.load(source.mask), {}
+    for explained, paths, kept in (
+        (DIFFERENCE, source.maps, out.maps),
+        (LOGIT, source.logits, out.logits),
+    ):
+        maps = [nib.load(path) for path in paths]
+        means[explained], index = average_maps(maps, tables, params.classes)
+        save_image(means[explained], brain, kept)
     layers, cells = average_sums(source.sums)
     save_file({"means": layers, "affine": cells}, out.layers)
-    columns = resource("columns/learning.tsv")
+    columns, thresholds = resource("columns/learning.tsv"), params.gradcam["thresholds"]
     write_table(index, out.index, columns)
+    inside = np.asanyarray(brain.dataobj) > 0
+    write_table(agreement(means, index, thresholds, inside).round(4), out.agreement, columns)
     white_matter = nib.load(source.white_matter)
     atlas = read_atlas(source.atlas, source.atlas_names)
-    regions = region_table(
-        means, index, params.gradcam["thresholds"], brain, white_matter, layers, cells, atlas
-    )
+    regions = region_table(means, index, thresholds, brain, white_matter, layers, cells, atlas)
     write_table(regions, out.regions, columns)
 
 

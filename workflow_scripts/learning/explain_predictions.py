@@ -63,6 +63,7 @@ def explain(
     scans: pd.DataFrame,
     cells: np.ndarray,
     mask: nib.Nifti1Image,
+    shared: np.ndarray | None = None,
 ) -> np.ndarray:
     """Grad-CAM of the predicted class of some scans.
 
@@ -73,6 +74,8 @@ def explain(
     scans : DataFrame with volume, score and predicted
     cells : (4, 4), cells to MNI152 mm
     mask : image (x, y, z) of the brain
+    shared : (channels,), what the weights of both logits share: the maps are then those of the
+        class's own logit instead of its difference from the other
 
     Returns
     -------
@@ -80,7 +83,8 @@ def explain(
     """
     maps = []
     for of_scan, scan in zip(channels, scans.itertuples(), strict=True):
-        cam = gradcam(of_scan, weights if scan.score > 0 else -weights)
+        of_class = weights if scan.score > 0 else -weights
+        cam = gradcam(of_scan, of_class if shared is None else shared + of_class / 2)
         cam = in_brain(cam, cells, mask)
         if not cam.any():
             LOG.warning(
@@ -146,8 +150,9 @@ def main(source, out, params, threads: int):
     cells = mask.affine @ nib.affines.from_matvec(np.diag(step), first)
     channels = [channel_maps(classifier.encoder, volumes[row]) for row in rows_of(index, tested)]
     layers = load_file(source.layers)
-    maps = explain(channels, layers["weight"][0], tested, cells, mask)
-    save_probability(maps, mask, out.maps)
+    for path, shared in ((out.maps, None), (out.logits, layers["shared"])):
+        maps = explain(channels, layers["weight"][0], tested, cells, mask, shared)
+        save_probability(maps, mask, path)
     write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
     sums, counts = sum_maps(channels, layers, cells, mask)
     save_file({"sums": sums, "counts": counts, "affine": cells}, out.sums)

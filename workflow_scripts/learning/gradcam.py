@@ -88,7 +88,7 @@ def gradcam(channels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     ----------
     channels : (channels, a, b, c), as from `channel_maps`
     weights : (channels,) or (layers, channels), of one linear layer or of several: those of the
-        class minus those of the other
+        class minus those of the other, or those of the class's own logit
 
     Returns
     -------
@@ -97,9 +97,11 @@ def gradcam(channels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Notes
     -----
     ReLU of the channels' sum, each weighted by the mean over space of the gradient of the
-    class's score (Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74). The score is the class's
-    logit minus the other one: what both logits share stays as the weights were drawn at
-    first, it moves no prediction, and it would show in the maps. The score is linear in the
-    features, so its gradient is theirs times the weights, for any number of linear layers.
+    class's score (Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74). With the class's logit minus
+    the other one as the score, the two classes mirror each other: what speaks for one speaks
+    against the other. The class's own logit, as papers take it, lets a place light up for both
+    classes or for one alone; but it holds what both logits share, which moves no prediction and
+    stays as the weights were drawn at first. The score is linear in the features, so its
+    gradient is theirs times the weights, for any number of linear layers.
     """
     return np.maximum(np.tensordot(weights, channels, axes=1), 0)

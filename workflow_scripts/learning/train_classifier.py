@@ -83,10 +83,10 @@ def train_linear(
     -------
     logits : (m, 2)
         Of the scored scans.
-    layers : weight (1 + k, f), score (1 + k, m) and positive (1 + k, m), of the scored scans
+    layers : weight (1 + k, f), score (1 + k, m), positive (1 + k, m) and shared (f,)
         Of the linear layer with the true labels and the k with permuted ones: its weights and
         what it says of the test side, of the positive class minus the negative, and the test
-        side's labels.
+        side's labels; of the first what the weights of both logits share.
     """
     features, tested = (
         infer(classifier.encoder, side.volumes, device, settings["batch"]) for side in (train, test)
@@ -116,13 +116,14 @@ def describe_layers(weights: torch.Tensor, logits: torch.Tensor, positive: np.nd
 
     Returns
     -------
-    weight (layers, f) and score (layers, m), of the positive class minus the negative, and
-    positive
+    weight (layers, f) and score (layers, m), of the positive class minus the negative, positive,
+    and shared (f,), the mean of both logits' weights in the first layer
     """
     return {
         "weight": (weights[:, 1] - weights[:, 0]).detach().numpy(),
         "score": (logits[..., 1] - logits[..., 0]).double().numpy(),
         "positive": positive,
+        "shared": weights[0].mean(dim=0).detach().numpy(),
     }
 
 

@@ -1,4 +1,9 @@
-"""Picture of the mean Grad-CAM of each class on the template: all splits, and each split."""
+"""Picture of the mean Grad-CAM of each class on the template: all splits, and each split.
+
+Of all splits also the map of the class's own logit.
+"""
+
+from itertools import product
 
 import matplotlib as mpl
 import nibabel as nib
@@ -95,13 +100,18 @@ def read_head(template: nib.Nifti1Image, mask: nib.Nifti1Image) -> tuple[np.ndar
 
 
 def draw_picture(
-    maps: nib.Nifti1Image, index: pd.DataFrame, head: tuple, thresholds: list[float], title: str
+    maps: nib.Nifti1Image,
+    logits: nib.Nifti1Image,
+    index: pd.DataFrame,
+    head: tuple,
+    thresholds: list[float],
+    title: str,
 ) -> Image.Image:
     """The mean over all splits on axial slices, then each split on slices through its peak.
 
     Parameters
     ----------
-    maps : (x, y, z, maps) in MNI152
+    maps, logits : (x, y, z, maps) in MNI152, of differences of logits and of single logits
     index : volume, split, class and n of each map
     head : template's data, 0..1, and affine
     thresholds : shares of a map's maximum that are outlined
@@ -112,15 +122,17 @@ def draw_picture(
     InputError
         If the index does not fit the maps.
     """
-    if len(index) != maps.shape[3]:
-        raise InputError(
-            f"{len(index)} rows for {maps.shape[3]} maps of {title}; run average_gradcam again"
-        )
+    for image in (maps, logits):
+        if len(index) != image.shape[3]:
+            raise InputError(
+                f"{len(index)} rows for {image.shape[3]} maps of {title}; run average_gradcam again"
+            )
     index = index.astype({"split": str, "class": str})
     classes = list(index["class"].unique())
     splits = [split for split in index["split"].unique() if split != "all"]
     columns = len(PLANES) * len(classes)
-    heights = [ALL_INCH] * len(classes) + [HEADING_INCH] + [SPLIT_INCH] * len(splits)
+    pooled = list(product((("difference\nof logits", maps), ("logit alone", logits)), classes))
+    heights = [ALL_INCH] * len(pooled) + [HEADING_INCH] + [SPLIT_INCH] * len(splits)
     tall = TOP_INCH + sum(heights)
     figure = Figure(figsize=(WIDE_INCH, tall), dpi=100, facecolor=PAPER)
     canvas = FigureCanvasAgg(figure)
@@ -138,7 +150,7 @@ def draw_picture(
         axes.set_axis_off()
         axes.text(x, y, words, color=INK, va="center", **({"fontsize": 9} | style))
 
-    def show(name, split, line, cells, slices=None):
+    def show(name, split, line, cells, slices=None, maps=maps):
         row = index[(index["class"] == name) & (index["split"] == split)].iloc[0]
         mean = np.asarray(maps.dataobj[..., row["volume"]], np.float32)
         share = mean / max(mean.max(), np.finfo(np.float32).tiny)
@@ -155,14 +167,14 @@ def draw_picture(
         return row["n"]
 
     axial = [(AXIAL, height) for height in np.linspace(*HEIGHTS_MM, columns)]
-    for line, name in enumerate(classes):
-        n = show(name, "all", line, slice(1, columns + 1), axial)
-        text(grid[line, 0], f"{name}\n\nall splits\nn = {n}")
+    for line, ((explained, image), name) in enumerate(pooled):
+        n = show(name, "all", line, slice(1, columns + 1), axial, image)
+        text(grid[line, 0], f"{name}\n\nall splits\nn = {n}\n\n{explained}", fontsize=8)
     groups = [slice(1 + len(PLANES) * k, 1 + len(PLANES) * (k + 1)) for k in range(len(classes))]
     for cells, name in zip(groups, classes, strict=True):
         heading = f"{name}: through the peak of each split"
-        text(grid[len(classes), cells], heading, x=0.5, y=0.35, fontsize=10, ha="center")
-    for line, split in enumerate(splits, len(classes) + 1):
+        text(grid[len(pooled), cells], heading, x=0.5, y=0.35, fontsize=10, ha="center")
+    for line, split in enumerate(splits, len(pooled) + 1):
         counts = [
             show(name, split, line, cells) for cells, name in zip(groups, classes, strict=True)
         ]
@@ -175,6 +187,7 @@ def main(source, out, params, wildcards):
     """Draw the mean Grad-CAM of a model."""
     picture = draw_picture(
         nib.load(source.maps),
+        nib.load(source.logits),
         read_table(source.index),
         read_head(nib.load(source.template), nib.load(source.template_mask)),
         params.gradcam["thresholds"],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts.common.job import InputError
+from workflow_scripts.report.design import word
 from workflow_scripts.report.qc import embed
 from workflow_scripts.report.text import (
     ALPHA,
@@ -20,8 +21,11 @@ from workflow_scripts.report.text import (
 )
 
 TOP = 6
-REGIONS = ["split", "class", "n", "threshold", "region", "side", "volume_ml", "share_of_mask"]
-REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
+REGIONS = ["explained", "split", "class", "n", "threshold", "region", "side", "volume_ml"]
+REGIONS += ["share_of_mask", "share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
+AGREEMENT = ["explained", "threshold", "class_a", "class_b", "pairs", "dice", "dice_low"]
+AGREEMENT += ["dice_high", "dice_by_chance"]
+EXPLAINED = {"difference": "difference of logits", "logit": "logit alone"}
 COMPARED = ["study", "model", "class", "auc_in_region", "chance_mean", "chance_low"]
 COMPARED += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
 
@@ -40,7 +44,8 @@ def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
         name, n (correct predictions), tested (splits with a map) and, largest first and at
         most `TOP`, lines with what the template shows of a region.
     """
-    lowest = regions[regions["threshold"] == threshold]
+    chosen = (regions["threshold"] == threshold) & (regions["explained"] == "difference")
+    lowest = regions[chosen]
     region, side = (lowest[name].astype("string") for name in ("region", "side"))
     lowest = lowest.assign(place=region + ", " + side.fillna("both sides"))
     classes = []
@@ -65,6 +70,32 @@ def top_regions(regions: pd.DataFrame, threshold: float) -> list[dict]:
         counts = {"n": int(pooled["n"].iloc[0]), "tested": single["split"].nunique()}
         classes.append({"name": str(name), "lines": lines, **counts})
     return classes
+
+
+def agreement_lines(table: pd.DataFrame, threshold: float, called: str) -> list[dict]:
+    """Overlap of the maps of two splits, or of two classes, as text.
+
+    Parameters
+    ----------
+    table : of `average_gradcam`
+    threshold : whose rows are shown
+    called : what a split is called
+    """
+    lines = []
+    for row in table[table["threshold"] == threshold].itertuples():
+        same = row.class_a == row.class_b
+        lines.append(
+            {
+                "explained": EXPLAINED[row.explained],
+                "what": f"{row.class_a}, {called} against {called}"
+                if same
+                else f"{row.class_a} against {row.class_b}, in one {called}",
+                "pairs": number(row.pairs),
+                "dice": interval(row.dice, row.dice_low, row.dice_high, 2),
+                "chance": "n/a" if pd.isna(row.dice_by_chance) else f"{row.dice_by_chance:.2f}",
+            }
+        )
+    return lines
 
 
 def comparison(path, study: str) -> dict | None:
@@ -119,8 +150,9 @@ def gradcam_section(
     thresholds = study["evaluation"]["gradcam"]["thresholds"]
     models = []
     for model, path in found.items():
-        regions, dictionary = read(f"gradcam/model-{model}_regions", *REGIONS)
+        regions, dictionary = read(f"studies/{name}/gradcam/model-{model}_regions", *REGIONS)
         regions = regions.assign(split=regions["split"].astype(str))
+        agreement, _ = read(f"studies/{name}/gradcam/model-{model}_agreement", *AGREEMENT)
         pooled = regions[regions["split"] == "all"].drop(columns="split")
         models.append(
             {
@@ -129,6 +161,7 @@ def gradcam_section(
                 "text": f"Mean Grad-CAM of each class on the template, {label(model)}",
                 "source": embed(path),
                 "classes": top_regions(regions, min(thresholds)),
+                "agreement": agreement_lines(agreement, min(thresholds), word(study)),
                 "regions": tabulate(pooled, dictionary),
                 "file": f"studies/{name}/gradcam/model-{model}_regions.tsv",
             }

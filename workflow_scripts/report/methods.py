@@ -108,9 +108,9 @@ class Methods:
             return [(f"{step['title']} ({_sessions(len(done))})", self._fill(step["text"]))]
         counts: Counter = Counter()
         for content in done:
-            value = content.get(step["field"], [])
-            values = value.values() if isinstance(value, dict) else [value] if value else []
-            counts.update({self._variant(step, value) for value in values})
+            value = content.get(step["field"], {})
+            values = value.values() if isinstance(value, dict) else [value]
+            counts.update({self._variant(step, str(value)) for value in values})
         if not counts:
             raise InputError(
                 f"the sidecars: none has the field {step['field']}; remake the derivatives"

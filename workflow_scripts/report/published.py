@@ -6,15 +6,13 @@ import pandas as pd
 
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table
-from workflow_scripts.report.repeated_measures import COLUMNS, test_lines
-from workflow_scripts.report.text import ALPHA, MISSING, label, number, p_value, tabulate
+from workflow_scripts.report.published_cells import RATES, mark, plain, read_text
+from workflow_scripts.report.published_population import population_tables
+from workflow_scripts.report.published_tests import analyses, corrected_fractions, fractions
+from workflow_scripts.report.repeated_measures import COLUMNS
+from workflow_scripts.report.text import MISSING, label, number, tabulate
 
-FROM_CELLS = "printed cells"
-RATES = [
-    ("precision", "precision"),
-    ("printed as precision", "precision_published"),
-    ("recall", "sensitivity"),
-]
+FROM_CELLS, FROM_1A = "printed cells", "Table 1A"
 
 
 def percent(value, decimals: int = 1) -> str:
@@ -28,21 +26,6 @@ def figure_name(figure: str) -> str:
         if figure.endswith(suffix):
             return label(figure.removesuffix(suffix)) + name
     return label(figure)
-
-
-def mark(row: pd.Series) -> dict:
-    """Cell of the template: what is printed, and the recomputed figure where that disagrees."""
-    decimals = int(row["printed_decimals"])
-    return {
-        "text": f"{row['printed']:.{decimals}f}",
-        "instead": f"{row['recomputed']:.{decimals}f}" if row["agrees"] == "no" else None,
-        "note": row["note"] if pd.notna(row["note"]) else None,
-    }
-
-
-def plain(text: str) -> dict:
-    """Cell of the template without a judgement."""
-    return {"text": text, "instead": None, "note": None}
 
 
 def run_cells(metrics: pd.DataFrame, strategy: str, metric: str) -> pd.DataFrame | None:
@@ -115,7 +98,7 @@ def rates(printed: pd.DataFrame, metrics: pd.DataFrame) -> list[dict]:
     strategies = printed.loc["2B"].index.get_level_values("strategy").unique()
     for strategy in strategies:
         figures = printed.loc["2B", strategy]
-        for name, metric in RATES:
+        for metric, name in RATES.items():
             trials = figures.xs(metric, level="figure")
             both = [figures.loc["all", f"{metric}_{x}"] for x in ("mean", "sd")]
             if metric == "precision":
@@ -136,51 +119,33 @@ def rates(printed: pd.DataFrame, metrics: pd.DataFrame) -> list[dict]:
     return lines
 
 
-def fractions(printed: pd.DataFrame, table3: pd.DataFrame) -> list[dict]:
-    """Lines of Table 3: a trial with, per fraction, both classes and the recomputed t-test."""
-    figures = printed.loc["3"].droplevel("strategy")
-    return [
-        {
-            "trial": trial,
-            "cells": [
-                {
-                    "positive": f"{row.mean_positive:.2f} ± {row.sd_positive:.2f}",
-                    "negative": f"{row.mean_negative:.2f} ± {row.sd_negative:.2f}",
-                    "p": p_value(figures.at[(trial, f"{row.measure}_p"), "recomputed"]),
-                    "range": figures.at[(trial, f"{row.measure}_p"), "note"],
-                    "corrected": p_value(
-                        corrected := figures.at[
-                            (trial, f"{row.measure}_p_bonferroni"), "recomputed"
-                        ]
-                    ),
-                    "significant": corrected < ALPHA,
-                }
-                for row in rows.itertuples()
-            ],
-            "sums": [
-                f"{figures.at[(trial, f'fractions_sum_{name}'), 'recomputed']:.2f}"
-                for name in ("NPSLE", "non-NPSLE")
-            ],
-        }
-        for trial, rows in table3.groupby("trial", sort=False)
-    ]
-
-
 def contradictions(table: pd.DataFrame) -> list[dict]:
-    """Lines of what does not follow from the printed counts, standard precision left out."""
+    """Lines of what does not follow from the printed figures, standard precision left out.
+
+    Figures that disagree with Table 1A in every trial share a line.
+    """
     rows = table[table["agrees"] == "no"]
-    return [
-        {
-            "table": row["table"],
-            "strategy": "" if pd.isna(row["strategy"]) else row["strategy"],
-            "trial": "" if pd.isna(row["trial"]) else row["trial"],
-            "figure": figure_name(row["figure"]),
-            "cell": mark(row),
-        }
-        for _, row in rows[
-            ~rows["figure"].isin(["precision", "precision_mean", "precision_sd"])
-        ].iterrows()
-    ]
+    rows = rows[~rows["figure"].isin(["precision", "precision_mean", "precision_sd"])]
+    lines = []
+    line_of = rows["table"].where(rows["basis"] == FROM_1A, rows.index.astype(str))
+    for _, same in rows.groupby(line_of, sort=False):
+        row, cell = same.iloc[0], mark(same.iloc[0])
+        if len(same) > 1:
+            cell["text"] = ", ".join(mark(each)["text"] for _, each in same.iterrows())
+            cell["note"] = f"trial {row['trial']}: {cell['note']}"
+        if row["figure"].endswith("_differs"):
+            cell |= {"text": "differs", "instead": "no star"}
+        trials = ", ".join(same["trial"].dropna())
+        lines.append(
+            {
+                "table": row["table"],
+                "strategy": "" if pd.isna(row["strategy"]) else row["strategy"],
+                "trial": trials,
+                "figure": figure_name(row["figure"]),
+                "cell": cell,
+            }
+        )
+    return lines
 
 
 def published_section(name: str, study: dict, read: Callable) -> dict:
@@ -194,9 +159,11 @@ def published_section(name: str, study: dict, read: Callable) -> dict:
     """
     table, dictionary = read(
         "published/inglese2022", "table", "strategy", "trial", "figure", "basis", "printed",
-        "printed_decimals", "recomputed", "agrees", "note",
+        "printed_decimals", "recomputed", "recomputed_low", "recomputed_high", "agrees", "note",
     )  # fmt: skip
-    published, _ = read("published/inglese2022_strategies", *COLUMNS)
+    tests = "published/inglese2022_strategies"
+    published, explained = read(tests, "basis", "printed", "agrees", *COLUMNS)
+    sides, _ = read("sides", "split", "role", "variable", "level", "mean", "sd", "percent")
     strategies, _ = read("strategies", *COLUMNS)
     metrics, _ = read(
         "metrics", "model", "estimate", "split", "metric", "value", "sd", "tn", "fp", "fn", "tp"
@@ -214,10 +181,14 @@ def published_section(name: str, study: dict, read: Callable) -> dict:
     judged = compared[
         compared["agrees"].notna() & ~compared["figure"].str.fullmatch("precision(_mean|_sd)?")
     ]
-    own = test_lines(strategies[strategies["metric"] == "accuracy"])
     lines = accuracies(printed, counts, metrics, strategies)
+    population = population_tables(
+        table, read_text(resource("published/inglese2022_table1bc.tsv")), sides
+    )
+    columns = [line["cells"] for line in lines + population]
     return {
-        "trials": range(1, 1 + max(len(line["cells"]) for line in lines)),
+        "trials": range(1, 1 + max(map(len, columns))),
+        "population": population,
         "accuracies": lines,
         "rates": rates(printed, metrics),
         "classes": study["design"]["classes"],
@@ -226,6 +197,8 @@ def published_section(name: str, study: dict, read: Callable) -> dict:
         "contradictions": contradictions(compared),
         "judged": len(judged),
         "agreeing": int((judged["agrees"] == "yes").sum()),
-        "tests": list(zip(test_lines(published), own, strict=True)),
+        "corrected": corrected_fractions(printed),
+        "analyses": analyses(published, strategies[strategies["metric"] == "accuracy"]),
         "all": tabulate(table, dictionary),
+        "all_tests": tabulate(published, explained),
     }

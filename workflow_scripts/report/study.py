@@ -7,12 +7,15 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
+from workflow_scripts.report.acquisition import acquisition_section
 from workflow_scripts.report.classifiers import classifiers_section
 from workflow_scripts.report.correlations import correlations_section
 from workflow_scripts.report.design import design_section, word
+from workflow_scripts.report.fitted import fitted_section
 from workflow_scripts.report.fractions import fractions_section, regions_section
 from workflow_scripts.report.gradcam import gradcam_section
 from workflow_scripts.report.groups import groups_section
+from workflow_scripts.report.one_class import one_class_section
 from workflow_scripts.report.published import published_section
 from workflow_scripts.report.repeated_measures import repeated_measures_section
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
@@ -68,7 +71,7 @@ def reader(name: str, tables: dict[str, object]) -> Callable:
 
     def read(table: str, *columns: str) -> tuple[pd.DataFrame, dict]:
         wanted = f"{table}.tsv" if "/" in table else f"studies/{name}/{table}.tsv"
-        path = next((p for key, p in tables.items() if key.endswith(wanted)), None)
+        path = next((p for key, p in tables.items() if f"/{key}".endswith(f"/{wanted}")), None)
         if path is None:
             raise InputError(f"{wanted}: was not given to the report; add it to its inputs")
         content, dictionary = load(path)
@@ -113,7 +116,7 @@ def population_counts(study: dict, read: Callable) -> dict:
 
 
 def study_section(
-    name: str, study: dict, tables: dict[str, object], pictures=(), compared=None
+    name: str, study: dict, tables: dict[str, object], pictures=(), compared=None, models=()
 ) -> dict:
     """Everything that the template shows of a study.
 
@@ -126,6 +129,7 @@ def study_section(
         to the output folder
     pictures : paths of the Grad-CAM pictures of all studies
     compared : path of the demo's comparison of Grad-CAM with the truth, or None
+    models : paths of the logistic models of all studies
 
     Raises
     ------
@@ -147,12 +151,15 @@ def study_section(
         **population_counts(study, read),
         "flow": flow_layout(flow),
         "table1": first_table(*table1),
+        "acquisition": acquisition_section(study, read),
         "design": design,
         "classifiers": classifiers_section(name, study, read, design) if study["models"] else None,
         **{
             part: section(name, study, read) if part in asked else None
             for part, section in SECTIONS.items()
         },
+        "one_class": one_class_section(name, study, read),
+        "fitted": fitted_section(name, study, read, models),
         "gradcam": gradcam_section(name, study, read, pictures, compared)
         if "gradcam" in asked
         else None,

@@ -10,6 +10,8 @@ import yaml
 from workflow_scripts.common.job import job
 from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
+from workflow_scripts.report.checklist import checklist_section, checklist_table
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import qc_section
 from workflow_scripts.report.sessions import SESSION, read_sidecars
@@ -22,6 +24,8 @@ PARTS = [
     ("fractions", "Tissue fractions"),
     ("regions", "Regions"),
     ("classifiers", "Classifiers"),
+    ("one_class", "One-class SVM"),
+    ("fitted", "Single models and cases"),
     ("repeated_measures", "Repeated measures"),
     ("gradcam", "Grad-CAM"),
     ("published", "Published"),
@@ -69,15 +73,25 @@ def shown_tables(source) -> list[str]:
     return sorted(path for path in map(str, paths) if path.endswith(".tsv"))
 
 
-def render(source, config: dict) -> str:
-    """The report as HTML.
+def study_sections(source, config: dict) -> list[dict]:
+    """Sections of all studies, see `render`."""
+    tables = {str(path): path for path in [source.scans, *source.studies]}
+    compared = next(iter(source.gradcam_truth), None)
+    return [
+        study_section(name, study, tables, source.gradcam, compared, source.models)
+        for name, study in config["studies"].items()
+    ]
+
+
+def render(source, config: dict) -> tuple[str, pd.DataFrame]:
+    """The report as HTML, and the table of the checklists.
 
     Parameters
     ----------
     source : object or namedlist with the paths ``scans``, ``features``,
         ``outliers`` and ``sidecars``, and the lists ``studies`` (tables of all studies),
         ``pictures``, ``gradcam`` (pictures), ``gradcam_truth`` and ``recovered`` (empty, or the
-        tables of a simulated cohort)
+        tables of a simulated cohort), ``models`` (fitted logistic models)
     config : checked configuration
 
     Raises
@@ -87,8 +101,9 @@ def render(source, config: dict) -> str:
     """
     sidecars = read_sidecars(source.sidecars)
     methods = Methods(sidecars, config)
-    tables = {str(path): path for path in source.studies}
-    return (
+    studies = study_sections(source, config)
+    checklist = checklist_table(config["studies"], studies)
+    page = (
         templates()
         .get_template("report.html.j2")
         .render(
@@ -102,12 +117,8 @@ def render(source, config: dict) -> str:
                 sidecars,
                 config["report"]["qc_subjects"],
             ),
-            studies=[
-                study_section(
-                    name, study, tables, source.gradcam, next(iter(source.gradcam_truth), None)
-                )
-                for name, study in config["studies"].items()
-            ],
+            studies=studies,
+            checklists=checklist_section(checklist),
             truth=truth_section(*source.recovered, source.features) if source.recovered else None,
             methods=methods.images(),
             study_methods={name: methods.study(study) for name, study in config["studies"].items()},
@@ -119,11 +130,14 @@ def render(source, config: dict) -> str:
             ),
         )
     )
+    return page, checklist
 
 
 def main(source, out, params):
-    """Write the report of the cohort."""
-    Path(out.report).write_text(render(source, params.config), encoding="utf-8")
+    """Write the report of the cohort, and the checklists as a table."""
+    page, checklist = render(source, params.config)
+    Path(out.report).write_text(page, encoding="utf-8")
+    write_table(checklist, out.checklist, resource("columns/report.tsv"))
 
 
 if "snakemake" in globals():

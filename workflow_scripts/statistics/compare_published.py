@@ -2,46 +2,37 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_ind_from_stats
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.statistics.metrics import PROPORTIONS, ratio
+from workflow_scripts.statistics.printed import agreement, half_unit, line, read_printed
+from workflow_scripts.statistics.published_fractions import fraction_lines
+from workflow_scripts.statistics.published_population import (
+    activity_lines,
+    percent_lines,
+    population_lines,
+)
 from workflow_scripts.statistics.repeated_measures import compare_strategies
 
-KEY = ["table", "strategy", "trial", "figure"]
 COUNTS, CELLS = "counts of Table 2A", "printed cells"
+# Rates that are recomputed, and the columns of Table 2B in which their cells are printed.
+RATES = {"precision_published": "precision", "sensitivity": "recall", "precision": None}
 
 
-def read_printed(path) -> pd.DataFrame:
-    """A printed table with its figures as text, so that their digits are known."""
-    return pd.read_csv(path, sep="\t", dtype=str, na_values=["n/a"], keep_default_na=False)
-
-
-def half_unit(printed: str) -> float:
-    """Half a unit of the last digit that is printed."""
-    return 0.5 * 10.0 ** -len(printed.partition(".")[2])
-
-
-def agreement(printed, recomputed: float, slack: float = 0.0):
-    """Whether equal within the rounding of ``printed`` and ``slack``: yes, no; None unprinted."""
-    if pd.isna(printed):
-        return None
-    near = abs(float(printed) - recomputed) <= half_unit(printed) + slack + 1e-9
-    return "yes" if near else "no"
-
-
-def line(table, strategy, trial, figure, basis, printed, recomputed, slack=0.0) -> dict:
-    """Row of the comparison."""
-    known = pd.notna(printed)
-    return dict(zip(KEY, (table, strategy, trial, figure), strict=True)) | {
-        "basis": basis,
-        "printed": printed if known else None,
-        "printed_decimals": len(printed.partition(".")[2]) if known else None,
-        "recomputed": recomputed,
-        "agrees": agreement(printed, recomputed, slack),
+def read_published() -> dict[str, pd.DataFrame]:
+    """The printed tables of the paper by name, as text."""
+    paths = {
+        "table1a": resource("published/inglese2022_table1a.tsv"),
+        "table1bc": resource("published/inglese2022_table1bc.tsv"),
+        "table2a": resource("published/inglese2022_table2a.tsv"),
+        "table2b": resource("published/inglese2022_table2b.tsv"),
+        "table3": resource("published/inglese2022_table3.tsv"),
+        "anova": resource("published/inglese2022_anova.tsv"),
+        "notes": resource("published/inglese2022_notes.tsv"),
     }
+    return {name: read_printed(path) for name, path in paths.items()}
 
 
 def from_counts(table2a: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +41,7 @@ def from_counts(table2a: pd.DataFrame) -> pd.DataFrame:
     n = cells[["n_negative", "n_positive", "tn", "tp"]].astype(int)
     n = n.assign(fp=n["n_negative"] - n["tn"], fn=n["n_positive"] - n["tp"])
     made = cells[["strategy", "trial"]].copy()
-    for name in ("accuracy", "sensitivity", "precision", "precision_published"):
+    for name in ("accuracy", *RATES):
         hits, total = PROPORTIONS[name]
         made[name] = 100 * ratio(n[list(hits)].sum(axis=1), n[list(total)].sum(axis=1))
     return made
@@ -69,11 +60,13 @@ def summary_lines(table, strategy, figure, printed, counted, cells=None) -> list
     if cells is not None:
         values[CELLS] = cells.astype(float).to_numpy(), cells.map(half_unit).min()
     return [
-        line(table, strategy, "all", f"{figure}_{name}", basis, text, summarise(array), slack)
+        line(table, strategy, "all", f"{figure}_{name}", basis, text, value, limits)
         for basis, (array, slack) in values.items()
         for name, text, summarise in zip(
             ("mean", "sd"), printed, (np.mean, lambda array: np.std(array, ddof=1)), strict=True
         )
+        for value in [summarise(array)]
+        for limits in [(value - slack, value + slack) if slack else None]
     ]
 
 
@@ -111,110 +104,27 @@ def classifier_lines(table2a: pd.DataFrame, table2b: pd.DataFrame) -> list[dict]
     return lines
 
 
-def p_range(row) -> tuple[float, float]:
-    """Smallest and largest p of a t-test that the rounding of means and SDs allows.
-
-    Parameters
-    ----------
-    row : Series of n, mean and sd per class, as text
-    """
-    n = row[["n_positive", "n_negative"]].astype(int)
-    means, sds = row[["mean_positive", "mean_negative"]], row[["sd_positive", "sd_negative"]]
-    difference = abs(float(means.iloc[0]) - float(means.iloc[1]))
-    shift, widths = means.map(half_unit).sum(), sds.map(half_unit)
-    p = [
-        ttest_ind_from_stats(
-            max(difference - sign * shift, 0),
-            float(sds.iloc[0]) + sign * widths.iloc[0],
-            n.iloc[0],
-            0,
-            float(sds.iloc[1]) + sign * widths.iloc[1],
-            n.iloc[1],
-        ).pvalue
-        for sign in (-1, 1)
-    ]
-    return p[0], p[1]
-
-
-def fraction_lines(table3: pd.DataFrame) -> list[dict]:
-    """Rows of Table 3: sums of the fractions, and t-tests (NPSLE minus non-NPSLE)."""
-    lines = []
-    for trial, rows in table3.groupby("trial", sort=False):
-        for name, side in (("NPSLE", "positive"), ("non-NPSLE", "negative")):
-            means = rows[f"mean_{side}"]
-            total, slack = means.astype(float).sum(), means.map(half_unit).sum()
-            made = line("3", None, trial, f"fractions_sum_{name}", "printed means", None, total)
-            made["agrees"] = "yes" if abs(total - 1) <= slack + 1e-9 else "no"
-            lines.append(made | {"note": f"1 within {slack:.3f}, the rounding of three fractions"})
-        for _, row in rows.iterrows():
-            sample = [
-                float(row[f"{column}_{side}"])
-                for side in ("positive", "negative")
-                for column in ("mean", "sd", "n")
-            ]
-            t, p = ttest_ind_from_stats(*sample)
-            low, high = p_range(row)
-            basis = "printed means and SDs"
-            lines += [
-                line("3", None, trial, f"{row['measure']}_t", basis, None, t),
-                line("3", None, trial, f"{row['measure']}_p", basis, None, p)
-                | {"note": f"{low:.2g} to {high:.2g} within the rounding of means and SDs"},
-                line(
-                    "3",
-                    None,
-                    trial,
-                    f"{row['measure']}_p_bonferroni",
-                    basis,
-                    None,
-                    min(1.0, p * len(table3)),
-                ),
-            ]
-    return lines
-
-
-def population_lines(table1a: pd.DataFrame) -> list[dict]:
-    """Rows of Table 1A: percentages from their counts."""
-    printed = table1a.dropna(subset="percent")
-    return [
-        line(
-            "1A",
-            None,
-            None,
-            f"{row.variable}_percent_{row.group}",
-            "counts of Table 1A",
-            row.percent,
-            100 * int(row.n_yes) / int(row.n_group),
-        )
-        for row in printed.itertuples(index=False)
-    ]
-
-
-def compare_published(
-    table1a: pd.DataFrame,
-    table2a: pd.DataFrame,
-    table2b: pd.DataFrame,
-    table3: pd.DataFrame,
-    notes: pd.DataFrame,
-) -> pd.DataFrame:
+def compare_published(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Recompute every figure that follows from the printed ones.
 
     Parameters
     ----------
-    table1a, table2a, table2b, table3 : DataFrame of text, as `read_printed`
-    notes : DataFrame
-        Columns table, strategy, trial, figure, note; a missing strategy or
-        trial stands for all.
+    printed : as from `read_published`. The notes have the columns table, strategy, trial, figure,
+        note; a missing strategy or trial stands for all.
 
     Returns
     -------
     DataFrame
         Columns table, strategy, trial, figure, basis (what it was recomputed
-        from), printed (text), printed_decimals, recomputed, agrees (yes, no),
-        note.
+        from), printed (text), printed_decimals, recomputed, recomputed_low, recomputed_high,
+        agrees (yes, no), note.
     """
-    lines = population_lines(table1a) + classifier_lines(table2a, table2b) + fraction_lines(table3)
+    lines = population_lines(printed["table1a"]) + percent_lines(printed["table1bc"])
+    lines += activity_lines(printed["table1a"], printed["table1bc"])
+    lines += classifier_lines(printed["table2a"], printed["table2b"])
+    lines += fraction_lines(printed["table3"])
     table = pd.DataFrame(lines, columns=[*lines[0], "note"])
-    for note in notes.itertuples():
+    for note in printed["notes"].itertuples():
         chosen = (table["table"] == note.table) & (table["figure"] == note.figure)
         for key in ("strategy", "trial"):
             if pd.notna(getattr(note, key)):
@@ -223,30 +133,58 @@ def compare_published(
     return table.astype({"printed_decimals": "Int64"})
 
 
-def published_strategies(table2a: pd.DataFrame) -> pd.DataFrame:
-    """The strategies of Table 2A compared as those of a run are: accuracy as a proportion."""
-    accuracy = from_counts(table2a)
-    wide = accuracy.pivot(index="trial", columns="strategy", values="accuracy")[
-        accuracy["strategy"].unique()
-    ]
-    table = compare_strategies(wide / 100)
-    table.insert(0, "metric", "accuracy")
-    return table
+def strategy_values(printed: dict[str, pd.DataFrame]) -> dict[tuple[str, str], pd.DataFrame]:
+    """What the analyses of variance are of: per metric and basis a row per trial, as proportions.
+
+    The columns are the strategies. The counts of Table 2A give every metric, Table 2B has the
+    cells of what the paper calls precision and recall.
+    """
+    counted, cells = from_counts(printed["table2a"]), printed["table2b"]
+    cells = cells[cells["trial"] != "all"]
+    order = list(counted["strategy"].unique())
+
+    def wide(table, column):
+        numbers = table.assign(value=table[column].astype(float) / 100)
+        return numbers.pivot(index="trial", columns="strategy", values="value")[order]
+
+    values = {("accuracy", COUNTS): wide(counted, "accuracy")}
+    for metric, column in RATES.items():
+        values[metric, COUNTS] = wide(counted, metric)
+        if column:
+            values[metric, CELLS] = wide(cells, column)
+    return values
+
+
+def published_strategies(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The strategies of the paper compared as those of a run are, and its printed p beside.
+
+    Returns
+    -------
+    DataFrame
+        As `compare_strategies`, with the columns metric and basis first, printed and agrees
+        (of the tests of equal means: whether the row's p is the printed one) last. Which of
+        SPSS's rows the paper took it does not say.
+    """
+    known = printed["anova"].set_index("metric")["p"]
+    tables = []
+    for (metric, basis), values in strategy_values(printed).items():
+        table = compare_strategies(values)
+        table.insert(0, "metric", metric)
+        table.insert(1, "basis", basis)
+        equal_means = table["test"].notna() & (table["test"] != "mauchly")
+        table["printed"] = pd.Series(known.get(metric), table.index).where(equal_means, None)
+        table["agrees"] = [
+            agreement(text, p, p) for text, p in zip(table["printed"], table["p"], strict=True)
+        ]
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def main(source, out, params):
     """Write the recomputed tables of the publication."""
-    described = resource("columns/statistics.tsv")
-    table2a = read_printed(resource("published/inglese2022_table2a.tsv"))
-    table = compare_published(
-        read_printed(resource("published/inglese2022_table1a.tsv")),
-        table2a,
-        read_printed(resource("published/inglese2022_table2b.tsv")),
-        read_printed(resource("published/inglese2022_table3.tsv")),
-        read_printed(resource("published/inglese2022_notes.tsv")),
-    )
-    write_table(table, out.table, described)
-    write_table(published_strategies(table2a), out.strategies, described)
+    described, printed = resource("columns/statistics.tsv"), read_published()
+    write_table(compare_published(printed), out.table, described)
+    write_table(published_strategies(printed), out.strategies, described)
 
 
 if "snakemake" in globals():

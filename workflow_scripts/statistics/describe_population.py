@@ -7,9 +7,10 @@ from tableone import TableOne
 
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.splits import SCAN
+from workflow_scripts.common.splits import SCAN, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.values import value_problem
+from workflow_scripts.statistics import describe_sides
 
 LOG = logging.getLogger(__name__)
 MOST_CLASSES = 8
@@ -232,7 +233,7 @@ def flow(
 
 
 def main(source, out, params):
-    """Write Table 1 and the flow of a study."""
+    """Write Table 1, the sides of the splits (none without a design) and the flow of a study."""
     described = resource("columns/statistics.tsv")
     population = read_table(source.population)
     people = population.drop_duplicates("participant_id")[[*SCAN, "label"]]
@@ -241,6 +242,11 @@ def main(source, out, params):
     clinical = read_table(source.clinical)[[*SCAN, *columns]]
     people = people.merge(clinical, on=SCAN, how="left").set_index("participant_id")
     write_table(describe(people, columns, study["classes"]), out.table1, described)
+    sides = pd.DataFrame(columns=describe_sides.COLUMNS)
+    if source.splits:
+        splits = read_splits(source.splits)
+        sides = describe_sides.describe_sides(splits, read_table(source.clinical), columns)
+    write_table(sides, out.sides, described)
     counted = flow(
         params.labels, read_table(source.scans), population, study["classes"], study["requires"]
     )

@@ -1,0 +1,115 @@
+"""The report's part on single models and cases: equations on raw scales, misclassified scans."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.common.splits import SCAN
+from workflow_scripts.report.text import label, number, tabulate
+
+
+def on_raw_scale(intercept: float, coefficients, mean, sd) -> tuple[float, np.ndarray]:
+    """Intercept and coefficients per unit of each term, from those per standard deviation."""
+    slopes = np.asarray(coefficients, float) / np.asarray(sd, float)
+    return intercept - float(slopes @ np.asarray(mean, float)), slopes
+
+
+def equation(intercept: float, slopes, terms: list[str]) -> str:
+    """Log odds of the positive class as text, six significant digits."""
+    parts = [f"{intercept:.6g}"]
+    for slope, term in zip(slopes, terms, strict=True):
+        parts.append(f"{'-' if slope < 0 else '+'} {abs(slope):.6g} * {term}")
+    return " ".join(parts)
+
+
+def of_everybody(table: pd.DataFrame) -> list[dict]:
+    """Equations of the models fitted to everybody, from their coefficients per SD."""
+    lines = []
+    for model, rows in table.groupby("model", sort=False):
+        terms = rows[rows["term"] != "intercept"]
+        intercept = rows.loc[rows["term"] == "intercept", "coefficient"].iloc[0]
+        raw = on_raw_scale(intercept, terms["coefficient"], terms["mean"], terms["sd"])
+        text = equation(*raw, list(terms["term"]))
+        lines.append({"model": label(model), "of": "everybody", "text": text, "positive": "n/a"})
+    return lines
+
+
+def of_splits(model: str, path) -> list[dict]:
+    """Equations of a logistic model in every split, with the probability that is positive."""
+    lines = []
+    for fitted in json.loads(Path(path).read_text())["models"]:
+        raw = on_raw_scale(*(fitted[key] for key in ("intercept", "coefficients", "mean", "sd")))
+        lines.append(
+            {
+                "model": label(model),
+                "of": str(fitted["split"]),
+                "text": equation(*raw, fitted["terms"]),
+                "positive": f"{1 / (1 + np.exp(-fitted['threshold'])):.3f}",
+            }
+        )
+    return lines
+
+
+def equations(name: str, study: dict, read: Callable, models: list) -> list[dict]:
+    """Equations of a study's logistic models: of everybody where those were fitted, then of splits.
+
+    Parameters
+    ----------
+    models : paths of the fitted models of all studies
+    """
+    lines = []
+    if "optimism" in study["evaluation"]:
+        coefficients, _ = read("coefficients", "model", "term", "coefficient", "mean", "sd")
+        lines += of_everybody(coefficients)
+    pattern = re.compile(rf"studies/{re.escape(name)}/models/model-(.+)_models\.json$")
+    found = {m.group(1): path for path in models if (m := pattern.search(str(path)))}
+    for model, settings in study["models"].items():
+        if settings["kind"] == "logistic" and model in found:
+            lines += of_splits(model, found[model])
+    return lines
+
+
+def misclassified(study: dict, read: Callable) -> dict | None:
+    """Test scans that a model called wrong: per model how often, of the times it was tested.
+
+    The majority class is left out, which calls a whole class wrong. None without any such scan.
+    """
+    predictions, _ = read("predictions", *SCAN, "model", "role", "label", "predicted")
+    models = [m for m, settings in study["models"].items() if settings["kind"] != "majority"]
+    tested = predictions[(predictions["role"] == "test") & predictions["model"].isin(models)]
+    tested = tested.assign(wrong=tested["label"] != tested["predicted"])
+    keys = [*SCAN, "label"]
+    counts = tested.groupby([*keys, "model"], dropna=False)["wrong"].agg(["sum", "count"])
+    counts = counts.unstack("model")
+    worst = (counts["sum"] / counts["count"]).max(axis=1)
+    counts = counts[counts["sum"].sum(axis=1) > 0]
+    if counts.empty:
+        return None
+    order = worst[counts.index].sort_values(ascending=False, kind="stable").index
+    counts = counts.loc[order]
+    table = counts.index.to_frame(index=False)
+    for model in models:
+        if model in counts["sum"]:
+            cells = zip(counts["sum"][model], counts["count"][model], strict=True)
+            table[model] = ["" if pd.isna(n) else f"{number(w)} of {number(n)}" for w, n in cells]
+    if table["session_id"].isna().all():
+        table = table.drop(columns="session_id")
+    return {
+        "n": len(table),
+        "tested": len(tested[keys].drop_duplicates()),
+        "table": tabulate(table, {}),
+    }
+
+
+def fitted_section(name: str, study: dict, read: Callable, models: list) -> dict | None:
+    """What the template shows of single models and cases; None without models."""
+    if not study["models"]:
+        return None
+    return {
+        "equations": equations(name, study, read, models),
+        "misclassified": misclassified(study, read),
+    }
