@@ -112,6 +112,7 @@ rule compare_groups:
     input:
         features=f"{STUDY}/features.tsv",
         population=of_split("population"),
+        clinical=rules.collect_clinical.output.table,
     output:
         **tables(groups=f"{STUDY}/groups.tsv", pairwise=f"{STUDY}/groups_pairwise.tsv"),
     log:

@@ -25,11 +25,19 @@ def feature_columns() -> set[str]:
 
 
 def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
-    """Columns of each table input of a study that are no columns of features.tsv."""
-    return {
-        f"inputs.{name}.columns": [column for column in entry["columns"] if column not in known]
+    """Columns that may be of either kind and are none of features.tsv, by the key that names them.
+
+    Those of the table inputs, and those that group tests are adjusted for.
+    """
+    named = {
+        f"inputs.{name}.columns": entry["columns"]
         for name, entry in study["inputs"].items()
         if "columns" in entry
+    }
+    if adjust := study["evaluation"].get("groups", {}).get("adjust"):
+        named["evaluation.groups.adjust"] = adjust
+    return {
+        key: [column for column in columns if column not in known] for key, columns in named.items()
     }
 
 
