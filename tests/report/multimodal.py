@@ -49,7 +49,7 @@ STUDY = {
         "combined": {"like": "clinical", "inputs": ["clinical", "mri"]},
     },
     "evaluation": {
-        "groups": {"features": FEATURES},
+        "groups": {"features": FEATURES, "adjust": ["age"]},
         "correlations": {
             "features": FEATURES[:2],
             "clinical": ["moca", "sledai_2k"],
@@ -100,13 +100,15 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     ]
     people = population.merge(participants, on=["participant_id", "session_id"])
     values = features.set_index("participant_id")[FEATURES]
-    groups, pairwise = compare_groups(population, values, CLASSES, "holm", 100, 1)
+    age = participants.set_index("participant_id")[["age"]]
+    groups, pairwise = compare_groups(population, values, CLASSES, "holm", 100, 1, age)
     lupus = people[people["label"] != "control"].set_index("participant_id")
     block = study["evaluation"]["correlations"]
     correlations = correlate_features(
         values.loc[lupus.index, block["features"]],
         lupus[block["clinical"]],
         lupus[block["covariates"]],
+        lupus["label"],
         block["method"],
         block["correction"],
     ).assign(classes=", ".join(block["classes"]))

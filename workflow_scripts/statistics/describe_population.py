@@ -10,6 +10,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.values import value_problem
+from workflow_scripts.statistics.counts import compare_counts
 
 LOG = logging.getLogger(__name__)
 MOST_CLASSES = 8
@@ -44,17 +45,21 @@ def summarize(people: pd.DataFrame, name: str, continuous: bool) -> list[dict]:
         categorical=[] if continuous else [name],
         continuous=[name] if continuous else [],
         groupby="class",
-        pval=tested,
-        htest_name=tested,
+        pval=tested and continuous,
+        htest_name=tested and continuous,
         include_null=False,
         label_suffix=False,
         ttest_equal_var=True,
     )
     test = {}
     if tested:
-        found = made.htest_table.loc[name]
-        test = {"p": found["P-Value"], "test": found["Test"]}
-        if without := people.loc[~has_value, "label"].unique().tolist():
+        counts = pd.crosstab(some[name], some["class"]).to_numpy()
+        if continuous:
+            found = made.htest_table.loc[name]
+            test = {"p": found["P-Value"], "test": found["Test"]}
+        elif len(counts) > 1:
+            test = dict(zip(("p", "test"), compare_counts(counts), strict=True))
+        if test and (without := people.loc[~has_value, "label"].unique().tolist()):
             test["test"] += f", without {', '.join(without)}"
     cells = made.tableone["Grouped by class"].iloc[1:].rename(columns={"Overall": "overall"})
     return [
@@ -69,8 +74,7 @@ def describe(people: pd.DataFrame, columns: list[str], classes: list[str]) -> pd
     A numeric column with more than two different values is summarized as mean
     (SD) and compared by a t-test with pooled variance, of three and more classes
     by one-way analysis of variance; any other as count (%) of those known, by
-    chi-squared or Fisher's exact test, as tableone chooses. A class in which
-    nobody has a value takes no part in the column's test.
+    `compare_counts`. A class in which nobody has a value takes no part in the column's test.
 
     Parameters
     ----------
