@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.config import clinical_columns
 from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
@@ -19,7 +20,7 @@ SESSION = ["participant_id", "session_id"]
 
 @cache
 def feature_columns() -> set[str]:
-    """Columns that features.tsv can have."""
+    """Columns that features.tsv can have, see `described_as`."""
     rows = read_rows(resource("columns/cohort.tsv"))
     return {row["column"] for row in rows}
 
@@ -37,7 +38,8 @@ def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
     if adjust := study["evaluation"].get("groups", {}).get("adjust"):
         named["evaluation.groups.adjust"] = adjust
     return {
-        key: [column for column in columns if column not in known] for key, columns in named.items()
+        key: [column for column in columns if described_as(column, known) is None]
+        for key, columns in named.items()
     }
 
 
