@@ -15,6 +15,21 @@ rule describe_population:
         "../workflow_scripts/statistics/describe_population.py"
 
 
+rule describe_balance:
+    """Training against test side of every split in the columns of Table 1."""
+    input:
+        splits=of_split("splits"),
+        clinical=rules.collect_clinical.output.table,
+    output:
+        **tables(table=f"{STUDY}/balance.tsv"),
+    log:
+        "logs/describe_balance/{study}.log",
+    params:
+        study=study("label", "table1"),
+    script:
+        "../workflow_scripts/statistics/describe_balance.py"
+
+
 rule compare_classes:
     """t-tests of the tissue fractions or of the regions."""
     input:

@@ -91,6 +91,7 @@ def study_tables(wildcards=None):
         names.append(rules.freeze_population.output.table)
         if "design" in settings:
             names.append(rules.draw_splits.output.splits)
+            names += rules.describe_balance.output[:1] if settings["table1"] else []
         if settings["models"]:
             names.append(rules.collect_predictions.output.table)
         names += [t for asked in settings["evaluation"] for t in evaluation_tables(asked)]

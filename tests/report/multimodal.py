@@ -22,6 +22,7 @@ from workflow_scripts.statistics.compare_groups import compare_groups
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.correlate_features import correlate_features
+from workflow_scripts.statistics.describe_balance import describe_balance, terms_of
 from workflow_scripts.statistics.describe_population import describe
 from workflow_scripts.statistics.permutation_test import compare_with_permutations
 from workflow_scripts.statistics.scores import by_model
@@ -142,8 +143,10 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
             {"stage": "analysed", "n": 36},
         ]
     )
+    terms = terms_of(people.set_index("participant_id"), STUDY["table1"])
     statistics = {
         "flow": flow,
+        "balance": describe_balance(splits, terms),
         "table1": describe(people, STUDY["table1"], CLASSES),
         "groups": groups,
         "groups_pairwise": pairwise,

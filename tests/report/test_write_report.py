@@ -172,7 +172,7 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
                                   "split-1_population", "split-1_splits", "predictions",
                                   "groups", "groups_pairwise", "correlations", "comparisons",
                                   "roc", "calibration", "calibration_figures", "decision_curve",
-                                  "optimism", "coefficients"])  # fmt: skip
+                                  "optimism", "coefficients", "balance"])  # fmt: skip
 def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
@@ -328,6 +328,15 @@ def test_overview_puts_the_test_side_before_the_optimism_corrected_figure(page):
     assert head.index("Test") < head.index("Optimism-corrected")
     assert "biased upwards (by 0.04 in simulation" in text_of(overview)
     assert "read the test side first" in text_of(overview)
+
+
+def test_balance_of_the_sides_stands_with_the_design(source, page):
+    table = read_table(of(source, "balance"))
+    row = table.loc[table["standardized_difference"].abs().idxmax()]
+    widest = f"in fold {row['split']}, {number(row['standardized_difference'])} SD"
+    assert "Balance of training and test sides; widest: " in page and widest in page
+    shown = [cell for cell in cells(page, str(table["split"].iloc[0])) if cell[1] == "age"]
+    assert [number(table.loc[0, "mean_train"])] == [cell[3] for cell in shown]
 
 
 def test_table1_has_a_column_per_class(page):

@@ -1,0 +1,58 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.common.tables import read_table
+from workflow_scripts.statistics.describe_balance import describe_balance, main
+
+
+def sides(*roles):
+    ids = [f"sub-{i}" for i in range(len(roles[0]))]
+    return pd.concat(
+        [
+            pd.DataFrame({"split": split, "participant_id": ids, "session_id": "ses-1", "role": r})
+            for split, r in enumerate(roles, 1)
+        ],
+        ignore_index=True,
+    ).assign(label="a", weight=1)
+
+
+def test_balance_by_hand():
+    """Means 3 and 7, variances 2 and 2: 4 / sqrt 2; the second split is the first turned round."""
+    splits = sides(
+        ["train", "train", "test", "test", "rest"], ["test", "test", "train", "train", "rest"]
+    )
+    terms = pd.DataFrame({"age": [2.0, 4, 6, 8, 99]}, [f"sub-{i}" for i in range(5)])
+    table = describe_balance(splits, terms)
+    assert table["standardized_difference"].tolist() == pytest.approx([8**0.5, -(8**0.5)])
+    assert table.loc[0, ["n_train", "mean_train", "n_test", "mean_test"]].tolist() == [2, 3, 2, 7]
+    twice = pd.concat([splits, splits.assign(session_id="ses-2")])
+    pd.testing.assert_frame_equal(describe_balance(twice, terms), table)
+
+
+def test_without_spread_or_values_there_is_no_difference():
+    splits = sides(["train", "train", "test", "test"])
+    terms = pd.DataFrame(
+        {"flat": [1.0] * 4, "none": [1.0, 2, np.nan, np.nan]}, [f"sub-{i}" for i in range(4)]
+    )
+    table = describe_balance(splits, terms)
+    assert table["standardized_difference"].isna().all()
+    assert table["n_test"].tolist() == [2, 0]
+
+
+def test_goes_through_files_with_texts_as_shares(tmp_path):
+    splits = sides(["train"] * 6 + ["test"] * 4)
+    clinical = splits[["participant_id", "session_id"]].assign(
+        age=np.arange(10), sex=list("FFMFMMFFMF"), note=list("abcdefghij"), site="A"
+    )
+    source = SimpleNamespace(splits=tmp_path / "splits.tsv", clinical=tmp_path / "clinical.tsv")
+    splits.to_csv(source.splits, sep="\t", index=False)
+    clinical.to_csv(source.clinical, sep="\t", index=False)
+    out = SimpleNamespace(table=tmp_path / "balance.tsv")
+    study = {"label": "label", "table1": ["age", "sex", "note", "site", "label"]}
+    main(source, out, SimpleNamespace(study=study))
+    table = read_table(out.table).set_index("term")
+    assert list(table.index) == ["age", "sex_M"]
+    assert table.loc["sex_M", ["mean_train", "mean_test"]].tolist() == [0.5, 0.25]
