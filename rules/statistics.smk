@@ -1,11 +1,12 @@
 rule describe_population:
-    """Table 1 of a study, and the flow from screened to analysed."""
+    """Table 1 of a study, the flow from screened to analysed, and the balance of its splits."""
     input:
         scans="cohort/scans.tsv",
         population=of_split("population"),
         clinical=rules.collect_clinical.output.table,
+        splits=lambda w: of_split("splits")(w) if "design" in STUDIES[w.study] else [],
     output:
-        **tables(table1=f"{STUDY}/table1.tsv", flow=f"{STUDY}/flow.tsv"),
+        **tables(**{name: f"{STUDY}/{name}.tsv" for name in ("table1", "flow", "balance")}),
     log:
         "logs/describe_population/{study}.log",
     params:
@@ -13,21 +14,6 @@ rule describe_population:
         labels=lambda wildcards: screened(COHORT, STUDIES[wildcards.study]),
     script:
         "../workflow_scripts/statistics/describe_population.py"
-
-
-rule describe_balance:
-    """Training against test side of every split in the columns of Table 1."""
-    input:
-        splits=of_split("splits"),
-        clinical=rules.collect_clinical.output.table,
-    output:
-        **tables(table=f"{STUDY}/balance.tsv"),
-    log:
-        "logs/describe_balance/{study}.log",
-    params:
-        study=study("label", "table1"),
-    script:
-        "../workflow_scripts/statistics/describe_balance.py"
 
 
 rule compare_classes:

@@ -87,11 +87,10 @@ def study_tables(wildcards=None):
     """All tables of all studies, by what each of them asks for."""
     found = []
     for name, settings in STUDIES.items():
-        names = [*rules.describe_population.output[:2], f"{STUDY}/features.tsv"]
+        names = [*rules.describe_population.output[:3], f"{STUDY}/features.tsv"]
         names.append(rules.freeze_population.output.table)
         if "design" in settings:
             names.append(rules.draw_splits.output.splits)
-            names += rules.describe_balance.output[:1] if settings["table1"] else []
         if settings["models"]:
             names.append(rules.collect_predictions.output.table)
         names += [t for asked in settings["evaluation"] for t in evaluation_tables(asked)]

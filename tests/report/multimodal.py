@@ -17,12 +17,12 @@ from workflow_scripts.baselines.fit_features import predict
 from workflow_scripts.baselines.permute_features import permute as permute_labels
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.statistics.balance import describe_balance, terms_of
 from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
 from workflow_scripts.statistics.compare_groups import compare_groups
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.correlate_features import correlate_features
-from workflow_scripts.statistics.describe_balance import describe_balance, terms_of
 from workflow_scripts.statistics.describe_population import describe
 from workflow_scripts.statistics.permutation_test import compare_with_permutations
 from workflow_scripts.statistics.scores import by_model

@@ -170,7 +170,7 @@ def test_limits_of_epsilon_squared_cover_it(shift, draw):
 
 @pytest.mark.full
 def test_family_wise_error_of_what_is_called_a_difference():
-    """200 null cohorts, six correlated features; Holm over the pairs of a feature alone: .12."""
+    """200 null cohorts, six correlated features; Holm over the pairs of a feature alone: .24."""
     wrong = 0
     for seed in range(200):
         people, _ = cohort(sizes=(15, 20, 20))

@@ -290,7 +290,9 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     tables = {"scans": status, "population": population, "clinical": clinical}
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    out = SimpleNamespace(table1=tmp_path / "table1.tsv", flow=tmp_path / "flow.tsv")
+    out = SimpleNamespace(
+        **{name: tmp_path / f"{name}.tsv" for name in ("table1", "flow", "balance")}
+    )
     study = {
         "label": "diagnosis",
         "table1": ["diagnosis", "age"],
@@ -298,7 +300,7 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
         "requires": ["T1w"],
     }
     main(
-        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}),
+        SimpleNamespace(splits=[], **{name: tmp_path / f"{name}.tsv" for name in tables}),
         out,
         SimpleNamespace(study=study, labels=labels),
     )
@@ -308,3 +310,17 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     assert table.loc["age", "p"] == pytest.approx(stats.ttest_ind([30, 50], [40, 60, 70]).pvalue)
     counted = read_table(out.flow)
     assert counted["n"].iloc[0] == 9 and counted["n"].iloc[-1] == 5
+    assert read_table(out.balance).empty
+    splits = keys.assign(
+        split=1, label="0", role=["train", "train", "train", "test", "train", "test"]
+    )
+    splits.to_csv(tmp_path / "splits.tsv", sep="\t", index=False)
+    tables = [*tables, "splits"]
+    main(
+        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}),
+        out,
+        SimpleNamespace(study=study, labels=labels),
+    )
+    [row] = read_table(out.balance).to_dict("records")
+    assert (row["term"], row["n_train"], row["n_test"]) == ("age", 3, 2)
+    assert (row["mean_train"], row["mean_test"]) == (pytest.approx(130 / 3), 60)

@@ -1,4 +1,4 @@
-"""Table 1 of a study's population and the flow from screened to analysed."""
+"""Table 1 of a study's population, the flow from screened to analysed, balance of the splits."""
 
 import logging
 
@@ -7,9 +7,10 @@ from tableone import TableOne
 
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.splits import SCAN
+from workflow_scripts.common.splits import SCAN, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.values import value_problem
+from workflow_scripts.statistics.balance import COLUMNS, balance_of
 from workflow_scripts.statistics.counts import compare_counts
 
 LOG = logging.getLogger(__name__)
@@ -236,7 +237,7 @@ def flow(
 
 
 def main(source, out, params):
-    """Write Table 1 and the flow of a study."""
+    """Write Table 1, the flow and, of a study with a design, the balance of its splits."""
     described = resource("columns/statistics.tsv")
     population = read_table(source.population)
     people = population.drop_duplicates("participant_id")[[*SCAN, "label"]]
@@ -249,6 +250,10 @@ def main(source, out, params):
         params.labels, read_table(source.scans), population, study["classes"], study["requires"]
     )
     write_table(counted, out.flow, described)
+    balance = pd.DataFrame(columns=COLUMNS)
+    if source.splits:
+        balance = balance_of(read_splits(source.splits), clinical, columns)
+    write_table(balance, out.balance, described)
 
 
 if "snakemake" in globals():

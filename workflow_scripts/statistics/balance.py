@@ -3,11 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.job import job
 from workflow_scripts.common.people import MOST_LEVELS, as_terms
-from workflow_scripts.common.resources import resource
-from workflow_scripts.common.splits import SCAN, read_splits
-from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.common.splits import SCAN
 
 COLUMNS = ["split", "term", "n_train", "mean_train", "sd_train", "n_test", "mean_test", "sd_test"]
 COLUMNS += ["standardized_difference"]
@@ -64,16 +61,8 @@ def describe_balance(splits: pd.DataFrame, terms: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def main(source, out, params):
-    """Write the balance of a study's splits."""
-    splits, clinical = read_splits(source.splits), read_table(source.clinical)
+def balance_of(splits: pd.DataFrame, clinical: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """`describe_balance` of these columns of clinical.tsv, at each participant's first session."""
     inside = splits[SCAN].drop_duplicates("participant_id")
     people = inside.merge(clinical, on=SCAN, how="left").set_index("participant_id")
-    columns = [name for name in params.study["table1"] if name != params.study["label"]]
-    table = describe_balance(splits, terms_of(people, columns))
-    write_table(table, out.table, resource("columns/statistics.tsv"))
-
-
-if "snakemake" in globals():
-    with job(snakemake):
-        main(snakemake.input, snakemake.output, snakemake.params)
+    return describe_balance(splits, terms_of(people, columns))

@@ -1,11 +1,8 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.common.tables import read_table
-from workflow_scripts.statistics.describe_balance import describe_balance, main
+from workflow_scripts.statistics.balance import balance_of, describe_balance
 
 
 def sides(*roles):
@@ -42,17 +39,11 @@ def test_without_spread_or_values_there_is_no_difference():
     assert table["n_test"].tolist() == [2, 0]
 
 
-def test_goes_through_files_with_texts_as_shares(tmp_path):
+def test_texts_are_shares_and_what_says_nothing_is_left_out():
     splits = sides(["train"] * 6 + ["test"] * 4)
     clinical = splits[["participant_id", "session_id"]].assign(
         age=np.arange(10), sex=list("FFMFMMFFMF"), note=list("abcdefghij"), site="A"
     )
-    source = SimpleNamespace(splits=tmp_path / "splits.tsv", clinical=tmp_path / "clinical.tsv")
-    splits.to_csv(source.splits, sep="\t", index=False)
-    clinical.to_csv(source.clinical, sep="\t", index=False)
-    out = SimpleNamespace(table=tmp_path / "balance.tsv")
-    study = {"label": "label", "table1": ["age", "sex", "note", "site", "label"]}
-    main(source, out, SimpleNamespace(study=study))
-    table = read_table(out.table).set_index("term")
+    table = balance_of(splits, clinical, ["age", "sex", "note", "site"]).set_index("term")
     assert list(table.index) == ["age", "sex_M"]
     assert table.loc["sex_M", ["mean_train", "mean_test"]].tolist() == [0.5, 0.25]
