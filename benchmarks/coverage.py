@@ -47,7 +47,7 @@ def epsilon(cohorts: int, rng) -> None:
     """Epsilon squared of three groups that are shifted copies."""
     for draw in ("normal", "exponential", "standard_t"):
         for sizes in ((6, 9, 8), (20, 30, 25)):
-            for shift in (0, 0.6, 1.5):
+            for shift in (0, 0.8, 1.6):
                 shifts, share = shift * np.arange(3) / 2, np.array(sizes) / sum(sizes)
                 make = lambda n, draw=draw: getattr(rng, draw)(  # noqa: E731
                     *([3] if draw == "standard_t" else []), size=n
