@@ -1,12 +1,12 @@
 rule describe_population:
-    """Table 1 of a study, and the flow from screened to analysed."""
+    """Table 1 of a study, the flow from screened to analysed, and the balance of its splits."""
     input:
         scans="cohort/scans.tsv",
         population=of_split("population"),
         splits=lambda w: of_split("splits")(w) if "design" in STUDIES[w.study] else [],
         clinical=rules.collect_clinical.output.table,
     output:
-        **tables(**{name: f"{STUDY}/{name}.tsv" for name in ("table1", "flow", "sides")}),
+        **tables(**{name: f"{STUDY}/{name}.tsv" for name in ("table1", "flow", "sides", "balance")}),
     log:
         "logs/describe_population/{study}.log",
     params:
@@ -111,6 +111,7 @@ rule compare_groups:
     input:
         features=f"{STUDY}/features.tsv",
         population=of_split("population"),
+        clinical=rules.collect_clinical.output.table,
     output:
         **tables(groups=f"{STUDY}/groups.tsv", pairwise=f"{STUDY}/groups_pairwise.tsv"),
     log:

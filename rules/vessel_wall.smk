@@ -22,6 +22,8 @@ rule measure_vessel_wall:
         sidecar=bids_anat("vesselwall.json"),
     log:
         "logs/measure_vessel_wall/{folder}/{prefix}.log",
+    params:
+        arteries=CONFIG["vessel_wall"]["arteries"],
     script:
         "../workflow_scripts/vessel_wall/measure_vessel_wall.py"
 

@@ -17,6 +17,7 @@ from workflow_scripts.baselines.fit_features import predict
 from workflow_scripts.baselines.permute_features import permute as permute_labels
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.statistics.balance import describe_balance, terms_of
 from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
 from workflow_scripts.statistics.compare_groups import compare_groups
 from workflow_scripts.statistics.compare_models import compare_models
@@ -49,7 +50,7 @@ STUDY = {
         "combined": {"like": "clinical", "inputs": ["clinical", "mri"]},
     },
     "evaluation": {
-        "groups": {"features": FEATURES},
+        "groups": {"features": FEATURES, "adjust": ["age"]},
         "correlations": {
             "features": FEATURES[:2],
             "clinical": ["moca", "sledai_2k"],
@@ -125,13 +126,15 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     ]
     people = population.merge(participants, on=["participant_id", "session_id"])
     values = features.set_index("participant_id")[FEATURES]
-    groups, pairwise = compare_groups(population, values, CLASSES, "holm", 100, 1)
+    age = participants.set_index("participant_id")[["age"]]
+    groups, pairwise = compare_groups(population, values, CLASSES, "holm", 100, 1, age)
     lupus = people[people["label"] != "control"].set_index("participant_id")
     block = study["evaluation"]["correlations"]
     correlations = correlate_features(
         values.loc[lupus.index, block["features"]],
         lupus[block["clinical"]],
         lupus[block["covariates"]],
+        lupus["label"],
         block["method"],
         block["correction"],
     ).assign(classes=", ".join(block["classes"]))
@@ -165,8 +168,10 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
             {"stage": "analysed", "n": 36},
         ]
     )
+    terms = terms_of(people.set_index("participant_id"), STUDY["table1"])
     statistics = {
         "flow": flow,
+        "balance": describe_balance(splits, terms),
         "table1": describe(people, STUDY["table1"], CLASSES),
         "groups": groups,
         "groups_pairwise": pairwise,

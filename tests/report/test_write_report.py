@@ -178,7 +178,7 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
                                   "split-1_population", "split-1_splits", "predictions",
                                   "groups", "groups_pairwise", "correlations", "comparisons",
                                   "roc", "calibration", "calibration_figures", "decision_curve",
-                                  "optimism", "coefficients"])  # fmt: skip
+                                  "optimism", "coefficients", "balance"])  # fmt: skip
 def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
@@ -310,12 +310,48 @@ def test_groups_show_the_numbers_of_their_tables(undrawn, source, page):
     assert line[9] == p_value(alps.at["all", "p_corrected"])
     assert line[10].startswith(f"{alps.at['all', 'epsilon_squared']:.2f} (")
     assert "p corr.: Holm over 3 features" in text_of(page)
-    assert "Holm over the 3 pairs of a feature" in text_of(page)
+    assert "Holm over the 9 pairs of all features" in text_of(page)
     pair = read_table(of(source, "groups_pairwise")).iloc[1]
     row = next(row for row in cells(page, "ALPS") if row[1] == "NPSLE against control")
     assert row[5] == p_value(pair["p_corrected"])
     assert row[6].startswith(f"{pair['cliffs_delta']:.2f} (")
     assert any("lumen area, mm²" in row[0] for row in cells(page, "lumen area, mm²"))
+    adjusted = next(row for row in cells(page, "ALPS") if row[3] == "NPSLE against control")
+    assert adjusted[1] == "36" and adjusted[6] == p_value(pair["adjusted_p_corrected"])
+    assert adjusted[2] == p_value(alps.at["all", "adjusted_p_corrected"])
+    limits = interval(*pair[[f"adjusted_difference{end}" for end in ("", "_low", "_high")]])
+    assert adjusted[4] == limits
+
+
+def test_overview_never_says_that_there_is_no_difference(undrawn, source, page):
+    """ALPS and NWI are planted, the lumen is not: its effect stands there with its interval."""
+    row = read_table(of(source, "groups")).set_index(["feature", "group"])
+    row = row.loc[("lumen_area_mm2", "all")]
+    effect = interval(*row[[f"epsilon_squared{e}" for e in ("", "_low", "_high")]], decimals=2)
+    overview = text_of(page[: page.index('id="scans"')])
+    assert row["p_corrected"] > 0.05
+    assert f"not shown, which is no proof of none, in lumen area {effect}" in overview
+    assert "The classes differ in ALPS, NWI (Kruskal-Wallis" in overview
+    assert "At equal age they differ in ALPS, NWI (linear model" in overview
+    assert "no difference" not in overview
+
+
+def test_overview_puts_the_test_side_before_the_optimism_corrected_figure(page):
+    overview = page[: page.index('id="scans"')]
+    heads = re.findall(r"<tr><th>Model.*?</tr>", overview, re.DOTALL)
+    [head] = [text_of(row) for row in heads if "Optimism" in row]
+    assert head.index("Test") < head.index("Optimism-corrected")
+    assert "biased upwards (by 0.04 in simulation" in text_of(overview)
+    assert "read the test side first" in text_of(overview)
+
+
+def test_balance_of_the_sides_stands_with_the_design(source, page):
+    table = read_table(of(source, "balance"))
+    row = table.loc[table["standardized_difference"].abs().idxmax()]
+    widest = f"in fold {row['split']}, {number(row['standardized_difference'])} SD"
+    assert "Balance of training and test sides; widest: " in page and widest in page
+    shown = [cell for cell in cells(page, str(table["split"].iloc[0])) if cell[1] == "age"]
+    assert [number(table.loc[0, "mean_train"])] == [cell[3] for cell in shown]
 
 
 def test_table1_has_a_column_per_class(page):
@@ -333,7 +369,8 @@ def test_correlations_say_what_they_are_adjusted_for(undrawn, source, page):
     shown = next(line for line in cells(page, "ALPS") if line[1] == "MoCA")
     assert shown[2] == str(row["n"])
     assert shown[3] == f"{row['r']:.2f} ({row['r_low']:.2f} to {row['r_high']:.2f})"
-    assert shown[5:] == [p_value(row["p_corrected"]), "age"]
+    within = interval(*row[["r_within", "r_within_low", "r_within_high"]], decimals=2)
+    assert shown[5:] == [p_value(row["p_corrected"]), within, "age"]
     assert "p corr.: Benjamini-Hochberg over 4 correlations" in text_of(page)
 
 

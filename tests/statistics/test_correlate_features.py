@@ -74,6 +74,32 @@ def test_limits_cover_the_true_partial_correlation(method):
     assert 0.925 < covered / 800 < 0.975
 
 
+def test_what_is_a_difference_of_the_classes_alone_is_not_within_them():
+    """Both columns are higher in one class and unrelated in each."""
+    rng, label = np.random.default_rng(2), pd.Series(["a", "b", "c"] * 20)
+    shift, covered, pooled, small = label.map({"a": 0, "b": 2, "c": 4}), 0, [], 0
+    for _ in range(25):
+        x, y = (pd.DataFrame({name: shift + rng.normal(size=60)}) for name in ("alps", "moca"))
+        row = correlate_features(x, y, pd.DataFrame(index=x.index), label, "spearman", "holm").iloc[
+            0
+        ]
+        pooled.append(row["r"])
+        covered += row["r_within_low"] < 0 < row["r_within_high"]
+        small += row["within_p"] < 0.05
+    assert min(pooled) > 0.5
+    assert covered >= 21 and small <= 4
+
+
+def test_correlation_within_classes_is_that_of_deviations_from_their_means():
+    cases = cohort()
+    label = pd.Series(np.arange(40) % 3, cases.index).map({0: "a", 1: "b", 2: "c"})
+    parts = cases[["alps"]], cases[["sledai"]], cases[[]]
+    row = correlate_features(*parts, label, "pearson", "holm").iloc[0]
+    inside = cases - cases.groupby(label).transform("mean")
+    assert row["r_within"] == pytest.approx(inside["alps"].corr(inside["sledai"]))
+    assert pd.isna(row["covariates"])
+
+
 def test_confounded_association_vanishes_when_adjusted():
     cases = cohort(n=2000)
     assert correlate(cases, "alps", "sledai", ["sex_M"], "pearson")["p"] < 1e-6
@@ -112,9 +138,10 @@ def test_what_cannot_be_computed_is_missing(caplog):
 
 def test_table_corrects_over_all_rows(tmp_path):
     cases = cohort()
-    table = correlate_features(
-        cases[["alps", "nwi"]], cases[["sledai"]], cases[["age", "sex_M"]], "pearson", "bonferroni"
-    )
+    label = pd.Series("SLE", cases.index)
+    parts = cases[["alps", "nwi"]], cases[["sledai"]], cases[["age", "sex_M"]]
+    table = correlate_features(*parts, label, "pearson", "bonferroni")
+    assert table["r_within"].tolist() == table["r"].tolist()  # of one class
     assert table[["feature", "clinical"]].to_numpy().tolist() == [
         ["alps", "sledai"],
         ["nwi", "sledai"],

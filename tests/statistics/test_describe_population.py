@@ -1,3 +1,5 @@
+import itertools
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ from scipy import stats
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.statistics.counts import compare_counts
 from workflow_scripts.statistics.describe_population import describe, flow, main
 
 CLASSES = ["non-NPSLE", "NPSLE"]
@@ -24,6 +27,52 @@ def people():
     )
     table.loc[0, "smoking"] = np.nan
     return table
+
+
+def chi_squared(counts):
+    """Pearson's p, by hand."""
+    counts = np.array(counts, float)
+    expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    return stats.chi2.sf(statistic, (counts.shape[0] - 1) * (counts.shape[1] - 1))
+
+
+def all_tables(rows, columns):
+    """Every table of counts with these margins, and its probability up to a factor."""
+    if len(columns) == 1:
+        yield [[n] for n in rows], math.prod(1 / math.factorial(n) for n in rows)
+        return
+    for first in itertools.product(*(range(n + 1) for n in rows)):
+        if sum(first) == columns[0]:
+            own = math.prod(1 / math.factorial(n) for n in first)
+            left = [n - used for n, used in zip(rows, first, strict=True)]
+            for rest, weight in all_tables(left, columns[1:]):
+                yield [[a, *b] for a, b in zip(first, rest, strict=True)], own * weight
+
+
+@pytest.mark.parametrize(
+    "counts", [[[6, 1, 0], [2, 4, 5]], [[3, 0, 1], [0, 4, 2], [1, 1, 3]], [[9, 8, 1], [1, 2, 4]]]
+)
+def test_sparse_tables_of_three_classes_have_an_exact_test(counts):
+    """Against every table with the same margins."""
+    counts = np.array(counts)
+    tables = list(all_tables(counts.sum(1).tolist(), counts.sum(0).tolist()))
+    own = next(weight for table, weight in tables if np.array_equal(table, counts))
+    extreme = sum(weight for _, weight in tables if weight <= own * (1 + 1e-9))
+    exact = extreme / sum(weight for _, weight in tables)
+    p, name = compare_counts(counts)
+    assert name.startswith("Fisher-Freeman-Halton")
+    error = 4 * np.sqrt(exact * (1 - exact) / 50000)
+    assert p == pytest.approx(exact, abs=error) and compare_counts(counts)[0] == p
+
+
+def test_sparse_column_of_three_classes_in_table_1():
+    label = np.repeat(["control", "non-NPSLE", "NPSLE"], [6, 7, 7])
+    known = pd.DataFrame({"label": label, "stage": list("aaaaabaaabbbbabbbbbb")})
+    known.loc[0, "stage"] = None
+    row = describe(known, ["stage"], ["control", "non-NPSLE", "NPSLE"]).iloc[2]
+    assert row["test"].startswith("Fisher-Freeman-Halton") and row["missing"] == 1
+    assert row["p"] == pytest.approx(compare_counts(np.array([[4, 3, 1], [1, 4, 6]]))[0])
 
 
 def test_published_counts_and_named_tests(tmp_path):
@@ -52,8 +101,8 @@ def test_published_counts_and_named_tests(tmp_path):
     # M: 10 and 6, expected 4.2 of 43: Fisher's exact test
     assert women["test"] == "Fisher's exact"
     assert women["p"] == pytest.approx(stats.fisher_exact([[110, 37], [10, 6]]).pvalue)
-    judge = stats.chi2_contingency([[33, 12], [86, 31]]).pvalue
-    assert "Chi-squared" in smokers["test"]
+    judge = chi_squared([[33, 12], [86, 31]])
+    assert smokers["test"] == "Chi-squared (Pearson)"
     assert smokers["p"] == pytest.approx(judge)
     write_table(table, tmp_path / "table1.tsv", resource("columns/statistics.tsv"))
 
@@ -87,7 +136,7 @@ def test_three_classes_against_scipy(tmp_path):
     assert rows.at["age", "p"] == pytest.approx(stats.f_oneway(*groups).pvalue)
     assert rows.at["age", "class_3"] == f"{groups[2].mean():.1f} ({groups[2].std():.1f})"
     counts = pd.crosstab(known["smoking"], known["label"])
-    assert rows.at["smoking", "test"] == "Chi-squared"
+    assert rows.at["smoking", "test"] == "Chi-squared (Pearson)"
     assert rows.at["smoking", "p"] == pytest.approx(stats.chi2_contingency(counts).pvalue)
     write_table(table, tmp_path / "table1.tsv", resource("columns/statistics.tsv"))
 
@@ -242,7 +291,7 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
     out = SimpleNamespace(
-        **{name: tmp_path / f"{name}.tsv" for name in ("table1", "flow", "sides")}
+        **{name: tmp_path / f"{name}.tsv" for name in ("table1", "flow", "sides", "balance")}
     )
     study = {
         "label": "diagnosis",
@@ -251,7 +300,7 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
         "requires": ["T1w"],
     }
     main(
-        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}, splits=[]),
+        SimpleNamespace(splits=[], **{name: tmp_path / f"{name}.tsv" for name in tables}),
         out,
         SimpleNamespace(study=study, labels=labels),
     )
@@ -262,3 +311,17 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     counted = read_table(out.flow)
     assert counted["n"].iloc[0] == 9 and counted["n"].iloc[-1] == 5
     assert read_table(out.sides).empty
+    assert read_table(out.balance).empty
+    splits = keys.assign(
+        split=1, label="0", role=["train", "train", "train", "test", "train", "test"]
+    )
+    splits.to_csv(tmp_path / "splits.tsv", sep="\t", index=False)
+    tables = [*tables, "splits"]
+    main(
+        SimpleNamespace(**{name: tmp_path / f"{name}.tsv" for name in tables}),
+        out,
+        SimpleNamespace(study=study, labels=labels),
+    )
+    [row] = read_table(out.balance).to_dict("records")
+    assert (row["term"], row["n_train"], row["n_test"]) == ("age", 3, 2)
+    assert (row["mean_train"], row["mean_test"]) == (pytest.approx(130 / 3), 60)

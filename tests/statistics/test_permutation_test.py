@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.statistics.predicted import CLASSES, of_folds, with_repeats, with_scans
+from tests.statistics.predicted import (
+    CLASSES,
+    of_folds,
+    of_trials,
+    with_repeats,
+    with_scans,
+)
 from workflow_scripts.common.metrics import split_figures
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
@@ -121,3 +127,18 @@ def test_observed_figures_are_put_together_as_those_of_the_permutations(tmp_path
     assert table["model"].drop_duplicates().tolist() == ["clinical", "mri", "combined"]
     np.testing.assert_allclose(table["null_mean"], table["observed"])
     assert (table["p"] == 1).all() and (table["n_permutations"] == 1).all()
+
+
+def test_observed_figures_of_trials_are_put_together_as_those_of_the_permutations(tmp_path):
+    """Three trainings that differ, and a trial without one of the classes."""
+    once = of_trials(trials=3)
+    once = once[(once["split"] != 2) | (once["label"] == CLASSES[0])]
+    trained = []
+    for repeat in (1, 2, 3):
+        other = once.assign(repeat=repeat, score=once["score"] * (2 - repeat) + 50 * repeat)
+        other.loc[:: repeat + 1, "predicted"] = CLASSES[1]
+        trained.append(other)
+    predictions = pd.concat(trained, ignore_index=True)
+    table = run(tmp_path, predictions, predictions)
+    np.testing.assert_allclose(table["null_mean"], table["observed"])
+    assert table["observed"].between(0.01, 0.99).all()

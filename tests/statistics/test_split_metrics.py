@@ -124,7 +124,113 @@ def test_everyone_right_has_an_interval_with_width():
     rows = rows.drop(index="precision_published")
     assert (rows["value"] == 1).all()
     assert (rows["ci_low"] < 1).all()
-    assert rows["ci_method"].str.endswith("one scan per patient").all()
+    assert rows["ci_method"].str.endswith(", patients").all()
+    people = [43 - 43 * (34 / 43) ** 2] * 2  # expected; drawn are those of this seed
+    n = rows.loc["accuracy", "n"]
+    assert n == pytest.approx(sum(people), abs=6)
+    limits = rows.loc["accuracy", ["ci_low", "ci_high"]].tolist()
+    assert limits == pytest.approx(wilson(n, n))
+
+
+def constant(predictions, of_split):
+    """Everybody of a split called the same, positive where ``of_split`` says so."""
+    called = predictions["split"].map(of_split)
+    return predictions.assign(predicted=np.where(called, *CLASSES[::-1]), score=0.0)
+
+
+def test_constant_predictions_have_the_limits_of_the_people():
+    """Negative in one trial, positive in the other: .50 (.50 to .50) is no interval."""
+    predictions = constant(of_trials(trials=2), {1: False, 2: True})
+    found = evaluate(predictions, CLASSES, bootstraps=200, seed=1)
+    rows = found[found["split"] == "all"].set_index("metric")
+    for name, who in (("sensitivity", "NPSLE"), ("specificity", "non-NPSLE")):
+        n = predictions.loc[predictions["label"] == who, "participant_id"].nunique()
+        limits = rows.loc[name, ["value", "ci_low", "ci_high"]].tolist()
+        assert limits == pytest.approx([0.5, *wilson(n / 2, n)])
+    n = predictions["participant_id"].nunique()
+    for name in ("accuracy", "balanced_accuracy"):
+        low, high = rows.loc[name, ["ci_low", "ci_high"]]
+        assert low == pytest.approx(wilson(n / 2, n)[0], abs=0.02) and low + high == 1
+    assert rows.loc["auc", "value"] == 0.5 and rows.loc["auc", "ci_low"] < 0.35
+    assert rows["ci_method"].str.endswith(", patients").all()
+
+
+def test_class_that_all_are_right_about_does_not_narrow_the_accuracy():
+    predictions = of_trials()
+    right = predictions["label"] == "non-NPSLE"
+    predictions.loc[right, "predicted"] = "non-NPSLE"
+    found = evaluate(predictions, CLASSES, bootstraps=200, seed=1)
+    rows = found[found["split"] == "all"].set_index("metric")
+    n = predictions.loc[right, "participant_id"].nunique()
+    limits = rows.loc["specificity", ["ci_low", "ci_high"]].tolist()
+    assert limits == pytest.approx(wilson(n, n))
+    methods = rows["ci_method"]
+    assert methods["sensitivity"] == "patient bootstrap"
+    assert methods["accuracy"] == "Wilson, patients"
+    assert methods["balanced_accuracy"] == "Zou-Donner from Wilson, patients"
+
+
+def test_one_class_alone_has_what_it_can_have():
+    predictions = of_trials().query("label == 'NPSLE'").reset_index(drop=True)
+    found = evaluate(predictions, CLASSES, bootstraps=50, seed=1)
+    rows = found[found["split"] == "all"].set_index("metric")
+    limits = ["value", "ci_low", "ci_high"]
+    assert rows.loc[["specificity", "balanced_accuracy", "auc"], limits].isna().all(axis=None)
+    assert rows.loc["sensitivity", limits].notna().all()
+    assert rows.loc["accuracy", "value"] == rows.loc["sensitivity", "value"]
+
+
+def odd(seed):
+    """Predictions of any design: few people, several trainings, scans, one-sided splits."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(8, 20))
+    made = (
+        of_trials(
+            n=2 * n, trials=int(rng.integers(2, 5)), tested=int(rng.choice([4, 6])), seed=seed
+        )
+        if seed % 2
+        else of_folds(n=n, repeats=2, folds=int(rng.integers(2, 6)), seed=seed, apparent=False)
+    )
+    parts = []
+    for repeat in range(1, int(rng.integers(2, 4))):
+        other = made.assign(repeat=repeat, score=made["score"] * repeat + 50 * repeat)
+        swapped = rng.random(len(other)) < 0.3
+        other.loc[swapped, "predicted"] = rng.choice(CLASSES, swapped.sum())
+        mostly = rng.random(len(other)) < rng.choice([0, 0.9])
+        other.loc[mostly, "predicted"] = CLASSES[0]
+        parts.append(other)
+    predictions = pd.concat(parts, ignore_index=True)
+    return with_scans(predictions, 2, slice(3)) if seed % 3 == 0 else predictions
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_value_lies_within_limits_that_have_a_width(seed):
+    predictions = odd(seed)
+    found = evaluate(predictions, CLASSES, bootstraps=60, seed=1)
+    known = found.dropna(subset=["value"])
+    assert (
+        (known["ci_low"] <= known["value"] + 1e-9) & (known["value"] <= known["ci_high"] + 1e-9)
+    ).all()
+    assert (known["ci_high"] - known["ci_low"] > 0.01).all()
+    assert known["ci_low"].ge(0).all() and known["ci_high"].le(1 + 1e-9).all()
+    whole = found[found["split"] == "all"].groupby("model")["n"].unique()
+    assert whole.map(list).to_dict() == {
+        model: [rows["participant_id"].nunique()] for model, rows in predictions.groupby("model")
+    }
+
+
+def test_precision_of_repeated_folds_lies_within_its_limits():
+    """One of one, then 5 of 20 called positive: mean .625 where 6 of 21 are right."""
+    truth, folds = np.arange(40) < 10, (np.arange(0, 40, 2), np.arange(1, 40, 2))
+    called = [np.arange(40) == 0, (np.arange(40) < 5) | (np.arange(40) >= 25)]
+    parts = [
+        table(truth[fold], np.where(called[row][fold], 0.8, 0.3), 1 + 2 * row + k, ids=fold)
+        for row in (0, 1)
+        for k, fold in enumerate(folds)
+    ]
+    row = overall(pd.concat(parts, ignore_index=True), "precision")
+    assert row["value"] == pytest.approx(0.625)
+    assert [row["ci_low"], row["ci_high"]] == pytest.approx(wilson(0.625 * 10.5, 10.5))
 
 
 def test_same_seed_same_table_and_unknown_class_is_an_error():

@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss
 from tests.statistics.predicted import (
     CLASSES,
     MODELS,
+    arrays,
     external,
     of_folds,
     of_trials,
@@ -56,6 +57,13 @@ def test_brier_score_agrees_with_sklearn_and_has_limits_around_it():
     judge = brier_score_loss(predictions["label"] == "NPSLE", predictions["probability"])
     assert found["value"] == pytest.approx(judge)
     assert found["ci_low"] < judge < found["ci_high"] and found["ci_method"] == "patient bootstrap"
+
+
+def test_brier_score_of_one_probability_for_all_has_no_limits():
+    scores = arrays(np.arange(20) < 8, np.full(20, 0.4))
+    found = brier_score(scores, draw_participants(scores, 50, seed=1))
+    assert found["value"] == pytest.approx(0.24)
+    assert np.isnan([found["ci_low"], found["ci_high"]]).all()
 
 
 def test_brier_score_of_trials_counts_people_not_times_tested():

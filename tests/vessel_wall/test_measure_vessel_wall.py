@@ -80,6 +80,8 @@ def test_a_vessel_without_flags_gives_none(tmp_path):
     assert session_flags(vessels, segments) == ["hemi-R_label-ICA: small_lumen"]
     segments["flags"] = [np.nan, np.nan]
     assert session_flags(vessels, segments) == []
+    [flag] = session_flags(vessels, segments, ["ICA_left", "MCA_left"])
+    assert flag == "MCA_left: missing, so the session has no mean over ICA_left, MCA_left"
 
 
 def test_same_input_same_tables_whatever_the_order(tmp_path):

@@ -1,8 +1,12 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.vessel_wall.tubes import Tube, contour_rows, save_contours
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import write_table
 from workflow_scripts.vessel_wall.contours import read_contours
 from workflow_scripts.vessel_wall.segments import (
     contour_table,
@@ -88,7 +92,10 @@ def segments(**columns):
 def test_session_is_the_mean_over_segments_and_of_each_side():
     found = session_measures(
         segments(
-            nwi=[0.4, 0.5, 0.9], hemi=["L", "R", None], flags=["thin_wall; image_edge", None, "x"]
+            nwi=[0.4, 0.5, 0.9],
+            label=["MCA", "MCA", "BA"],
+            hemi=["L", "R", None],
+            flags=["thin_wall; image_edge", None, "x"],
         )
     )
     assert found["nwi"] == pytest.approx(0.6)
@@ -101,8 +108,46 @@ def test_session_is_the_mean_over_segments_and_of_each_side():
 
 
 def test_what_a_session_does_not_have_is_left_out():
-    table = segments(nwi=[0.4], hemi=["L"], flags=[None]).assign(remodelling_index=np.nan)
+    table = segments(nwi=[0.4], label=["MCA"], hemi=["L"], flags=[None])
+    table["remodelling_index"] = np.nan
     found = session_measures(table)
     assert "nwi_right" not in found
     assert "remodelling_index" not in found
     assert found["vessel_flags"] == 0
+
+
+def some(arteries, values):
+    names = [name.partition("_") for name in arteries]
+    hemi = [{"left": "L", "right": "R", "": None}[side] for _, _, side in names]
+    return segments(nwi=values, label=[label for label, _, _ in names], hemi=hemi, flags=None)
+
+
+def test_means_are_over_the_declared_arteries_or_not_there():
+    """A further artery changes no mean; a missing one leaves none but those of its side."""
+    declared = ["MCA_left", "MCA_right"]
+    both = session_measures(some(declared, [0.4, 0.5]), declared)
+    more = session_measures(some([*declared, "BA"], [0.4, 0.5, 0.9]), declared)
+    assert both["nwi"] == more["nwi"] == pytest.approx(0.45)
+    assert more["nwi_BA"] == 0.9 and more["nwi_MCA_left"] == more["nwi_left"] == 0.4
+    fewer = session_measures(some(["MCA_left", "BA"], [0.4, 0.9]), declared)
+    assert not {"nwi", "nwi_right", "lumen_area_mm2", "remodelling_index"} & fewer.keys()
+    assert fewer["nwi_left"] == fewer["nwi_MCA_left"] == 0.4 and fewer["vessels"] == 2
+
+
+def test_mean_is_not_over_the_arteries_that_happen_to_have_the_measure():
+    table = some(["MCA_left", "MCA_right"], [0.4, 0.5])
+    table.loc[0, "remodelling_index"] = np.nan
+    found = session_measures(table)
+    assert "remodelling_index" not in found and "remodelling_index_MCA_left" not in found
+    assert found["remodelling_index_MCA_right"] == table.loc[1, "remodelling_index"]
+
+
+def test_columns_of_arteries_are_described(tmp_path):
+    row = session_measures(some(["MCA_left", "MCA_right", "BA"], [0.4, 0.5, 0.9]))
+    table = pd.DataFrame([{"participant_id": "sub-01", "session_id": None} | row])
+    write_table(table, tmp_path / "features.tsv", resource("columns/cohort.tsv"))
+    described = json.loads((tmp_path / "features.json").read_text())
+    assert set(described) == set(table.columns)
+    assert described["lumen_area_mm2_BA"]["Units"] == "mm2"
+    with pytest.raises(KeyError, match="nwi_MCA_top"):
+        write_table(table.assign(nwi_MCA_top=1), tmp_path / "x.tsv", resource("columns/cohort.tsv"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from workflow_scripts.cohort.config import clinical_columns
 from workflow_scripts.cohort.dictionaries import read_described, read_dictionary
 from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
@@ -20,17 +21,26 @@ SESSION = ["participant_id", "session_id"]
 
 @cache
 def feature_columns() -> set[str]:
-    """Columns that features.tsv can have."""
+    """Columns that features.tsv can have, see `described_as`."""
     rows = read_rows(resource("columns/cohort.tsv"))
     return {row["column"] for row in rows}
 
 
 def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
-    """Columns of each table input of a study that are no columns of features.tsv."""
-    return {
-        f"inputs.{name}.columns": [column for column in entry["columns"] if column not in known]
+    """Columns that may be of either kind and are none of features.tsv, by the key that names them.
+
+    Those of the table inputs, and those that group tests are adjusted for.
+    """
+    named = {
+        f"inputs.{name}.columns": entry["columns"]
         for name, entry in study["inputs"].items()
         if "columns" in entry
+    }
+    if adjust := study["evaluation"].get("groups", {}).get("adjust"):
+        named["evaluation.groups.adjust"] = adjust
+    return {
+        key: [column for column in columns if described_as(column, known) is None]
+        for key, columns in named.items()
     }
 
 

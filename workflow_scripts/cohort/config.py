@@ -121,7 +121,7 @@ def shown_config(config: dict, written: dict) -> dict:
 def clinical_columns(study: dict) -> dict[str, list[str]]:
     """Columns of the participants' tables that a checked study names, by the key that does.
 
-    A column of an input may also be one of features.tsv.
+    A column of an input or one that group tests are adjusted for may also be one of features.tsv.
     """
     label = study["label"]
     columns = {"label": [label if isinstance(label, str) else label["column"]]}

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
 from workflow_scripts.cohort.index import read_rows
-from workflow_scripts.cohort.population import frozen_population, number_of_splits
+from workflow_scripts.cohort.population import (
+    frozen_population,
+    number_of_splits,
+    session_prefixes,
+)
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import RAW, VESSEL_WALL
 from workflow_scripts.common.job import InputError
@@ -114,6 +119,10 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
         populations[name] = frozen_population(output_dir / table, study, name, cohort)
         _check_numbers_of_splits(name, study, populations[name])
+        if "vesselwall" in study["scans"]:
+            scans, inside = cohort.scans("vesselwall"), session_prefixes(populations[name])
+            vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}
+            check_arteries(config["vessel_wall"]["arteries"], vessels, name)
     return Start(config, cohort, bids_dir, output_dir, populations, moved_from)
 
 

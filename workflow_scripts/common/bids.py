@@ -161,3 +161,8 @@ def dataset_of(folder: Path) -> Path | None:
 def _uri(root: Path) -> str:
     kind = read_object(root / "dataset_description.json").get("DatasetType")
     return VESSEL_WALL if kind == "derivative" else RAW
+
+
+def artery(label: str, hemi: str | None) -> str:
+    """An artery as columns and the configuration name it: ``MCA_left``, ``BA`` in the midline."""
+    return label + {"L": "_left", "R": "_right"}.get(hemi or "", "")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.common.columns import described_as
+
 MISSING = "n/a"
 # Columns that hold what users call classes and sites, which may look like numbers.
 NAMES = {"label", "predicted", "class", "site", "group", "group_a", "group_b"}
@@ -44,13 +46,14 @@ def write_table(table: pd.DataFrame, path, columns: Path, dictionary: bool = Tru
     """
     path = Path(path)
     described = read_descriptions(columns)
-    unknown = [name for name in table.columns if name not in described]
+    places = {name: described_as(name, described) for name in table.columns}
+    unknown = [name for name, place in places.items() if place is None]
     if unknown:
         raise KeyError(f"{path.name}: columns {unknown} are not described in {columns}")
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, sep="\t", index=False, na_rep=MISSING, lineterminator="\n")
     if dictionary:
-        write_dictionary({name: described[name] for name in table.columns}, path)
+        write_dictionary({name: described[place] for name, place in places.items()}, path)
 
 
 def read_descriptions(columns: Path) -> dict[str, dict]:

@@ -29,6 +29,7 @@ def correlations_section(name: str, study: dict, read: Callable) -> dict:
                 "clinical": label(row.clinical),
                 "n": number(row.n),
                 "r": interval(row.r, row.r_low, row.r_high, decimals=2),
+                "within": interval(row.r_within, row.r_within_low, row.r_within_high, decimals=2),
                 "p": p_value(row.p),
                 "corrected": p_value(row.p_corrected),
                 "significant": row.p_corrected < ALPHA,

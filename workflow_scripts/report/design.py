@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from workflow_scripts.common.splits import SCAN, USED
+from workflow_scripts.report.text import label, number, tabulate
 
 WORDS = {"random_trials": "trial", "folds": "fold", "leave_site_out": "site"}
 DOES = {
@@ -67,6 +68,24 @@ def split_names(kind: str, splits: pd.DataFrame, people: pd.DataFrame) -> dict[s
     return names | {str(split): rows["site"].iloc[0] for split, rows in tested.groupby("split")}
 
 
+def balance_part(study: dict, read: Callable, names: dict[str, str]) -> dict | None:
+    """Training against test sides, None where Table 1 has no column; the widest difference."""
+    if not study["table1"]:
+        return None
+    table, dictionary = read("balance", "split", "term", "standardized_difference")
+    table = table.assign(split=table["split"].astype(str).map(names))
+    sizes = table["standardized_difference"].abs()
+    widest = ""
+    if sizes.notna().any():
+        row = table.loc[sizes.idxmax()]
+        difference = number(row["standardized_difference"])
+        widest = f"{label(row['term'])} in {word(study)} {row['split']}, {difference} SD"
+    return {
+        "all": tabulate(table.rename(columns={"split": word(study)}), dictionary),
+        "widest": widest,
+    }
+
+
 def design_section(name: str, study: dict, read: Callable) -> dict:
     """What the template shows of a study's design.
 
@@ -85,11 +104,13 @@ def design_section(name: str, study: dict, read: Callable) -> dict:
     does = [f"{text} {DOES[role]}" for role, text in sides(splits, design["classes"]).items()]
     each = f"for each {word(study)} " if number > 1 else ""
     twice = design.get("repeat_minority", False)
+    names = split_names(design["kind"], splits, people)
     return {
         "classes": design["classes"],
         "sentence": f"{opening(design, number, who)}; {each}{', '.join(does)}"
         + ("; those of the smaller training class count twice." if twice else "."),
         "splits": number,
         "over": f"over the {word(study)}s" if number > 1 else "on the test side",
-        "names": split_names(design["kind"], splits, people),
+        "names": names,
+        "balance": balance_part(study, read, names),
     }

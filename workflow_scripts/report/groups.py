@@ -28,6 +28,7 @@ def overall(groups: pd.DataFrame, classes: list[str], units: dict) -> list[dict]
         lines.append(
             {
                 "name": label(feature),
+                "short": f"{label(feature)} {interval(*effect, decimals=2)}",
                 "feature": with_unit(feature, units),
                 "groups": [
                     {
@@ -68,6 +69,32 @@ def pairs(pairwise: pd.DataFrame, units: dict) -> list[dict]:
     ]
 
 
+def adjusted(groups: pd.DataFrame, pairwise: pd.DataFrame, units: dict) -> dict | None:
+    """The tests with covariates held constant, None where no covariate was declared."""
+    if "adjusted_p" not in groups:
+        return None
+    whole = groups[groups["group"].astype(str) == "all"].set_index("feature")
+    limits = [f"adjusted_difference{end}" for end in ("", "_low", "_high")]
+    return {
+        "covariates": ", ".join(map(label, whole["adjusted_for"].iloc[0].split(", "))),
+        "differ": [label(f) for f in whole.index[whole["adjusted_p_corrected"] < ALPHA]],
+        "lines": [
+            {
+                "feature": with_unit(row["feature"], units),
+                "pair": f"{row['group_b']} against {row['group_a']}",
+                "n": number(whole.at[row["feature"], "adjusted_n"]),
+                "whole": p_value(whole.at[row["feature"], "adjusted_p_corrected"]),
+                "difference": interval(*row[limits]),
+                "p": p_value(row["adjusted_p"]),
+                "corrected": p_value(row["adjusted_p_corrected"]),
+                "significant": row["adjusted_p_corrected"] < ALPHA,
+                "ranks": p_value(row["adjusted_rank_p"]),
+            }
+            for _, row in pairwise.iterrows()
+        ],
+    }
+
+
 def groups_section(name: str, study: dict, read: Callable) -> dict:
     """What the template shows of the comparison of the classes.
 
@@ -90,7 +117,8 @@ def groups_section(name: str, study: dict, read: Callable) -> dict:
         "tests": int(first["n_tests"].iloc[0]),
         "pairs_tested": int(pairwise["n_tests"].iloc[0]),
         "differ": [line["name"] for line in lines if line["significant"]],
-        "alike": [line["name"] for line in lines if not line["significant"]],
+        "not_shown": [line["short"] for line in lines if not line["significant"]],
+        "adjusted": adjusted(groups, pairwise, units),
         "groups_all": tabulate(groups, groups_units),
         "pairs_all": tabulate(pairwise, pairwise_units),
         "plot": plots.distributions(values, units, features, study["classes"], f"{name}-groups"),

@@ -8,6 +8,8 @@ from workflow_scripts.statistics.scores import Scores
 def brier_score(scores: Scores, drawn: np.ndarray) -> dict:
     """Mean squared difference of probability and outcome, with percentile limits.
 
+    The limits are missing where all samples have the same value, as with one probability for all.
+
     Parameters
     ----------
     scores : of a model with probabilities
@@ -21,6 +23,7 @@ def brier_score(scores: Scores, drawn: np.ndarray) -> dict:
     """
     difference = np.nan_to_num(scores.probability) - scores.truth
     error = (scores.weight * difference**2).sum(0)
-    low, high = np.percentile(drawn @ error / scores.participants(), [2.5, 97.5])
+    sampled = drawn @ error / scores.participants()
+    low, high = np.percentile(sampled, [2.5, 97.5]) if np.ptp(sampled) > 1e-9 else [np.nan] * 2
     value = error.sum() / scores.participants()
     return {"value": value, "ci_low": low, "ci_high": high, "ci_method": "patient bootstrap"}

@@ -1,4 +1,7 @@
-"""Compare features between groups: Kruskal-Wallis and Dunn, with effect sizes."""
+"""Compare features between groups: Kruskal-Wallis and Dunn, with effect sizes.
+
+Where covariates are declared, a linear model that holds them constant stands beside.
+"""
 
 import logging
 from itertools import combinations
@@ -7,11 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflow_scripts.common.job import job
-from workflow_scripts.common.people import as_numbers, columns_of, members
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.people import as_numbers, as_terms, columns_of, members
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.statistics.adjust_groups import COMPARED, TESTED, adjusted_tests
 from workflow_scripts.statistics.correction import corrected
+from workflow_scripts.statistics.effect_size import epsilon_limits, epsilon_squared
 from workflow_scripts.statistics.metrics import auc_interval
 
 GROUPS = ["feature", "group", "n", "median", "q1", "q3", "h", "df", "p", "p_corrected"]
@@ -21,34 +26,9 @@ PAIRS = ["feature", "group_a", "group_b", "n_a", "n_b", "z", "p", "p_corrected",
 PAIRS += ["n_tests", "cliffs_delta", "cliffs_delta_low", "cliffs_delta_high"]
 PAIRS += ["median_difference", "median_difference_low", "median_difference_high"]
 PAIRS += ["hodges_lehmann"]
+ADJUSTED = ["adjusted_for", *TESTED[:-1], "adjusted_p_corrected", TESTED[-1]]
+ADJUSTED_PAIRS = ["adjusted_for", *COMPARED[:-1], "adjusted_p_corrected", COMPARED[-1]]
 LOG = logging.getLogger(__name__)
-
-
-def epsilon_squared(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Share of the variance of the ranks that lies between the groups.
-
-    Parameters
-    ----------
-    values : float array, (..., N)
-    group : int array, (N,)
-
-    Returns
-    -------
-    float array, (...)
-        NaN where all values are equal.
-
-    Notes
-    -----
-    Equal to H / (N - 1) with the H of Kruskal and Wallis, ties included
-    (Tomczak & Tomczak 2014, Trends Sport Sci 21:19). It cannot be negative, so
-    its expectation without any difference is (k - 1) / (N - 1), not 0.
-    """
-    centred = stats.rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2
-    total = (centred**2).sum(-1)
-    between = sum(
-        centred[..., group == g].sum(-1) ** 2 / (group == g).sum() for g in np.unique(group)
-    )
-    return between / np.where(total == 0, np.nan, total)
 
 
 def resample(samples: list[np.ndarray], bootstraps: int, seed: int) -> list[np.ndarray]:
@@ -112,9 +92,40 @@ def dunn(samples: list[np.ndarray]) -> dict[tuple[int, int], float]:
     }
 
 
+def correct_families(table: pd.DataFrame, pairwise: pd.DataFrame, correction: str, p: str):
+    """Add ``<p>_corrected`` to both tables: over the features, and over all pairs of all features.
+
+    A pair's is at least that of its feature's test of all groups, so that no two groups differ
+    where no difference between the groups is shown.
+    """
+    first = table["group"] == "all"
+    table.loc[first, f"{p}_corrected"] = corrected(table.loc[first, p], correction)
+    of_feature = table[first].set_index("feature")[f"{p}_corrected"]
+    of_pairs = corrected(pairwise[p], correction)
+    pairwise[f"{p}_corrected"] = np.maximum(of_pairs, pairwise["feature"].map(of_feature))
+
+
+def tests_of(samples: list[np.ndarray], bootstraps: int, seed: int) -> tuple[dict, list[dict]]:
+    """Kruskal-Wallis of one feature, and Dunn of each two groups, with effect sizes."""
+    together = np.concatenate(samples)
+    group = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
+    h, p = stats.kruskal(*samples)
+    low, high = epsilon_limits(samples, bootstraps, seed)
+    test = {"h": h, "df": len(samples) - 1, "p": p}
+    test |= {"epsilon_squared": epsilon_squared(together, group)}
+    test |= {"epsilon_squared_low": low, "epsilon_squared_high": high}
+    drawn = resample(samples, bootstraps, seed)
+    pairs = [
+        {"z": z, "p": 2 * stats.norm.sf(abs(z))}
+        | compare_pair(samples[i], samples[j], drawn[i], drawn[j])
+        for (i, j), z in dunn(samples).items()
+    ]
+    return test, pairs
+
+
 def compare_groups(
     people: pd.DataFrame, values: pd.DataFrame, groups: list[str], correction: str,
-    bootstraps: int, seed: int,
+    bootstraps: int, seed: int, covariates: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Kruskal-Wallis over the groups and Dunn between each two of them, per feature.
 
@@ -130,9 +141,10 @@ def compare_groups(
     groups : list of str
         In the order of the tables; differences are the later minus the earlier group.
     correction : str
-        Name in ``statsmodels.stats.multitest.multipletests``. Kruskal-Wallis is
-        corrected over the features, Dunn over the pairs of one feature.
+        Name in ``statsmodels.stats.multitest.multipletests``, see `correct_families`.
     bootstraps, seed : int
+    covariates : DataFrame, index participant_id
+        Numbers to be held constant, see `adjust_groups`.
 
     Returns
     -------
@@ -142,70 +154,85 @@ def compare_groups(
         Per feature and pair of groups one row.
     """
     label = people.set_index("participant_id")["label"].reindex(values.index)
+    adjusted = covariates is not None
     overall, pairwise = [], []
     for feature, column in values.items():
         samples = [column[label == name].dropna().to_numpy(float) for name in groups]
         together = np.concatenate(samples)
-        tested = all(len(sample) for sample in samples) and np.ptp(together) > 0
-        test = {}
-        if tested:
-            h, p = stats.kruskal(*samples)
-            drawn = resample(samples, bootstraps, seed)
-            group = np.repeat(np.arange(len(groups)), [len(sample) for sample in samples])
-            effects = epsilon_squared(np.concatenate(drawn, axis=1), group)
-            low, high = np.nanpercentile(effects, [2.5, 97.5])
-            test = {
-                "h": h,
-                "df": len(groups) - 1,
-                "p": p,
-                "epsilon_squared": epsilon_squared(together, group),
-                "epsilon_squared_low": low,
-                "epsilon_squared_high": high,
-            }
-            z = dunn(samples)
+        named = list(combinations(range(len(groups)), 2))
+        test, pairs = {}, [{"p": np.nan} for _ in named]
+        if all(len(sample) for sample in samples) and np.ptp(together) > 0:
+            test, pairs = tests_of(samples, bootstraps, seed)
         else:
             counts = {name: len(sample) for name, sample in zip(groups, samples, strict=True)}
             LOG.warning("%s is not tested, values per group: %s", feature, counts)
+        if adjusted:
+            whole, parts = adjusted_tests(column, label, covariates, groups)
+            held = {"adjusted_for": ", ".join(covariates)}
+            test |= whole | held
+            pairs = [a | b | held for a, b in zip(pairs, parts, strict=True)]
         for name, sample in zip(["all", *groups], [together, *samples], strict=True):
             quartiles = np.percentile(sample, [50, 25, 75]) if len(sample) else [np.nan] * 3
             row = {"feature": feature, "group": name, "n": len(sample)}
             row |= dict(zip(("median", "q1", "q3"), quartiles, strict=True))
             overall.append(row | (test | {"correction": correction} if name == "all" else {}))
-        pairs = []
-        for i, j in combinations(range(len(groups)), 2):
+        for (i, j), pair in zip(named, pairs, strict=True):
             row = {"feature": feature, "group_a": groups[i], "group_b": groups[j]}
-            row |= {"n_a": len(samples[i]), "n_b": len(samples[j]), "p": np.nan}
-            if tested:
-                row |= {"z": z[i, j], "p": 2 * stats.norm.sf(abs(z[i, j]))}
-                row |= compare_pair(samples[i], samples[j], drawn[i], drawn[j])
-            pairs.append(row)
-        adjusted = corrected([row["p"] for row in pairs], correction)
-        pairwise += [
-            row | {"p_corrected": p, "n_tests": len(pairs)}
-            for row, p in zip(pairs, adjusted, strict=True)
-        ]
-    table = pd.DataFrame(overall, columns=GROUPS)
-    table["df"] = table["df"].astype("Int64")
+            pairwise.append(row | {"n_a": len(samples[i]), "n_b": len(samples[j])} | pair)
+    table = pd.DataFrame(overall, columns=[*GROUPS, *(ADJUSTED if adjusted else [])])
+    columns = [*PAIRS, *(ADJUSTED_PAIRS if adjusted else [])]
+    compared = pd.DataFrame(pairwise, columns=columns).assign(correction=correction)
+    whole = ["df", *(["adjusted_n"] if adjusted else [])]
+    table[whole] = table[whole].astype("Int64")
+    for p in ["p", *(["adjusted_p"] if adjusted else [])]:
+        correct_families(table, compared, correction, p)
     first = table["group"] == "all"
-    table.loc[first, "p_corrected"] = corrected(table.loc[first, "p"], correction)
     table["n_tests"] = pd.Series(table["p"].notna().sum(), table.index, "Int64").where(first)
-    return table, pd.DataFrame(pairwise, columns=PAIRS).assign(correction=correction)
+    return table, compared.assign(n_tests=int(compared["p"].notna().sum()))
+
+
+def covariates_of(people, features, clinical, block: dict, key: str) -> pd.DataFrame | None:
+    """Columns to hold constant as terms, of features.tsv where it has them; None without any.
+
+    Raises
+    ------
+    InputError
+        If a column is compared as well, or is nowhere or the same for everybody.
+    """
+    names = block["adjust"]
+    if twice := sorted(set(names) & set(block["features"])):
+        raise InputError(
+            f"{key}.adjust: {', '.join(twice)} also stands in features; a column cannot be "
+            "adjusted for itself: keep it in one"
+        )
+    measured = [name for name in names if name in features]
+    asked = [name for name in names if name not in features]
+    terms = [
+        as_terms(columns_of(people, table, columns, f"{key}.adjust", file), f"{key}.adjust", file)
+        for table, columns, file in (
+            (features, measured, "features.tsv"),
+            (clinical, asked, "clinical.tsv"),
+        )
+        if columns
+    ]
+    return pd.concat(terms, axis=1) if terms else None
 
 
 def main(source, out, params):
     """Write the comparison of the classes and of each two of them."""
     block, classes, described = params.groups, params.classes, resource("columns/statistics.tsv")
     people = members(read_table(source.population), classes, f"{params.key}.classes")
-    key = f"{params.key}.evaluation.groups.features"
-    features = read_table(source.features)
-    values = columns_of(people, features, block["features"], key, "features.tsv")
+    key = f"{params.key}.evaluation.groups"
+    features, clinical = read_table(source.features), read_table(source.clinical)
+    values = columns_of(people, features, block["features"], f"{key}.features", "features.tsv")
     groups, pairwise = compare_groups(
         people,
-        as_numbers(values, key, "features.tsv"),
+        as_numbers(values, f"{key}.features", "features.tsv"),
         classes,
         block["correction"],
         params.bootstraps,
         params.seed,
+        covariates_of(people, features, clinical, block, key),
     )
     write_table(groups, out.groups, described)
     write_table(pairwise, out.pairwise, described)

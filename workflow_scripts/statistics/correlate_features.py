@@ -1,6 +1,7 @@
-"""Partial correlations of features with clinical data."""
+"""Partial correlations of features with clinical data, pooled and within the classes."""
 
 import logging
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from workflow_scripts.statistics.correction import corrected
 
 COLUMNS = ["feature", "clinical", "covariates", "classes", "method", "n", "df", "r"]
 COLUMNS += ["r_low", "r_high", "p", "p_corrected", "correction", "n_tests"]
+COLUMNS += ["r_within", "r_within_low", "r_within_high", "within_p"]
 LOG = logging.getLogger(__name__)
 
 
@@ -76,14 +78,19 @@ def correlate(cases: pd.DataFrame, x: str, y: str, covariates: list[str], method
 
 def correlate_features(
     features: pd.DataFrame, clinical: pd.DataFrame, covariates: pd.DataFrame,
-    method: str, correction: str,
+    label: pd.Series, method: str, correction: str,
 ) -> pd.DataFrame:  # fmt: skip
     """Partial correlation of every feature with every clinical column.
+
+    Beside it the one within the classes, with the class as a further covariate: two columns that
+    differ between classes correlate in the pooled classes without having to do with each other.
 
     Parameters
     ----------
     features, clinical, covariates : DataFrames
         Index participant_id, numbers; no name in two of them.
+    label : Series, the same index
+        Class of each participant.
     method : pearson or spearman
     correction : str
         Name in ``statsmodels.stats.multitest.multipletests``, over all rows.
@@ -93,13 +100,19 @@ def correlate_features(
     DataFrame
         One row per feature and clinical column.
     """
-    cases = pd.concat([features, clinical, covariates], axis=1)
-    rows = [
-        {"feature": x, "clinical": y, "method": method}
-        | correlate(cases, x, y, list(covariates), method)
-        for x in features
-        for y in clinical
-    ]
+    member = pd.get_dummies(label, prefix="class:", dtype=float).iloc[:, 1:]
+    cases = pd.concat([features, clinical, covariates, member], axis=1)
+    rows = []
+    for x, y in product(features, clinical):
+        pooled = correlate(cases, x, y, list(covariates), method)
+        within = correlate(cases, x, y, [*covariates, *member], method)
+        names = {"r": "r_within", "r_low": "r_within_low", "r_high": "r_within_high"}
+        names["p"] = "within_p"
+        rows.append(
+            {"feature": x, "clinical": y, "method": method}
+            | pooled
+            | {name: within[key] for key, name in names.items()}
+        )
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_corrected"] = corrected(table["p"], correction)
     return table.assign(correction=correction, n_tests=int(table["p"].notna().sum()))
@@ -143,6 +156,7 @@ def main(source, out, params):
         as_numbers(values["features"], f"{key}.features", "features.tsv"),
         as_terms(values["clinical"], f"{key}.clinical", "clinical.tsv"),
         code_covariates(values["covariates"], f"{key}.covariates"),
+        people.set_index("participant_id")["label"],
         block["method"],
         block["correction"],
     ).assign(classes=", ".join(block["classes"]))

@@ -1,4 +1,4 @@
-"""Table 1 of a study's population and the flow from screened to analysed."""
+"""Table 1 of a study's population, the flow from screened to analysed, balance of the splits."""
 
 import logging
 
@@ -11,6 +11,8 @@ from workflow_scripts.common.splits import SCAN, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.values import value_problem
 from workflow_scripts.statistics import describe_sides
+from workflow_scripts.statistics.balance import COLUMNS, balance_of
+from workflow_scripts.statistics.counts import compare_counts
 
 LOG = logging.getLogger(__name__)
 MOST_CLASSES = 8
@@ -45,17 +47,21 @@ def summarize(people: pd.DataFrame, name: str, continuous: bool) -> list[dict]:
         categorical=[] if continuous else [name],
         continuous=[name] if continuous else [],
         groupby="class",
-        pval=tested,
-        htest_name=tested,
+        pval=tested and continuous,
+        htest_name=tested and continuous,
         include_null=False,
         label_suffix=False,
         ttest_equal_var=True,
     )
     test = {}
     if tested:
-        found = made.htest_table.loc[name]
-        test = {"p": found["P-Value"], "test": found["Test"]}
-        if without := people.loc[~has_value, "label"].unique().tolist():
+        counts = pd.crosstab(some[name], some["class"]).to_numpy()
+        if continuous:
+            found = made.htest_table.loc[name]
+            test = {"p": found["P-Value"], "test": found["Test"]}
+        elif len(counts) > 1:
+            test = dict(zip(("p", "test"), compare_counts(counts), strict=True))
+        if test and (without := people.loc[~has_value, "label"].unique().tolist()):
             test["test"] += f", without {', '.join(without)}"
     cells = made.tableone["Grouped by class"].iloc[1:].rename(columns={"Overall": "overall"})
     return [
@@ -70,8 +76,7 @@ def describe(people: pd.DataFrame, columns: list[str], classes: list[str]) -> pd
     A numeric column with more than two different values is summarized as mean
     (SD) and compared by a t-test with pooled variance, of three and more classes
     by one-way analysis of variance; any other as count (%) of those known, by
-    chi-squared or Fisher's exact test, as tableone chooses. A class in which
-    nobody has a value takes no part in the column's test.
+    `compare_counts`. A class in which nobody has a value takes no part in the column's test.
 
     Parameters
     ----------
@@ -233,7 +238,7 @@ def flow(
 
 
 def main(source, out, params):
-    """Write Table 1, the sides of the splits (none without a design) and the flow of a study."""
+    """Write Table 1, the flow, and who is on the sides of the splits (nobody without a design)."""
     described = resource("columns/statistics.tsv")
     population = read_table(source.population)
     people = population.drop_duplicates("participant_id")[[*SCAN, "label"]]
@@ -242,15 +247,17 @@ def main(source, out, params):
     clinical = read_table(source.clinical)[[*SCAN, *columns]]
     people = people.merge(clinical, on=SCAN, how="left").set_index("participant_id")
     write_table(describe(people, columns, study["classes"]), out.table1, described)
-    sides = pd.DataFrame(columns=describe_sides.COLUMNS)
-    if source.splits:
-        splits = read_splits(source.splits)
-        sides = describe_sides.describe_sides(splits, read_table(source.clinical), columns)
-    write_table(sides, out.sides, described)
     counted = flow(
         params.labels, read_table(source.scans), population, study["classes"], study["requires"]
     )
     write_table(counted, out.flow, described)
+    sides, balance = pd.DataFrame(columns=describe_sides.COLUMNS), pd.DataFrame(columns=COLUMNS)
+    if source.splits:
+        splits = read_splits(source.splits)
+        sides = describe_sides.describe_sides(splits, clinical, columns)
+        balance = balance_of(splits, clinical, columns)
+    write_table(sides, out.sides, described)
+    write_table(balance, out.balance, described)
 
 
 if "snakemake" in globals():

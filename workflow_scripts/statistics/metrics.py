@@ -57,9 +57,9 @@ def metrics(positive, predicted, score, weight) -> dict:
 
 def wilson(hits: float, total: float) -> tuple[float, float]:
     """95 % Wilson score interval of a proportion; undefined without observations."""
-    if total == 0:
+    if total == 0 or not np.isfinite(hits):
         return np.nan, np.nan
-    return proportion_confint(hits, total, method="wilson")
+    return proportion_confint(min(hits, total), total, method="wilson")
 
 
 def balanced_accuracy_interval(sensitivity, specificity) -> tuple[float, float]:
@@ -107,3 +107,31 @@ def auc_interval(auc: float, n_positive: float, n_negative: float) -> tuple[floa
     low = 0.0 if auc < exact else brentq(distance, 0, min(auc, 1 - nearly))
     high = 1.0 if auc > 1 - exact else brentq(distance, max(auc, nearly), 1)
     return low, high
+
+
+def single_intervals(
+    value: dict[str, float], people: dict[str, float], n_positive: float, n_negative: float
+) -> dict[str, tuple[float, float]]:
+    """95 % limits around the metrics of independent participants, by metric.
+
+    Parameters
+    ----------
+    value : the metrics
+    people : participants by cell (tn, fp, fn, tp), which need not be whole numbers
+    n_positive, n_negative : participants by class
+    """
+    interval = {}
+    for name, (_, total) in PROPORTIONS.items():
+        n = sum(people[cell] for cell in total)
+        interval[name] = wilson(value[name] * n, n)
+    interval["balanced_accuracy"] = around(value, interval)
+    interval["auc"] = auc_interval(value["auc"], n_positive, n_negative)
+    return interval
+
+
+def around(value: dict[str, float], interval: dict) -> tuple[float, float]:
+    """Limits of balanced accuracy from those of sensitivity and specificity."""
+    parts = ("sensitivity", "specificity")
+    limits = balanced_accuracy_interval(*((value[name], *interval[name]) for name in parts))
+    shift = value["balanced_accuracy"] - np.mean([value[name] for name in parts])
+    return tuple(np.clip(np.array(limits) + shift, 0, 1))

@@ -6,14 +6,7 @@ import pandas as pd
 from workflow_scripts.common.metrics import ratio, scan_weights
 from workflow_scripts.common.splits import blocks_of
 from workflow_scripts.statistics.delong import area, auc_limits
-from workflow_scripts.statistics.metrics import (
-    METRICS,
-    PROPORTIONS,
-    auc_interval,
-    balanced_accuracy_interval,
-    metrics,
-    wilson,
-)
+from workflow_scripts.statistics.metrics import METRICS, PROPORTIONS, metrics, single_intervals
 from workflow_scripts.statistics.scores import ESTIMATES, Scores, scores_of
 
 COUNTS = ("tn", "fp", "fn", "tp")
@@ -68,19 +61,6 @@ def mean_of_defined(values: list[np.ndarray]) -> np.ndarray:
     return ratio(np.where(defined, values, 0).sum(0), defined.sum(0))
 
 
-def single_intervals(value: dict[str, float], n_positive: float, n_negative: float) -> dict:
-    """95 % limits of the metrics of one test side, by metric (participants are independent)."""
-    interval = {
-        name: wilson(sum(value[c] for c in hits), sum(value[c] for c in total))
-        for name, (hits, total) in PROPORTIONS.items()
-    }
-    interval["balanced_accuracy"] = balanced_accuracy_interval(
-        *((value[name], *interval[name]) for name in ("sensitivity", "specificity"))
-    )
-    interval["auc"] = auc_interval(value["auc"], n_positive, n_negative)
-    return interval
-
-
 def counts_of(rows: pd.DataFrame, positive_class: str) -> dict[str, float]:
     """Scans by true and predicted class, the mean over the repeats of the training."""
     positive, predicted = (rows[c] == positive_class for c in ("label", "predicted"))
@@ -98,7 +78,7 @@ def evaluate_split(rows: pd.DataFrame, positive_class: str) -> list[dict]:
     """Metrics of one model in one split, with intervals."""
     value = {name: array[0] for name, array in figures_of(rows, positive_class).items()}
     n_positive, n_negative = value["tp"] + value["fn"], value["tn"] + value["fp"]
-    interval = single_intervals(value, n_positive, n_negative)
+    interval = single_intervals(value, value, n_positive, n_negative)
     counts = counts_of(rows, positive_class)
     return [
         {
@@ -114,21 +94,29 @@ def evaluate_split(rows: pd.DataFrame, positive_class: str) -> list[dict]:
     ]
 
 
-def evaluate_resampled(rows: pd.DataFrame, positive_class: str, bootstraps: int, seed: int):
-    """Means over the splits of one model, with a bootstrap over participants.
+def people_in_cells(scores: Scores) -> dict[str, np.ndarray]:
+    """Participants by true and predicted class, a share of each per row: float arrays, (R,)."""
+    truth, weight = scores.truth, scores.weight
+    cells = {
+        "tn": (weight * ~scores.predicted)[:, ~truth],
+        "fp": (weight * scores.predicted)[:, ~truth],
+        "fn": (weight * ~scores.predicted)[:, truth],
+        "tp": (weight * scores.predicted)[:, truth],
+    }
+    return {name: cell.sum(1) for name, cell in cells.items()}
 
-    The splits share participants, so participants are drawn (with replacement, within
-    their class) and the mean over the splits is formed again with every test
-    row counted as often as its participant was drawn. Splits in which a metric is
-    undefined are left out of its mean. The interval is that of the test
-    participants; training is not repeated. Where all samples give the same value
-    (everyone right, or a constant prediction) the bootstrap says nothing, and
-    the interval is that of a single split with each participant's first test row.
 
-    Returns
-    -------
-    dict
-        Metric to value, ci_low, ci_high, ci_method.
+def varies(rows: pd.DataFrame) -> bool:
+    """Whether a model predicts both classes in some split and repeat."""
+    return bool((rows.groupby(["split", "repeat"])["predicted"].nunique() > 1).any())
+
+
+def resampled_limits(rows: pd.DataFrame, classes, bootstraps: int, seed: int) -> tuple[dict, dict]:
+    """Means over the splits of one model, and percentile limits over samples of participants.
+
+    Participants are drawn with replacement within their class, and the mean over the splits is
+    formed again with every test row counted as often as its participant was drawn. Splits in
+    which a metric is undefined are left out of its mean.
     """
     rng = np.random.default_rng(seed)
     people = rows.groupby("participant_id")["label"].first()
@@ -139,30 +127,48 @@ def evaluate_resampled(rows: pd.DataFrame, positive_class: str, bootstraps: int,
         equal = np.full(len(members), 1 / len(members))
         drawn[1:, members] = rng.multinomial(len(members), equal, size=bootstraps)
     found = [
-        figures_of(
-            table, positive_class, drawn[:, people.index.get_indexer(table["participant_id"])]
-        )
+        figures_of(table, classes[1], drawn[:, people.index.get_indexer(table["participant_id"])])
         for _, table in rows.groupby("split")
     ]
-    single = {
-        row["metric"]: row
-        for row in evaluate_split(rows.drop_duplicates("participant_id"), positive_class)
-    }
-    n_positive = int((people == positive_class).sum())
-    result = {}
+    value, limits = {}, {}
     for name in METRICS:
         means = mean_of_defined([figures[name] for figures in found])
         sampled = means[1:][np.isfinite(means[1:])]
-        method = "patient bootstrap"
-        if len(sampled) and np.ptp(sampled) > 1e-9:
-            low, high = np.percentile(sampled, [2.5, 97.5])
-        else:
-            low, high = single[name]["ci_low"], single[name]["ci_high"]
-            if name == "auc":  # scores of different splits have no common scale
-                low, high = auc_interval(means[0], n_positive, len(people) - n_positive)
-            method = f"{single[name]['ci_method']}, one scan per patient"
-        result[name] = (means[0], low, high, method)
-    return result
+        value[name] = float(means[0])
+        limits[name] = np.percentile(sampled, [2.5, 97.5]) if len(sampled) else (np.nan, np.nan)
+    return value, limits
+
+
+def evaluate_resampled(rows: pd.DataFrame, scores: Scores, classes, bootstraps: int, seed: int):
+    """Means over the splits of one model, with limits for the test participants.
+
+    The splits share participants, so the limits are those of a bootstrap over participants;
+    training is not repeated. It says nothing where its limits coincide, or where no split has
+    both predictions: the limits are then those of as many independent participants as were
+    tested, around the mean. So are those of accuracy where sensitivity or specificity needs it.
+
+    Returns
+    -------
+    dict
+        Metric to value, ci_low, ci_high, ci_method.
+    """
+    value, limits = resampled_limits(rows, classes, bootstraps, seed)
+    both = varies(rows)
+    telling = {
+        name: limits[name][1] - limits[name][0] > 1e-9 and (both or name == "auc")
+        for name in METRICS
+    }
+    for name in ("accuracy", "balanced_accuracy"):
+        telling[name] &= telling["sensitivity"] & telling["specificity"]
+    people = {name: cell.sum() for name, cell in people_in_cells(scores).items()}
+    n = [scores.participants(who) for who in (scores.truth, ~scores.truth)]
+    single = single_intervals(value, people, *n)
+    return {
+        name: (value[name], *limits[name], "patient bootstrap")
+        if telling[name]
+        else (value[name], *single[name], f"{SINGLE[name]}, patients")
+        for name in METRICS
+    }
 
 
 def evaluate_blocks(scores: Scores) -> dict:
@@ -177,24 +183,17 @@ def evaluate_blocks(scores: Scores) -> dict:
     dict
         Metric to value, ci_low, ci_high, ci_method.
     """
-    truth, weight = scores.truth, scores.weight
-    cells = {
-        "tn": (weight * ~scores.predicted)[:, ~truth],
-        "fp": (weight * scores.predicted)[:, ~truth],
-        "fn": (weight * ~scores.predicted)[:, truth],
-        "tp": (weight * scores.predicted)[:, truth],
-    }
-    value = {name: cell.sum() for name, cell in cells.items()}
-    rows = {name: cell.sum(1) for name, cell in cells.items()}
+    rows = people_in_cells(scores)
+    people = {name: cell.sum() for name, cell in rows.items()}
+    value = {}
     for name, (hits, total) in PROPORTIONS.items():
         of_rows = ratio(sum(rows[c] for c in hits), sum(rows[c] for c in total))
         value[name] = float(mean_of_defined(list(of_rows)))
     value["balanced_accuracy"] = (value["sensitivity"] + value["specificity"]) / 2
     found = area(scores)
     value["auc"] = found.auc
-    interval = single_intervals(value, found.n_positive, found.n_negative)
-    method = dict.fromkeys(PROPORTIONS, "Wilson, patients")
-    method["balanced_accuracy"] = "Zou-Donner from Wilson, patients"
+    interval = single_intervals(value, people, found.n_positive, found.n_negative)
+    method = {name: f"{SINGLE[name]}, patients" for name in METRICS}
     *interval["auc"], method["auc"] = auc_limits(found, scores)
     return {name: (value[name], *interval[name], method[name]) for name in METRICS}
 
@@ -231,7 +230,7 @@ def evaluate(predictions: pd.DataFrame, classes, bootstraps: int, seed: int) -> 
         if blocks_of(table):
             found = evaluate_blocks(scores)
         else:
-            found = evaluate_resampled(table, classes[1], bootstraps, seed)
+            found = evaluate_resampled(table, scores, classes, bootstraps, seed)
         counts = counts_of(table, classes[1])
         for name, (value, low, high, method) in found.items():
             values = [row["value"] for row in splits if row["metric"] == name]

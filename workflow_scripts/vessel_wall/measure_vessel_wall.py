@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from workflow_scripts.common.bids import artery
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
@@ -98,10 +99,15 @@ def measure(vessels: list[Vessel]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     )
 
 
-def session_flags(vessels: list[Vessel], segments: pd.DataFrame) -> list[str]:
-    """What limits the numbers of each vessel; nothing of a vessel without flags."""
+def session_flags(vessels: list[Vessel], segments: pd.DataFrame, arteries=None) -> list[str]:
+    """What limits the numbers of each vessel, and which arteries of the set are missing."""
     flags = segments["flags"].fillna("")
-    return [f"{v.name}: {text}" for v, text in zip(vessels, flags, strict=True) if text]
+    found = [f"{v.name}: {text}" for v, text in zip(vessels, flags, strict=True) if text]
+    missing = set(arteries or ()) - {artery(v.label, v.hemi) for v in vessels}
+    return found + [
+        f"{name}: missing, so the session has no mean over {', '.join(arteries)}"
+        for name in sorted(missing)
+    ]
 
 
 def main(source, out, params):
@@ -120,10 +126,10 @@ def main(source, out, params):
         out.sidecar,
         sources=paths,
         software=["scipy", "scikit-image", "shapely"],
-        measures=session_measures(segments),
+        measures=session_measures(segments, params.arteries),
         Description="Lumen and vessel wall in sections perpendicular to the centre line",
         Vessels={vessel.name: vessel.source for vessel in vessels},
-        Flags=session_flags(vessels, segments),
+        Flags=session_flags(vessels, segments, params.arteries),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import uniform_filter1d
 
+from workflow_scripts.common.bids import artery
 from workflow_scripts.vessel_wall.sections import MEASURES, measure_sections, resample
 from workflow_scripts.vessel_wall.vessel import Vessel
 
@@ -116,13 +117,31 @@ def segment_row(vessel: Vessel, sections: pd.DataFrame) -> dict:
     }
 
 
-def session_measures(segments: pd.DataFrame) -> dict[str, float]:
-    """Means over a session's segments, for the feature table; what is unknown is left out."""
-    measures = {"nwi": segments["nwi"].mean()}
-    for hemi, side in (("L", "left"), ("R", "right")):
-        measures[f"nwi_{side}"] = segments.loc[segments["hemi"] == hemi, "nwi"].mean()
-    for name in [*MEASURES[1:], "remodelling_index"]:
-        measures[name] = segments[name].mean()
+def session_measures(segments: pd.DataFrame, arteries: list[str] | None = None) -> dict:
+    """Measures of each artery, and their means over the session's, for the feature table.
+
+    A mean is there where every artery of its set has the measure, since means over other arteries
+    are not comparable; what is unknown is left out.
+
+    Parameters
+    ----------
+    segments : from `segment_row`
+    arteries : those that the means are over, such as ``MCA_left``; all of the session's if None
+    """
+    names = [artery(*row) for row in segments[["label", "hemi"]].itertuples(index=False)]
+    own = segments.set_axis(names)
+    wanted = names if arteries is None else arteries
+    kinds = [*MEASURES, "remodelling_index"]
+    measures = {}
+    for name in kinds:
+        chosen = own[name].reindex(wanted)
+        measures[name] = chosen.mean(skipna=False)
+        if name == "nwi":
+            for side in ("left", "right"):
+                measures[f"nwi_{side}"] = chosen[chosen.index.str.endswith(f"_{side}")].mean(
+                    skipna=False
+                )
+    measures |= {f"{kind}_{name}": own.at[name, kind] for name in names for kind in kinds}
     measures["vessels"] = len(segments)
     measures["vessel_flags"] = (
         segments["flags"]
