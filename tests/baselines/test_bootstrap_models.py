@@ -169,7 +169,14 @@ def run(folder, threads, cohort):
     made = ("predictions", "coefficients", "samples", "permutations")
     out = SimpleNamespace(**{name: folder / f"made_{name}.tsv" for name in made})
     params = SimpleNamespace(
-        models=MRI, inputs=INPUTS, classes=CLASSES, seed=5, key=KEY, samples=2, permutations=2
+        models=MRI,
+        inputs=INPUTS,
+        together=list(INPUTS),
+        classes=CLASSES,
+        seed=5,
+        key=KEY,
+        samples=2,
+        permutations=2,
     )
     main(SimpleNamespace(**{n: folder / f"{n}.tsv" for n in names}), out, params, threads)
     return {name: read_table(getattr(out, name)) for name in made}

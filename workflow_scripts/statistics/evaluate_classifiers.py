@@ -1,11 +1,13 @@
-"""Evaluations of a study's models that their predictions are enough for, each a table."""
+"""Evaluations of a study's models from their predictions, refits and tables, each a table."""
 
 import pandas as pd
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics import calibrate_models
+from workflow_scripts.statistics import added_value as added
+from workflow_scripts.statistics import calibrate_models, missing_data, robustness
+from workflow_scripts.statistics import reliability as repeated_scans
 from workflow_scripts.statistics.compare_models import compare_models
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.scores import by_model
@@ -58,6 +60,41 @@ def optimism(source, settings: dict) -> pd.DataFrame:
     return tabulate_optimism(scores, *refitted, settings["bootstraps"], settings["seed"])
 
 
+def missing(source, settings: dict) -> pd.DataFrame:
+    """Missing values of the models' columns by class."""
+    tables = [read_table(paths[0]) for paths in (source.splits, source.features, source.clinical)]
+    return missing_data.missing_data(
+        *tables, settings["models"], settings["inputs"], settings["classes"]
+    )
+
+
+def sites(source, settings: dict) -> pd.DataFrame:
+    """Metrics of each site, and what harmonization did."""
+    harmonized = [read_table(path) for path in source.refits]
+    tables = read_table(source.predictions), read_table(source.clinical[0])
+    return robustness.site_metrics(*tables, harmonized, settings)
+
+
+def sensitivity(source, settings: dict) -> pd.DataFrame:
+    """Metrics of the models fitted in other ways."""
+    tables = [read_table(path) for path in source.refits]
+    variants = pd.concat(tables) if tables else pd.DataFrame(columns=["variant"])
+    flagged = read_table(source.flagged[0])
+    return robustness.sensitivity(read_table(source.predictions), variants, flagged, settings)
+
+
+def added_value(source, settings: dict) -> pd.DataFrame:
+    """What further inputs of a model add to those of another."""
+    permuted, fits = (read_table(paths[0]) for paths in (source.refits, source.sample_size))
+    return added.added_value(read_table(source.predictions), permuted, fits, settings)
+
+
+def reliability(source, settings: dict) -> pd.DataFrame:
+    """Agreement of features between two sessions."""
+    features = read_table(source.features[0])
+    return repeated_scans.reliability(features, settings["reliability"], settings["key"])
+
+
 EVALUATIONS = {
     function.__name__: function
     for function in (
@@ -68,14 +105,18 @@ EVALUATIONS = {
         calibration,
         calibration_figures,
         optimism,
+        missing,
+        sites,
+        sensitivity,
+        added_value,
+        reliability,
     )
 }
 
 
 def main(source, out, params, wildcards):
     """Write an evaluation's table."""
-    settings = {key: getattr(params, key) for key in ("classes", "bootstraps", "seed")}
-    table = EVALUATIONS[wildcards.evaluation](source, settings)
+    table = EVALUATIONS[wildcards.evaluation](source, params.asked)
     write_table(table, out.table, resource("columns/statistics.tsv"))
 
 
