@@ -166,7 +166,7 @@ def run(folder, threads, cohort):
     names = ("splits", "features", "clinical")
     for name, table in zip(names, cohort, strict=True):
         table.to_csv(folder / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    made = ("predictions", "coefficients", "samples", "permutations")
+    made = ("predictions", "coefficients", "samples", "permutations", "instability", "sample_size")
     out = SimpleNamespace(**{name: folder / f"made_{name}.tsv" for name in made})
     params = SimpleNamespace(
         models=MRI,

@@ -66,7 +66,7 @@ def test_fresh_clone_reruns_nothing(tiny, clone, tmp_path):
 
 EVALUATED = {"evaluate_classifiers": 8, "permutation_test": 2, "compare_strategies": 1}
 EVALUATED |= {"compare_groups": 1, "write_report": 1, "all": 1}
-FITTED = {"fit_features": 6, "permute_features": 5, "bootstrap_models": 1}
+FITTED = {"fit_features": 6, "refit_features": 5, "bootstrap_models": 1}
 FITTED |= {"collect_predictions": 2}
 FEATURES = {"collect_sidecars": 1, "collect_features": 3, "flag_outliers": 1}
 FEATURES |= {"compare_with_truth": 1, "compare_classes": 2, "correlate_features": 1}
