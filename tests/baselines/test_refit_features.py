@@ -103,4 +103,6 @@ def test_harmonization_is_told_split_by_split(refit):
     assert table["split"].tolist() == [1, 1, 2, 2, 3, 3] and set(table["term"]) == {"a", "b"}
     assert (table["n_sites"] == 2).all() and table.drop_duplicates("split")["n_left"].sum() == 2
     of = table[table["term"] == "a"]
-    assert (of["site_share"] > 0.7).all() and (of["site_share_harmonized"] < 0.5 * of["site_share"]).all()
+    assert (of["site_share"] > 0.7).all() and (
+        of["site_share_harmonized"] < 0.5 * of["site_share"]
+    ).all()

@@ -59,6 +59,7 @@ def permuted(rows: pd.DataFrame) -> dict[str, dict]:
         row.metric: {
             "null": interval(row.null_mean, row.null_low, row.null_high, decimals=2),
             "p": p_value(row.p),
+            "holm": p_value(row.p_holm),
             "above": bool(row.p < ALPHA),
             "n": int(row.n_permutations),
         }
@@ -129,7 +130,9 @@ def metrics_part(study: dict, read: Callable, design: dict) -> dict:
     tests = pd.DataFrame(columns=["model"])
     tested = "permutation" in study["evaluation"]
     if tested:
-        tests, _ = read("permutation_test", "model", "metric", "p", "null_low", "null_high")
+        tests, _ = read(
+            "permutation_test", "model", "metric", "p", "p_holm", "null_low", "null_high"
+        )
     lines = performance(study, table, tests)
     cells = [c for line in lines for e in line["estimates"].values() for c in e["cells"].values()]
     return {

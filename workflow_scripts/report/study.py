@@ -7,6 +7,7 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
+from workflow_scripts.report.checks import checks_section
 from workflow_scripts.report.classifiers import classifiers_section
 from workflow_scripts.report.correlations import correlations_section
 from workflow_scripts.report.design import design_section, word
@@ -153,6 +154,7 @@ def study_section(
             part: section(name, study, read) if part in asked else None
             for part, section in SECTIONS.items()
         },
+        "checks": checks_section(name, study, read),
         "gradcam": gradcam_section(name, study, read, pictures, compared)
         if "gradcam" in asked
         else None,

@@ -22,6 +22,7 @@ PARTS = [
     ("fractions", "Tissue fractions"),
     ("regions", "Regions"),
     ("classifiers", "Classifiers"),
+    ("checks", "Checks"),
     ("repeated_measures", "Repeated measures"),
     ("gradcam", "Grad-CAM"),
     ("published", "Published"),

@@ -83,7 +83,8 @@ def likelihood_ratio(fits: pd.DataFrame, model: str, base: str) -> dict:
     own, other = (fits.set_index("model").loc[name] for name in (model, base))
     if own["n"] != other["n"]:
         raise InputError(
-            f"added_value: {model} was fitted to {own['n']} participants, {base} to {other['n']}; "
+            f"added_value: {model} was fitted to {own['n']:g} participants, {base} to "
+            f"{other['n']:g}; "
             "a likelihood-ratio test needs the same; give both the same key missing"
         )
     statistic = 2 * (own["log_likelihood"] - other["log_likelihood"])

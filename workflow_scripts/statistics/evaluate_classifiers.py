@@ -8,7 +8,7 @@ from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics import added_value as added
 from workflow_scripts.statistics import calibrate_models, missing_data, robustness
 from workflow_scripts.statistics import reliability as repeated_scans
-from workflow_scripts.statistics.compare_models import compare_models
+from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
@@ -29,7 +29,7 @@ def metrics(source, settings: dict) -> pd.DataFrame:
 def comparisons(source, settings: dict) -> pd.DataFrame:
     """Differences in AUC between the models."""
     samples = read_table(source.samples[0]) if source.samples else None
-    return compare_models(by_model(with_apparent(source), settings["classes"]), samples)
+    return compare_predictions(with_apparent(source), settings["classes"], samples)
 
 
 def roc(source, settings: dict) -> pd.DataFrame:
