@@ -83,6 +83,6 @@ def test_every_check_that_is_asked_for_is_a_folded_block():
     page = templates().get_template("checks.html.j2").render(study={"name": "s", "checks": blocks})
     assert page.count("<details>") == 5 and "AUC of combined" in page
     missing = next(block for block in blocks if block["title"] == "Missing values")
-    assert "mri 1 of 24 scans" in missing["sentence"]
+    assert "MRI 1 of 24 scans" in missing["sentence"]
     with pytest.raises(KeyError):
         checks_section("s", study, reader())

@@ -179,19 +179,23 @@ def _spelled_out(name: str, study):
 
 
 def _add_confounds(name: str, study: dict) -> None:
-    """Put a study's model of confounds first among its models, and its input among the inputs."""
+    """Put a study's model of confounds first among its models, and its input among the inputs.
+
+    Unless they are there, as in a configuration that was checked before.
+    """
     if not study.get(CONFOUNDS) or not isinstance(study.get("models"), dict):
         return
     own = {"kind": "logistic", "inputs": [CONFOUNDS], "missing": "impute"}
     for part, entry in (("inputs", {"columns": study[CONFOUNDS]}), ("models", own)):
         entries = study.get(part) or {}
         if isinstance(entries, dict):
-            if CONFOUNDS in entries:
+            there = entries.get(CONFOUNDS, entry)
+            if not isinstance(there, dict) or there | entry != there:
                 raise InputError(
                     f"studies.{name}.{part}.{CONFOUNDS}: is the name of what "
                     f"studies.{name}.{CONFOUNDS} makes; rename it"
                 )
-            study[part] = {CONFOUNDS: entry} | entries
+            study[part] = {CONFOUNDS: there} | entries
 
 
 def _like(where: str, entries: dict, key: str, seen: tuple):
