@@ -91,7 +91,7 @@ def test_confounds_are_a_model_of_their_own_before_the_others():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"confounds": ["age"], "inputs": {"confounds": {"columns": ["age"]}}},
+        ({"confounds": ["age"], "inputs": {"confounds": {"columns": ["sex"]}}},
          "s.inputs.confounds: is the name of what studies.s.confounds makes"),
         ({"models": {"m": {"kind": "svm", "inputs": ["mri"], "harmonize": True}}},
          "studies.s.models.m.harmonize: needs the site of each session"),

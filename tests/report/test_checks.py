@@ -15,6 +15,7 @@ from workflow_scripts.report.checks import (
     sensitivity_block,
     sites_block,
 )
+from workflow_scripts.report.classifiers import not_scored
 from workflow_scripts.report.write_report import templates
 from workflow_scripts.statistics.reliability import reliability
 
@@ -71,6 +72,20 @@ def test_reliability_tells_the_icc():
     table = reliability(two_sessions(30), {"features": ["alps"]}, "k")
     told = reliability_block("s", STUDY, reader(reliability=table))["sentence"]
     assert told.startswith(f"ICC(A,1): ALPS {table.loc[0, 'icc']:.2f} (")
+
+
+def test_scans_without_a_score_are_said():
+    tables = {name: table for name, (_, table) in multimodal.tables().items()}
+    predictions, splits = tables["predictions"], tables["split-2_splits"]
+    told = ["clinical 1 of 24", "MRI 1 of 24", "combined 1 of 24"]  # NWI is missing of one
+    assert not_scored(predictions, splits) == told
+    once = predictions[predictions["split"] == 1]  # as of a network that trained on one split
+    scored = once["participant_id"].nunique()
+    tested = splits[(splits["split"] == 1) & (splits["role"] == "test")]
+    lacking = len(tested) - scored
+    assert len(not_scored(once, splits)) == 3 * (lacking > 0)
+    everybody = splits[splits["participant_id"].isin(predictions["participant_id"])]
+    assert not_scored(predictions, everybody) == []
 
 
 def test_every_check_that_is_asked_for_is_a_folded_block():

@@ -74,14 +74,25 @@ def test_net_benefit_difference_is_that_of_dcurves():
 
 
 @pytest.mark.full
-def test_likelihood_ratio_and_permutation_hold_their_level_without_added_value():
-    """Of 40 null cohorts two are expected below .05 in each; eight have a probability of .001."""
+def test_likelihood_ratio_holds_its_level_where_people_are_enough():
+    """Of 200 null cohorts of 110 people, .05 +- 3 standard errors."""
     p = []
-    for seed in range(40):
-        cases, predictions, permuted = study(0, seed, permutations=19)
+    for seed in range(200):
+        cases = cases_of(0, seed, design=FOLDS | {"repeats": 1}, healthy=60, ill=50)
+        fits = tabulate_sample_size(cases, MODELS)
+        p.append(likelihood_ratio(fits, "combined", "clinical")["p"])
+    assert abs(np.mean(np.array(p) < 0.05) - 0.05) < 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+@pytest.mark.full
+def test_permuted_block_is_not_extreme_without_added_value():
+    """Ranks among four permutations, over 16 null cohorts: uniform on 0 .. 4."""
+    ranks = []
+    for seed in range(16):
+        cases, predictions, permuted = study(0, seed, permutations=4)
         table = added_value(predictions, permuted, tabulate_sample_size(cases, MODELS), SETTINGS)
-        p.append(table.set_index("metric")["p"][["auc", "likelihood_ratio"]].to_numpy(float))
-    assert ((np.array(p) <= 0.05).sum(0) <= 8).all()
+        ranks.append(table.set_index("metric").at["auc", "p"] * 5 - 1)
+    assert abs(np.mean(ranks) - 2) < 4 * np.sqrt(2 / len(ranks))
 
 
 def test_models_of_other_people_are_refused():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from workflow_scripts.common.predictions import PREDICTIONS
+from workflow_scripts.common.splits import SCAN, SCORED
 from workflow_scripts.report import plots, plots_classifiers
 from workflow_scripts.report.comparisons import comparisons_part
 from workflow_scripts.report.curves import calibration_part, decision_part, roc_part
@@ -174,6 +175,17 @@ def area_texts(study: dict, metrics: dict | None, optimism: dict | None) -> dict
     return {model: "\n".join(["AUC", *lines] if lines else []) for model, lines in texts.items()}
 
 
+def not_scored(predictions: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+    """Models that leave scans of their test sides without a score, and how many, as text."""
+    told = []
+    for model, rows in predictions.groupby("model", sort=False):
+        tested = splits[splits["role"].isin(SCORED) & splits["split"].isin(rows["split"])]
+        n, scored = (len(table.drop_duplicates(SCAN)) for table in (tested, rows))
+        if scored < n:
+            told.append(f"{label(model)} {n - scored} of {n}")
+    return told
+
+
 def classifiers_section(name: str, study: dict, read: Callable, design: dict) -> dict:
     """What the template shows of a study's models.
 
@@ -197,6 +209,7 @@ def classifiers_section(name: str, study: dict, read: Callable, design: dict) ->
     texts = area_texts(study, metrics, optimism)
     areas = {model: texts[model] for model in drawn}
     return {
+        "not_scored": not_scored(predictions, read(f"split-{study['split']}_splits", "role")[0]),
         "models": [(label(model), kind_of(study, model)) for model in study["models"]],
         "metrics": metrics,
         "optimism": optimism,
