@@ -193,6 +193,15 @@ def test_who_lacks_a_value_is_scored_where_it_is_imputed():
     assert roc_auc_score(found["label"] == "ill", found["probability"]) > 0.85
 
 
+def test_one_column_can_be_imputed_too():
+    """Whose array pandas shares, and would not let anybody write into."""
+    cases = build_cases(*tables(design=FOLDS), {"age": ["age"]}, CLASSES, KEY, imputed=True)
+    settings = YOUDEN | {"missing": "impute", "inputs": ["age"]}
+    x = cases.matrix(settings)
+    fitted = fit_split(settings, x, cases, 0, 1)
+    assert np.isfinite(fitted.probability(x)).all()
+
+
 def test_sites_stand_in_the_file_of_models_and_can_be_applied_by_hand():
     cases = build_cases(*with_sites(design=FOLDS, shift=3), INPUTS, CLASSES, KEY)
     found, models = predict(cases, "m", COMBAT, CLASSES, 1)

@@ -48,10 +48,12 @@ def test_sites_are_told_from_worst_to_best_and_what_stays_unharmonized():
     for metric, value in (("site_share", 0.4), ("site_share_harmonized", 0.01)):
         rows.append({"model": "svm", "site": "all", "metric": metric, "term": "a", "value": value})
     rows.append({"model": "svm", "site": "all", "metric": "unharmonized_scans", "value": 0.25})
+    rows.append({"model": "svm", "site": "all", "metric": "unharmonized_splits", "value": 0.5})
     block = sites_block("s", STUDY, reader(sites=pd.DataFrame(rows)))
     assert block["sentence"] == (
         "AUC by site: SVM 0.60 (B) to 0.80 (A); 25 % of the scans that SVM scores are of sites "
-        "that did not train, and stay as they are"
+        "that did not train, and stay as they are; in 50 % of the splits of SVM too few sites had "
+        "three training scans, and nothing was harmonized"
     )
     assert block["tables"][1][0]["rows"] == [("svm", "a", "0.400", "0.0100")]
 

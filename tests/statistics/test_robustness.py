@@ -35,7 +35,7 @@ def test_each_site_has_the_figures_of_its_scans(tmp_path):
     names = pd.Series(np.where(number < 3, None, np.array(["A", "B"])[number % 2]), people.index)
     clinical = people.assign(session_site=names)
     harmonized = pd.DataFrame(
-        {"model": "svm", "split": [1, 2], "term": "a", "n_sites": 2, "n_left": [1, 2], "n": 12,
+        {"model": "svm", "split": [1, 2], "term": "a", "n_sites": [2, 0], "n_left": [1, 2], "n": 12,
          "site_share": [0.4, 0.6], "site_share_harmonized": [0.1, 0.0]}
     )  # fmt: skip
     table = site_metrics(predictions, clinical, [harmonized], SETTINGS)
@@ -55,7 +55,7 @@ def test_each_site_has_the_figures_of_its_scans(tmp_path):
     assert np.isnan(alone.at["auc", "value"]) and np.isfinite(alone.at["specificity", "value"])
     whole = table[table["site"] == "all"].set_index("metric")["value"]
     assert whole["site_share"] == 0.5 and whole["site_share_harmonized"] == pytest.approx(0.05)
-    assert whole["unharmonized_scans"] == 3 / 24
+    assert whole["unharmonized_scans"] == 3 / 24 and whole["unharmonized_splits"] == 0.5
     write_table(table, tmp_path / "sites.tsv", resource("columns/statistics.tsv"))
 
 

@@ -48,7 +48,7 @@ class Cases:
 
     def matrix(self, settings: dict) -> np.ndarray:
         """What a model is fitted to: its terms (N, F), and last the site where it harmonizes."""
-        terms = self.terms(settings["inputs"]).to_numpy(float)
+        terms = self.terms(settings["inputs"]).to_numpy(float, copy=True)  # steps write into it
         return np.column_stack([terms, self.site]) if settings["harmonize"] else terms
 
     def inside(self) -> "Cases":

@@ -52,6 +52,12 @@ def sites_block(name: str, study: dict, read: Callable) -> dict:
                 f"; {100 * row.value:.0f} % of the scans that {label(row.model)} scores are of "
                 "sites that did not train, and stay as they are"
             )
+    for row in table[table["metric"] == "unharmonized_splits"].itertuples():
+        if row.value:
+            sentence += (
+                f"; in {100 * row.value:.0f} % of the splits of {label(row.model)} too few sites "
+                "had three training scans, and nothing was harmonized"
+            )
     shares = table[table["metric"].isin(["site_share", "site_share_harmonized"])]
     shown = [(tabulate(table[~table["metric"].isin(shares["metric"])], dictionary), "By site.")]
     if len(shares):

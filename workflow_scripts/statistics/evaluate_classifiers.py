@@ -21,9 +21,14 @@ def with_apparent(source) -> pd.DataFrame:
     return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
+def shared(settings: dict) -> dict:
+    """Those settings that all evaluations have."""
+    return {key: settings[key] for key in ("classes", "bootstraps", "seed")}
+
+
 def metrics(source, settings: dict) -> pd.DataFrame:
     """Metrics per split and over the splits."""
-    return evaluate(read_table(source.predictions), **settings)
+    return evaluate(read_table(source.predictions), **shared(settings))
 
 
 def comparisons(source, settings: dict) -> pd.DataFrame:
@@ -34,12 +39,12 @@ def comparisons(source, settings: dict) -> pd.DataFrame:
 
 def roc(source, settings: dict) -> pd.DataFrame:
     """ROC curves."""
-    return trace_curves(with_apparent(source), "roc", **settings)
+    return trace_curves(with_apparent(source), "roc", **shared(settings))
 
 
 def decision_curve(source, settings: dict) -> pd.DataFrame:
     """Net benefit over the thresholds."""
-    return trace_curves(with_apparent(source), "decision_curve", **settings)
+    return trace_curves(with_apparent(source), "decision_curve", **shared(settings))
 
 
 def calibration(source, settings: dict) -> pd.DataFrame:
@@ -49,7 +54,7 @@ def calibration(source, settings: dict) -> pd.DataFrame:
 
 def calibration_figures(source, settings: dict) -> pd.DataFrame:
     """Brier score, calibration slope and intercept."""
-    return calibrate_models.calibration_figures(with_apparent(source), **settings)
+    return calibrate_models.calibration_figures(with_apparent(source), **shared(settings))
 
 
 def optimism(source, settings: dict) -> pd.DataFrame:

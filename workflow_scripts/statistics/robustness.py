@@ -40,7 +40,7 @@ def site_metrics(
         model, site (unknown where it is), estimate, metric, term, and `FIGURES`. The metrics
         site_share and site_share_harmonized are of training sides, of the site all and a term, the
         mean over the splits; unharmonized_scans is the share of scored scans of sites that did not
-        train.
+        train, unharmonized_splits that of splits whose sites had too few scans.
     """
     sites = clinical[[*SCAN, "session_site"]].rename(columns={"session_site": "site"})
     rows = predictions.merge(sites, on=SCAN, how="left").fillna({"site": UNKNOWN})
@@ -49,9 +49,13 @@ def site_metrics(
         means = table.groupby(["model", "term"], sort=False)[list(SHARES)].mean().reset_index()
         long = means.melt(["model", "term"], list(SHARES), "metric", "value")
         once = table.drop_duplicates(["model", "split"])
-        left = {"model": once["model"].iloc[0], "metric": "unharmonized_scans"}
-        left |= {"value": once["n_left"].sum() / once["n"].sum()}
-        tables.append(pd.concat([long, pd.DataFrame([left])]).assign(site="all"))
+        figures = {
+            "unharmonized_scans": once["n_left"].sum() / once["n"].sum(),
+            "unharmonized_splits": (once["n_sites"] == 0).mean(),
+        }
+        told = pd.DataFrame({"metric": list(figures), "value": list(figures.values())})
+        told = told.assign(model=once["model"].iloc[0])
+        tables.append(pd.concat([long, told]).assign(site="all"))
     found = pd.concat(tables, ignore_index=True)
     return found.reindex(columns=["model", "site", "estimate", "metric", "term", *FIGURES])
 
