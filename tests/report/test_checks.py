@@ -68,6 +68,9 @@ def test_sensitivity_tells_the_largest_change():
     assert told == "The AUC changes by -0.11 at most, in SVM (without flagged sessions)"
     told = sensitivity_block("s", STUDY, reader(sensitivity=table[:1]))["sentence"]
     assert told.startswith("No other way")
+    table.loc[2, ["n", "value", "difference"]] = [0, None, None]
+    told = sensitivity_block("s", STUDY, reader(sensitivity=table))["sentence"]
+    assert told.endswith("without flagged sessions too few people are left to fit SVM")
 
 
 def test_reliability_tells_the_icc():

@@ -67,7 +67,7 @@ def test_other_ways_stand_beside_the_configured_one(tmp_path):
         predictions, other.assign(variant="impute"), flagged, SETTINGS | {"models": MODELS}
     )
     assert list(dict.fromkeys(zip(table["model"], table["variant"], strict=True))) == [
-        ("svm", "as_configured"), ("svm", "impute"),
+        ("svm", "as_configured"), ("svm", "impute"), ("svm", "not_flagged"),
         ("net", "as_configured"), ("net", "flagged_not_tested"), ("most", "as_configured"),
     ]  # fmt: skip
     auc = table[table["metric"] == "auc"].set_index(["model", "variant"])
@@ -76,7 +76,9 @@ def test_other_ways_stand_beside_the_configured_one(tmp_path):
     )
     first, second = auc.at[("svm", "as_configured"), "value"], auc.at[("svm", "impute"), "value"]
     assert auc.at[("svm", "impute"), "difference"] == pytest.approx(second - first)
-    assert auc["difference"].isna().sum() == 3
+    assert auc["difference"].isna().sum() == 4
+    alone = auc.loc[("svm", "not_flagged")]  # was not possible
+    assert alone["n"] == 0 and np.isnan(alone["value"])
     kept = predictions.query("model == 'net' and participant_id != 'sub-i00'")
     judge = np.average(
         [roc_auc_score(f["label"] == "ill", f["score"]) for _, f in kept.groupby("split")],

@@ -79,10 +79,12 @@ def test_checks_of_a_study_stand_in_its_tables(results):
     assert set(configured["model"]) == set(missing["model"]) | {"majority"}
     other = sensitivity[sensitivity["variant"] == "not_harmonized"]
     assert len(other) and (other["difference"] == 0).all()
+    alone = sensitivity[sensitivity["variant"] == "not_flagged"]  # all sessions are flagged
+    assert set(alone["model"]) == set(missing["model"]) and (alone["n"] == 0).all()
     assert {"auc", "likelihood_ratio", "net_benefit_difference"} <= set(added["metric"])
     assert size.set_index("model").at["both", "n_parameters"] == 3
     page = (results / "report/index.html").read_text()
-    assert "nothing was harmonized" in page and "confounds alone" in page
+    assert "nothing was harmonized" in page and '<td rowspan="2">confounds' in page
 
 
 def test_another_site_is_scored_and_never_trained_on(results):

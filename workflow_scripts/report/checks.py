@@ -41,10 +41,8 @@ def sites_block(name: str, study: dict, read: Callable) -> dict:
     for (model, estimate), rows in auc.groupby(["model", "estimate"], sort=False):
         low, high = rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]
         where = " (external)" if estimate == "external" else ""
-        told.append(
-            f"{label(model)}{where} {low['value']:.2f} ({low['site']}) to {high['value']:.2f} "
-            f"({high['site']})"
-        )
+        ends = dict.fromkeys(f"{end['value']:.2f} ({end['site']})" for end in (low, high))
+        told.append(f"{label(model)}{where} {' to '.join(ends)}")
     sentence = f"AUC by site: {'; '.join(told)}" if told else "No site has both classes"
     for row in table[table["metric"] == "unharmonized_scans"].itertuples():
         if row.value:
@@ -71,7 +69,9 @@ def sites_block(name: str, study: dict, read: Callable) -> dict:
 
 def sensitivity_block(name: str, study: dict, read: Callable) -> dict:
     """Models fitted in other ways."""
-    table, dictionary = read("sensitivity", "model", "variant", "metric", "difference", *LIMITS)
+    table, dictionary = read(
+        "sensitivity", "model", "variant", "metric", "difference", "n", *LIMITS
+    )
     other = table[(table["metric"] == "auc") & table["difference"].notna()]
     sentence = "No other way of fitting that was asked for changes the data of a model"
     if len(other):
@@ -80,6 +80,9 @@ def sensitivity_block(name: str, study: dict, read: Callable) -> dict:
             f"The AUC changes by {row['difference']:+.2f} at most, in {label(row['model'])} "
             f"({label(row['variant'])})"
         )
+    if lacking := table.loc[table["n"] == 0, "model"].unique().tolist():
+        names = ", ".join(map(label, lacking))
+        sentence += f"; without flagged sessions too few people are left to fit {names}"
     return block("Sensitivity", sentence, [(tabulate(table, dictionary), "Other ways of fitting.")])
 
 

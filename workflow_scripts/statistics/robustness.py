@@ -66,7 +66,8 @@ def sensitivity(
     """Metrics of every model as configured and in other ways.
 
     Models that were not fitted anew (those of images) are tested without flagged sessions alone:
-    ``flagged_not_tested``.
+    ``flagged_not_tested``. Where too few people are left without flagged sessions to fit a model, a
+    row without a value and with n = 0 says so.
 
     Parameters
     ----------
@@ -95,6 +96,11 @@ def sensitivity(
         for part in parts
         for variant, own in part.groupby("variant", sort=False)
     ]
+    fitted = set(variants.loc[variants["variant"] == "not_flagged", "model"])
+    for model in predictions.loc[ours.isin(theirs), "model"].unique():
+        if "missing" in settings["models"][model] and model not in fitted:
+            nobody = {"model": model, "variant": "not_flagged", "metric": "auc", "n": 0}
+            tables.append(pd.DataFrame([nobody | {"estimate": "test"}]))
     table = pd.concat(tables, ignore_index=True)
     configured = table[table["variant"] == AS_CONFIGURED].set_index(KEYS)["value"]
     table["difference"] = table["value"] - configured.reindex(
