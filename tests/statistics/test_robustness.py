@@ -92,6 +92,6 @@ def test_other_ways_stand_beside_the_configured_one(tmp_path):
 def test_where_no_way_differs_the_configured_one_stands_alone():
     nobody = pd.DataFrame(columns=SCAN)
     table = sensitivity(
-        scored(), pd.DataFrame(columns=["variant"]), nobody, SETTINGS | {"models": MODELS}
+        scored(), pd.DataFrame(columns=["model", "variant"]), nobody, SETTINGS | {"models": MODELS}
     )
     assert set(table["variant"]) == {"as_configured"}

@@ -83,7 +83,7 @@ def sites(source, settings: dict) -> pd.DataFrame:
 def sensitivity(source, settings: dict) -> pd.DataFrame:
     """Metrics of the models fitted in other ways."""
     tables = [read_table(path) for path in source.refits]
-    variants = pd.concat(tables) if tables else pd.DataFrame(columns=["variant"])
+    variants = pd.concat(tables) if tables else pd.DataFrame(columns=["model", "variant"])
     flagged = read_table(source.flagged[0])
     return robustness.sensitivity(read_table(source.predictions), variants, flagged, settings)
 
