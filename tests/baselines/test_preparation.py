@@ -57,6 +57,14 @@ def test_applied_by_hand_it_is_what_the_library_gives_the_same_people():
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
+def test_columns_that_say_the_same_leave_no_prior_and_are_harmonized_all_the_same():
+    _, x = batches(60, 1)
+    same = np.column_stack([x[:, 0], 2 * x[:, 0], 3 * x[:, 0], x[:, -1]])
+    found = ComBat((0, 1, 2)).fit(same).transform(same)
+    np.testing.assert_allclose(found, found[:, [0]] * [1, 2, 3])
+    np.testing.assert_allclose(found[:, 0], ComBat((0,)).fit(x).transform(x)[:, 0])
+
+
 def test_only_its_columns_of_sites_that_trained_change():
     _, x = batches()
     x[:2, -1], x[2, -1] = np.nan, 7

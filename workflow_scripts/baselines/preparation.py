@@ -31,7 +31,7 @@ class ComBat(TransformerMixin, BaseEstimator):
 
     The last column of what it is given is the number of the site, which it takes off. Scans of a
     site with fewer than three training scans, or none, stay as they are, and so do all where
-    fewer than two sites have as many.
+    fewer than two sites have as many, and a column that is constant within one of the sites.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class ComBat(TransformerMixin, BaseEstimator):
     Johnson et al. 2007, 10.1093/biostatistics/kxj037; Fortin et al. 2018,
     10.1016/j.neuroimage.2017.11.024; estimated by neuroHarmonize, whose own application to other
     people fails unless all sites are among them, and gives nothing for an unknown site. With
-    fewer than three columns that vary there is no prior, and a site's own mean and variance are
-    taken.
+    fewer than three columns that vary, or columns that are multiples of each other, there is no
+    prior, and a site's own mean and variance are taken.
     """
 
     def __init__(self, places: tuple[int, ...] = ()):
@@ -66,12 +66,12 @@ class ComBat(TransformerMixin, BaseEstimator):
             return self
         from neuroHarmonize import harmonizationLearn  # a second of imports that few models need
 
-        found, _ = harmonizationLearn(
-            values[rows][:, varies],
-            pd.DataFrame({"SITE": site[rows]}),
-            eb=varies.sum() >= FEWEST_TERMS,
-            seed=0,  # draws nothing; without it NumPy's global generator would be set anew
-        )
+        data = values[rows][:, varies], pd.DataFrame({"SITE": site[rows]})
+        for prior in (True, False) if varies.sum() >= FEWEST_TERMS else (False,):
+            with np.errstate(all="ignore"):  # without a seed NumPy's generator would be set anew
+                found, _ = harmonizationLearn(*data, eb=prior, seed=0)
+            if np.isfinite(found["gamma_star"]).all() and np.isfinite(found["delta_star"]).all():
+                break
         mean, sd = found["stand_mean"][:, 0], np.sqrt(found["var_pooled"][:, 0])
         for one, gamma, delta in zip(
             found["SITE_labels"], found["gamma_star"], found["delta_star"], strict=True
