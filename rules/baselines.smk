@@ -14,14 +14,17 @@ rule fit_features:
         "../workflow_scripts/baselines/fit_features.py"
 
 
-rule permute_features:
-    """A table model fitted anew to the labels of permutations."""
+rule refit_features:
+    """A table model fitted anew: to permuted labels or inputs, or in another way."""
     input:
         **CASES,
+        flagged=lambda made: FLAGGED if made.refit == "variants" else [],
     output:
-        **tables(permutations=f"{MODEL}_permutations.tsv"),
+        **tables(table=f"{MODEL}_{{refit}}.tsv"),
     log:
-        "logs/permute_features/{study}/model-{model}.log",
+        "logs/refit_features/{study}/model-{model}_{refit}.log",
+    wildcard_constraints:
+        refit="permutations|blocks|variants|harmonization",
     threads: 2
     resources:
         runtime=need(120),
@@ -29,8 +32,9 @@ rule permute_features:
         **CASES_PARAMS,
         settings=model(),
         permutations=study("permutations"),
+        added_value=lambda made: evaluation("added_value")(made) if made.refit == "blocks" else None,
     script:
-        "../workflow_scripts/baselines/permute_features.py"
+        "../workflow_scripts/baselines/refit_features.py"
 
 
 rule bootstrap_models:
@@ -38,10 +42,14 @@ rule bootstrap_models:
     input:
         **CASES,
     output:
-        **tables(predictions="studies/{study}/apparent.tsv"),
-        **tables(coefficients="studies/{study}/coefficients.tsv"),
-        **tables(samples="studies/{study}/bootstraps.tsv"),
-        **tables(permutations="studies/{study}/apparent_permutations.tsv"),
+        **tables(
+            predictions="studies/{study}/apparent.tsv",
+            coefficients="studies/{study}/coefficients.tsv",
+            samples="studies/{study}/bootstraps.tsv",
+            permutations="studies/{study}/apparent_permutations.tsv",
+            instability="studies/{study}/instability.tsv",
+            sample_size="studies/{study}/sample_size.tsv",
+        ),
     log:
         "logs/bootstrap_models/{study}.log",
     threads: 2

@@ -114,6 +114,7 @@ rule collect_clinical:
             COHORT,
             POPULATIONS[wildcards.study],
             columns_of_study(STUDIES[wildcards.study]),
+            STUDIES[wildcards.study].get("site"),
         ),
     script:
         "../workflow_scripts/cohort/collect_clinical.py"

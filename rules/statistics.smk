@@ -49,20 +49,15 @@ rule collect_predictions:
 rule evaluate_classifiers:
     """An evaluation of a study's models, from their predictions."""
     input:
-        predictions=rules.collect_predictions.output.table,
-        apparent=of_everybody("predictions"),
-        samples=of_everybody("samples"),
-        permutations=of_everybody("permutations"),
+        unpack(evaluation_inputs),
     output:
         **tables(table=f"{STUDY}/{{evaluation}}.tsv"),
     log:
         "logs/evaluate_classifiers/{study}_{evaluation}.log",
     wildcard_constraints:
-        evaluation="|".join(FROM_PREDICTIONS),
+        evaluation="|".join(READ),
     params:
-        classes=design_classes,
-        bootstraps=study("bootstraps"),
-        seed=study("seed"),
+        asked=lambda made: settings_of(made.evaluation, made.study, STUDIES[made.study]),
     script:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
 

@@ -1,15 +1,14 @@
 from workflow_scripts.cohort.config import models_of
-
-MODEL = "studies/{study}/models/model-{model}"
-TABLE_MODELS = ("svm", "logistic")
+from workflow_scripts.cohort.evaluations import FLAGGED, MODEL, STUDY, TABLE_MODELS
 
 
-def table_inputs(wildcards):
-    """Columns of the inputs that a study's table models read, by name."""
+def table_inputs(wildcards, *missing):
+    """Columns of the inputs that a study's table models, or those of a way, read, by name."""
     chosen = STUDIES[wildcards.study]
     return {
         name: chosen["inputs"][name]["columns"]
         for settings in models_of(chosen, *TABLE_MODELS).values()
+        if not missing or settings["missing"] in missing
         for name in settings["inputs"]
     }
 
@@ -21,6 +20,7 @@ CASES = {
 }
 CASES_PARAMS = {
     "inputs": table_inputs,
+    "together": lambda wildcards: list(table_inputs(wildcards, "complete_cases")),
     "classes": design_classes,
     "seed": study("seed"),
     "key": "studies.{study}",

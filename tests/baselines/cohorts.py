@@ -17,14 +17,15 @@ TRIALS = {
 }
 FOLDS = {"kind": "folds", "classes": CLASSES, "folds": 3, "repeats": 2, "validation": False}
 INPUTS = {"clinical": ["age", "sex"], "mri": ["a", "b"]}
-SVM = {"kind": "svm", "inputs": ["mri"], "penalties": [0.1, 1, 10]}
+AS_IS = {"missing": "complete_cases", "harmonize": False}
+SVM = {"kind": "svm", "inputs": ["mri"], "penalties": [0.1, 1, 10]} | AS_IS
 LOGISTIC = {
     "kind": "logistic",
     "inputs": ["mri"],
     "penalties": [0.1, 1, 10],
     "selection": "balanced_accuracy",
     "threshold": "half",
-}
+} | AS_IS
 YOUDEN = LOGISTIC | {
     "penalties": [0.001, 0.01, 0.1, 1, 10],
     "selection": "log_loss",

@@ -166,10 +166,17 @@ def run(folder, threads, cohort):
     names = ("splits", "features", "clinical")
     for name, table in zip(names, cohort, strict=True):
         table.to_csv(folder / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    made = ("predictions", "coefficients", "samples", "permutations")
+    made = ("predictions", "coefficients", "samples", "permutations", "instability", "sample_size")
     out = SimpleNamespace(**{name: folder / f"made_{name}.tsv" for name in made})
     params = SimpleNamespace(
-        models=MRI, inputs=INPUTS, classes=CLASSES, seed=5, key=KEY, samples=2, permutations=2
+        models=MRI,
+        inputs=INPUTS,
+        together=list(INPUTS),
+        classes=CLASSES,
+        seed=5,
+        key=KEY,
+        samples=2,
+        permutations=2,
     )
     main(SimpleNamespace(**{n: folder / f"{n}.tsv" for n in names}), out, params, threads)
     return {name: read_table(getattr(out, name)) for name in made}

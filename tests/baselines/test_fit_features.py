@@ -203,7 +203,8 @@ def files_of(folder, splits, features, clinical):
 
 def run(source, folder, settings, inputs=INPUTS):
     out = SimpleNamespace(predictions=folder / "p.tsv", models=folder / "m.json")
-    params = SimpleNamespace(settings=settings, inputs=inputs, classes=CLASSES, seed=1, key=KEY)
+    shared = {"classes": CLASSES, "seed": 1, "key": KEY, "together": list(inputs)}
+    params = SimpleNamespace(settings=settings, inputs=inputs, **shared)
     main(source, out, params, SimpleNamespace(model="mine"))
     return read_table(out.predictions), json.loads(out.models.read_text())
 

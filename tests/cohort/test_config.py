@@ -392,6 +392,7 @@ def test_columns_that_a_study_names_come_with_their_key(small):
         "table1": ["age"],
         "external.column": ["site"],
         "design.column": ["scanner"],
+        "site": ["scanner"],
         "evaluation.correlations.clinical": ["moca"],
         "evaluation.correlations.covariates": ["sex"],
     }

@@ -8,9 +8,8 @@ import pandas as pd
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
 from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
-from workflow_scripts.statistics.compare_models import compare_models
+from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.describe_population import describe
-from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
 from workflow_scripts.statistics.trace_curves import trace_curves
 
@@ -76,7 +75,7 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         "table1": describe(once, [], CLASSES),
         "predictions": scored,
         "metrics": evaluate(scored, CLASSES, 20, 1),
-        "comparisons": compare_models(by_model(scored, CLASSES)),
+        "comparisons": compare_predictions(scored, CLASSES),
         "roc": trace_curves(scored, "roc", CLASSES, 20, 1),
         "decision_curve": trace_curves(scored, "decision_curve", CLASSES, 20, 1),
         "calibration": calibration,

@@ -15,16 +15,21 @@ from workflow_scripts.baselines.bootstrap_models import (
 from workflow_scripts.baselines.cases import build_cases
 from workflow_scripts.baselines.fit_features import predict
 from workflow_scripts.baselines.permute_features import permute as permute_labels
+from workflow_scripts.baselines.permute_features import permute_inputs
+from workflow_scripts.baselines.sample_size import tabulate_instability, tabulate_sample_size
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.statistics.added_value import added_value
 from workflow_scripts.statistics.balance import describe_balance, terms_of
 from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
 from workflow_scripts.statistics.compare_groups import compare_groups
-from workflow_scripts.statistics.compare_models import compare_models
+from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.correlate_features import correlate_features
 from workflow_scripts.statistics.describe_population import describe
+from workflow_scripts.statistics.missing_data import missing_data
 from workflow_scripts.statistics.permutation_test import compare_with_permutations
+from workflow_scripts.statistics.robustness import sensitivity, site_metrics
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
 from workflow_scripts.statistics.trace_curves import trace_curves
@@ -35,6 +40,7 @@ STUDY = {
     "label": "group",
     "classes": CLASSES,
     "requires": ["dwi"],
+    "site": "centre",
     "split": 2,
     "permutations": 3,
     "bootstraps": 100,
@@ -64,6 +70,10 @@ STUDY = {
         "calibration": None,
         "decision_curve": None,
         "optimism": {"samples": 6},
+        "missing": None,
+        "sites": None,
+        "sensitivity": None,
+        "added_value": {"model": "combined", "base": "clinical"},
     },
 }
 
@@ -87,6 +97,7 @@ def simulate() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         age=rng.integers(20, 70, 36).astype(float),
         sex=rng.choice(["F", "M"], 36, p=[0.8, 0.2]),
         sledai_2k=np.where(label == "control", np.nan, rng.integers(0, 20, 36)),
+        session_site=np.where(np.arange(36) % 4, "A", "B"),
         moca=np.round(25 + 8 * (features["alps"] - 1.5) + rng.normal(0, 1, 36)),
     )
     return population, features, participants
@@ -145,7 +156,8 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     predictions = pd.concat(
         [predict(cases, name, model, classes, 1)[0] for name, model in models.items()]
     )
-    with_apparent = pd.concat([predictions, apparent_predictions(cases, models, classes, 1)])
+    apparent_rows = apparent_predictions(cases, models, classes, 1)
+    with_apparent = pd.concat([predictions, apparent_rows])
     samples = repeat_in_parallel(bootstrap, cases, models, 6, 1, 1)
     permuted = repeat_in_parallel(permute, cases, models, 3, 1, 1)
     permutations = pd.DataFrame(
@@ -155,6 +167,16 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
             for number in (1, 2, 3)
             for row in permute_labels(cases, model, number, 1)
         ]
+    )
+    settings = {"classes": classes, "bootstraps": 100, "seed": 1, "models": models}
+    settings |= {"added_value": study["evaluation"]["added_value"]}
+    everybody = build_cases(splits, features, participants, inputs, classes, "s", imputed=True)
+    imputing = models["mri"] | {"missing": "impute"}
+    imputed, _ = predict(everybody, "mri", imputing, classes, 1)
+    imputed = imputed.assign(variant="impute")
+    sizes = tabulate_sample_size(cases, models)
+    blocks = pd.DataFrame(
+        [row for n in (1, 2, 3) for row in permute_inputs(cases, models["combined"], ["mri"], n, 1)]
     )
     scores = by_model(with_apparent, classes)
     apparent = {model: own for (model, key), own in scores.items() if key == "apparent"}
@@ -178,15 +200,23 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         "correlations": correlations,
         "predictions": predictions,
         "metrics": metrics,
-        "permutation_test": compare_with_permutations(metrics, permutations, pooled=True),
-        "comparisons": compare_models(scores, samples),
+        "permutation_test": compare_with_permutations(metrics, permutations, pooled=True).assign(
+            p_holm=1.0
+        ),
+        "comparisons": compare_predictions(with_apparent, classes, samples),
         "roc": trace_curves(with_apparent, "roc", classes, 100, 1),
         "calibration": calibration,
         "calibration_figures": figures,
         "decision_curve": trace_curves(with_apparent, "decision_curve", classes, 100, 1),
         "optimism": tabulate_optimism(apparent, samples, permuted, 100, 1),
+        "missing": missing_data(splits, features, participants, models, study["inputs"], classes),
+        "sites": site_metrics(predictions, participants, [], settings),
+        "sensitivity": sensitivity(predictions, imputed, predictions[:0], settings),
+        "added_value": added_value(predictions, blocks, sizes, settings),
     }
     made = {name: ("statistics", table) for name, table in statistics.items()}
+    made["instability"] = "baselines", tabulate_instability(cases, apparent_rows, samples)
+    made["sample_size"] = "baselines", sizes
     made["coefficients"] = "baselines", tabulate_coefficients(cases, models, samples, 1)
     made[f"split-{study['split']}_splits"] = "cohort", splits
     made["features"] = "cohort", features

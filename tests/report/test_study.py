@@ -25,7 +25,7 @@ WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
 # Tables of each evaluation, and those of every study with a design and models.
 TABLES = {
     "calibration": ["calibration", "calibration_figures"],
-    "optimism": ["optimism", "coefficients"],
+    "optimism": ["optimism", "coefficients", "instability", "sample_size"],
     "permutation": ["permutation_test"],
     "repeated_measures": ["strategies"],
     "groups": ["groups", "groups_pairwise"],

@@ -16,7 +16,7 @@ from tests.statistics.predicted import (
 )
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics.compare_models import COLUMNS, compare_models
+from workflow_scripts.statistics.compare_models import COLUMNS, compare_models, compare_predictions
 from workflow_scripts.statistics.evaluate_classifiers import main
 from workflow_scripts.statistics.scores import by_model
 
@@ -131,6 +131,36 @@ def test_no_two_models_give_an_empty_table(tmp_path):
     assert table.empty and list(table.columns) == COLUMNS
 
 
+def test_models_of_other_people_are_compared_on_those_of_both():
+    """One leaves a person out, whom the other imputes."""
+    predictions = of_folds()
+    models = predictions["model"].unique()
+    left_out = predictions["participant_id"].iloc[0]
+    mine = (predictions["model"] == models[0]) & (predictions["participant_id"] == left_out)
+    table = compare_predictions(predictions[~mine], CLASSES)
+    pair = table[(table["model_a"] == models[0]) & (table["estimate"] == "test")]
+    judge = compare(predictions[predictions["participant_id"] != left_out].reset_index(drop=True))
+    judge = judge[(judge["model_a"] == models[0]) & (judge["estimate"] == "test")]
+    assert len(pair) == 2 and pair["note"].str.endswith("on the scans that both scored").all()
+    for name in ("auc_a", "auc_b", "p", "resampled_p", "n_positive"):
+        np.testing.assert_allclose(pair[name].astype(float), judge[name].astype(float))
+    others = table[(table["model_a"] != models[0]) & (table["estimate"] == "test")]
+    assert not others["note"].str.contains("both scored").any()
+    # Fitted to other people: no comparison of apparent figures.
+    apparent = table[table["estimate"] == "apparent"]
+    assert models[0] not in set(apparent["model_a"])
+
+
+def test_p_is_corrected_over_the_pairs_of_an_estimate():
+    table = compare_predictions(of_folds(), CLASSES)
+    tested = table[table["estimate"] == "test"]
+    p = tested["resampled_p"].fillna(tested["p"]).to_numpy(float)
+    order = np.argsort(p)
+    by_hand = np.maximum.accumulate(np.minimum(p[order] * [3, 2, 1], 1))
+    np.testing.assert_allclose(tested["p_holm"].to_numpy(float)[order], by_hand)
+    assert table.loc[table["estimate"] == "apparent", "p_holm"].isna().all()
+
+
 def test_goes_through_files(tmp_path):
     predictions = of_folds()
     for name, rows in predictions.groupby(predictions["role"] == "train"):
@@ -138,11 +168,12 @@ def test_goes_through_files(tmp_path):
     bootstraps().to_csv(tmp_path / "samples.tsv", sep="\t", index=False)
     out = SimpleNamespace(table=tmp_path / "comparisons.tsv")
     asked = SimpleNamespace(evaluation="comparisons")
+    settings = {"classes": CLASSES, "bootstraps": 5, "seed": 1}
     for apparent, samples, n in (([], [], 3), (["True.tsv"], ["samples.tsv"], 9)):
         source = SimpleNamespace(
             predictions=tmp_path / "False.tsv",
             apparent=[tmp_path / name for name in apparent],
             samples=[tmp_path / name for name in samples],
         )
-        main(source, out, SimpleNamespace(classes=CLASSES, bootstraps=5, seed=1), asked)
+        main(source, out, SimpleNamespace(asked=settings), asked)
         assert len(read_table(out.table)) == n

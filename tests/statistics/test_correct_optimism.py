@@ -95,5 +95,5 @@ def test_goes_through_files(tmp_path):
     source = SimpleNamespace(**{name: [tmp_path / f"{name}.tsv"] for name in tables})
     out = SimpleNamespace(table=tmp_path / "optimism.tsv")
     settings = {"classes": CLASSES, "bootstraps": 10, "seed": 1}
-    main(source, out, SimpleNamespace(**settings), SimpleNamespace(evaluation="optimism"))
+    main(source, out, SimpleNamespace(asked=settings), SimpleNamespace(evaluation="optimism"))
     assert read_table(out.table)["model"].unique().tolist() == MODELS

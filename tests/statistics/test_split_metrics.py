@@ -404,7 +404,7 @@ def test_goes_through_files(tmp_path):
     predictions = predictions.replace({"NPSLE": "1", "non-NPSLE": "0"})
     write_table(predictions.drop(columns="threshold"), tmp_path / "predictions.tsv", described)
     out = SimpleNamespace(table=tmp_path / "metrics.tsv")
-    params = SimpleNamespace(classes=["0", "1"], bootstraps=5, seed=1)
+    params = SimpleNamespace(asked={"classes": ["0", "1"], "bootstraps": 5, "seed": 1})
     source = SimpleNamespace(predictions=tmp_path / "predictions.tsv")
     main(source, out, params, SimpleNamespace(evaluation="metrics"))
     again = read_table(out.table)

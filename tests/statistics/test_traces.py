@@ -150,6 +150,6 @@ def test_all_go_through_files(tmp_path):
     tables["decision_curve"] = tables.pop("decisions")
     for name, table in tables.items():
         asked = SimpleNamespace(evaluation=name)
-        main(source, out, SimpleNamespace(**settings), asked)
+        main(source, out, SimpleNamespace(asked=settings), asked)
         expected = table.reset_index(drop=True)
         pd.testing.assert_frame_equal(read_table(out.table), expected, check_dtype=False)

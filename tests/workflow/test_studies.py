@@ -65,6 +65,28 @@ def test_each_site_is_tested_by_models_of_the_others(results):
     assert (predictions.groupby("model").size() == len(SITES)).all()
 
 
+def test_checks_of_a_study_stand_in_its_tables(results):
+    """Of eight people at three sites: too few to harmonize, which is said, and nothing missing."""
+    folder = results / "studies/sites_features_logistic"
+    names = ("missing", "sites", "sensitivity", "added_value", "sample_size")
+    missing, sites, sensitivity, added, size = (read_table(folder / f"{n}.tsv") for n in names)
+    assert (missing["n_missing"] == 0).all()
+    assert set(missing["model"]) == {"confounds", "logistic", "harmonized", "both"}
+    assert set(sites["site"]) == {"A", "B", "C", "all"}
+    whole = sites[sites["site"] == "all"].set_index("metric")["value"]
+    assert whole["unharmonized_scans"] == 1 and whole["unharmonized_splits"] == 1
+    configured = sensitivity[sensitivity["variant"] == "as_configured"]
+    assert set(configured["model"]) == set(missing["model"]) | {"majority"}
+    other = sensitivity[sensitivity["variant"] == "not_harmonized"]
+    assert len(other) and (other["difference"] == 0).all()
+    alone = sensitivity[sensitivity["variant"] == "not_flagged"]  # all sessions are flagged
+    assert set(alone["model"]) == set(missing["model"]) and (alone["n"] == 0).all()
+    assert {"auc", "likelihood_ratio", "net_benefit_difference"} <= set(added["metric"])
+    assert size.set_index("model").at["both", "n_parameters"] == 3
+    page = (results / "report/index.html").read_text()
+    assert "nothing was harmonized" in page and '<td rowspan="2">confounds' in page
+
+
 def test_another_site_is_scored_and_never_trained_on(results):
     splits, predictions, metrics = tables_of(results, "holdout_region_cnn")
     outside = {"sub-7", "sub-8"}

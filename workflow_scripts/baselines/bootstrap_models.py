@@ -12,6 +12,8 @@ from joblib import Parallel, delayed
 from workflow_scripts.baselines.cases import Cases, exchanged
 from workflow_scripts.baselines.fit_features import read_cases
 from workflow_scripts.baselines.linear import Fitted, fit, one_thread
+from workflow_scripts.baselines.preparation import before
+from workflow_scripts.baselines.sample_size import tabulate_instability, tabulate_sample_size
 from workflow_scripts.common.job import job
 from workflow_scripts.common.metrics import auc, scan_weights
 from workflow_scripts.common.predictions import PREDICTIONS
@@ -21,7 +23,8 @@ from workflow_scripts.common.tables import write_table
 
 def fit_apparent(cases: Cases, x: np.ndarray, settings: dict, seed: int) -> Fitted:
     """The model of all cases."""
-    return fit(settings, x, cases.y, np.ones(len(x), int), cases.person, seed)
+    once = np.ones(len(x), int)
+    return fit(settings, x, cases.y, once, cases.person, seed, before(cases, settings))
 
 
 def brier(truth: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:
@@ -33,7 +36,7 @@ def apparent_predictions(cases: Cases, models: dict, classes: list[str], seed: i
     """Every model's predictions of the people that it was fitted to, as split 0 of role train."""
     tables, names = [], np.array(classes)
     for model, settings in models.items():
-        x = cases.terms(settings["inputs"]).to_numpy(float)
+        x = cases.matrix(settings)
         fitted = fit_apparent(cases, x, settings, seed)
         score = fitted.score(x)
         tables.append(
@@ -70,17 +73,16 @@ def bootstrap(cases: Cases, models: dict, number: int, seed: int) -> list[dict]:
     -------
     list of dict
         AUC and Brier score of the model of the bootstrap sample in that sample
-        and in the original cases, and its coefficients (under ``coefficients``).
+        and in the original cases, its coefficients, and the probabilities of all cases.
     """
     weight = draw_bootstrap(cases, number, seed)
     inside, once = weight > 0, scan_weights(cases.person)
     rows = []
     for model, settings in models.items():
-        x = cases.terms(settings["inputs"]).to_numpy(float)
+        x = cases.matrix(settings)
         with one_thread():
-            fitted = fit(
-                settings, x[inside], cases.y[inside], weight[inside], cases.person[inside], seed
-            )
+            drawn = (x[inside], cases.y[inside], weight[inside], cases.person[inside])
+            fitted = fit(settings, *drawn, seed, before(cases, settings))
         probability = fitted.probability(x)
         rows.append(
             {
@@ -91,6 +93,7 @@ def bootstrap(cases: Cases, models: dict, number: int, seed: int) -> list[dict]:
                 "brier_bootstrap": brier(cases.y, probability, weight * once),
                 "brier_original": brier(cases.y, probability, once),
                 "coefficients": fitted.coefficients,
+                "probability": probability,
             }
         )
     return rows
@@ -105,7 +108,7 @@ def permute(cases: Cases, models: dict, number: int, seed: int) -> list[dict]:
     once = scan_weights(cases.person)
     rows = []
     for model, settings in models.items():
-        x = cases.terms(settings["inputs"]).to_numpy(float)[order]
+        x = cases.matrix(settings)[order]
         with one_thread():
             probability = fit_apparent(cases, x, settings, seed).probability(x)
         rows.append({"model": model, "permutation": number, "auc": auc(cases.y, probability, once)})
@@ -138,15 +141,15 @@ def tabulate_coefficients(cases: Cases, models: dict, samples: pd.DataFrame, see
     once = scan_weights(cases.person)
     for model, settings in models.items():
         terms = cases.terms(settings["inputs"])
-        fitted = fit_apparent(cases, terms.to_numpy(float), settings, seed)
+        fitted = fit_apparent(cases, cases.matrix(settings), settings, seed)
         drawn = np.stack(samples.loc[samples["model"] == model, "coefficients"].to_list())
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
         table = pd.DataFrame(
             {
                 "model": model,
                 "term": ["intercept", *terms],
-                "mean": [np.nan, *fitted.pipeline[0].mean_],
-                "sd": [np.nan, *fitted.pipeline[0].scale_],
+                "mean": [np.nan, *fitted.scaler.mean_],
+                "sd": [np.nan, *fitted.scaler.scale_],
                 "coefficient": fitted.coefficients,
                 "coefficient_low": low,
                 "coefficient_high": high,
@@ -162,20 +165,36 @@ def tabulate_coefficients(cases: Cases, models: dict, samples: pd.DataFrame, see
     return pd.concat(tables, ignore_index=True)
 
 
+def by_cases(models: dict) -> list[dict]:
+    """Models of complete cases together, and each that imputes on its own: they share no people."""
+    imputing = {key: own for key, own in models.items() if own["missing"] == "impute"}
+    complete = {key: own for key, own in models.items() if key not in imputing}
+    return [complete] * bool(complete) + [{key: own} for key, own in imputing.items()]
+
+
 def main(source, out, params, threads: int):
-    """Write apparent predictions, bootstrap samples, coefficients and permutations."""
-    models, seed, described = params.models, params.seed, resource("columns/baselines.tsv")
-    cases = read_cases(source, params).inside()
-    with one_thread():
-        apparent = apparent_predictions(cases, models, params.classes, seed)
-    write_table(apparent, out.predictions, described)
-    samples = repeat_in_parallel(bootstrap, cases, models, params.samples, seed, threads)
-    with one_thread():
-        coefficients = tabulate_coefficients(cases, models, samples, seed)
-    write_table(coefficients, out.coefficients, described)
-    write_table(samples.drop(columns="coefficients"), out.samples, described)
-    permuted = repeat_in_parallel(permute, cases, models, params.permutations, seed, threads)
-    write_table(permuted, out.permutations, described)
+    """Write what models of everybody, of bootstrap samples and of permuted columns give."""
+    seed, made = params.seed, {}
+    for models in by_cases(params.models):
+        cases = read_cases(source, params, next(iter(models.values()))).inside()
+        samples = repeat_in_parallel(bootstrap, cases, models, params.samples, seed, threads)
+        with one_thread():
+            apparent = apparent_predictions(cases, models, params.classes, seed)
+            tables = {
+                "predictions": apparent,
+                "coefficients": tabulate_coefficients(cases, models, samples, seed),
+                "samples": samples.drop(columns=["coefficients", "probability"]),
+                "instability": tabulate_instability(cases, apparent, samples),
+                "sample_size": tabulate_sample_size(cases, models),
+            }
+        tables["permutations"] = repeat_in_parallel(
+            permute, cases, models, params.permutations, seed, threads
+        )
+        for name, table in tables.items():
+            made.setdefault(name, []).append(table)
+    for name, found in made.items():
+        table = pd.concat(found, ignore_index=True)
+        write_table(table, getattr(out, name), resource("columns/baselines.tsv"))
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Complete cases of a study's table models, with their terms and their roles in the splits."""
+"""Cases of a study's table models, with their terms and their roles in the splits."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,17 +15,20 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cases:
-    """Complete cases: N scans, S splits.
+    """Scans of table models: N scans, S splits.
 
     Attributes
     ----------
     scans : DataFrame, (N,): participant_id, session_id, label
-    x : dict of DataFrames, (N, F): terms by input
+    x : dict of DataFrames, (N, F): terms by input; a value is missing only where they are imputed
     person : int array, (N,): participant of each scan
     y : bool array, (N,): positive class
     splits : numbers, (S,)
     role : str array, (S, N)
     weight : float array, (S, N): times used in training
+    site : float array, (N,): number of each scan's site, NaN where none is known
+    sites : names of the sites, by number
+    measured : names of the terms that are columns of features.tsv
     """
 
     scans: pd.DataFrame
@@ -35,14 +38,25 @@ class Cases:
     splits: np.ndarray
     role: np.ndarray
     weight: np.ndarray
+    site: np.ndarray
+    sites: list[str]
+    measured: frozenset[str] = frozenset()
 
     def terms(self, inputs: list[str]) -> pd.DataFrame:
         """Terms of a model that reads these inputs, (N, F)."""
         return pd.concat([self.x[name] for name in inputs], axis=1)
 
+    def matrix(self, settings: dict) -> np.ndarray:
+        """What a model is fitted to: its terms (N, F), and last the site where it harmonizes."""
+        terms = self.terms(settings["inputs"]).to_numpy(float, copy=True)  # steps write into it
+        return np.column_stack([terms, self.site]) if settings["harmonize"] else terms
+
     def inside(self) -> "Cases":
         """Cases without the external participants."""
-        kept = ~(self.role == "external").any(axis=0)
+        return self.only(~(self.role == "external").any(axis=0))
+
+    def only(self, kept: np.ndarray) -> "Cases":
+        """Some of the scans, (N,) bool."""
         return replace(
             self,
             scans=self.scans[kept].reset_index(drop=True),
@@ -51,31 +65,36 @@ class Cases:
             y=self.y[kept],
             role=self.role[:, kept],
             weight=self.weight[:, kept],
+            site=self.site[kept],
         )
 
 
-def build_cases(splits, features, clinical, inputs: dict, classes: list[str], key: str) -> Cases:
+def build_cases(
+    splits, features, clinical, inputs: dict, classes: list[str], key: str, imputed: bool = False
+) -> Cases:
     """Bring features, clinical columns and splits together.
 
-    Scans without a value in one of the columns of any input are left out of all models, with a
-    warning, so that the models are compared on the same people and nothing is imputed.
+    Scans without a value in one of the columns of any input are left out, with a warning, so
+    that models of these inputs are compared on the same people; all stay where values are imputed.
 
     Parameters
     ----------
     splits : DataFrame
         Checked splits.
     features, clinical : DataFrames
-        features.tsv and clinical.tsv of the study.
+        features.tsv and clinical.tsv of the study, this one with session_site if it is known.
     inputs : dict
-        Columns of each input that a table model reads: ``{name: [column, ...]}``.
+        Columns of each input that the models read: ``{name: [column, ...]}``.
     classes : [negative, positive]
     key : str
         Key of the study in the configuration, for messages.
+    imputed : bool
+        Whether the models impute missing values.
 
     Raises
     ------
     InputError
-        If a column cannot be used, or too few complete cases are left in a training side.
+        If a column cannot be used, or too few cases are left in a training side.
     """
     scans = splits.drop_duplicates(SCAN)[[*SCAN, "label"]].reset_index(drop=True)
     values = {
@@ -85,10 +104,10 @@ def build_cases(splits, features, clinical, inputs: dict, classes: list[str], ke
     parts = [part for table in values.values() for part in table]
     missing = pd.concat([pd.DataFrame(index=scans["participant_id"]), *parts], axis=1).isna()
     missing = missing.loc[:, ~missing.columns.duplicated()]
-    complete = ~missing.any(axis=1).to_numpy()
+    complete = imputed | ~missing.any(axis=1).to_numpy()
     if not complete.all():
         LOG.warning(
-            "left out of all models, a column is missing: %s (values missing: %s)",
+            "left out of models of complete cases, a column is missing: %s (values missing: %s)",
             ", ".join(scans.loc[~complete, "participant_id"]),
             ", ".join(f"{name} {n}" for name, n in missing.sum().items() if n),
         )
@@ -104,7 +123,9 @@ def build_cases(splits, features, clinical, inputs: dict, classes: list[str], ke
         weight[row] = of_split["weight"].fillna(0)
     _, person = np.unique(scans["participant_id"].to_numpy(str), return_inverse=True)
     y = (scans["label"] == classes[1]).to_numpy()
-    cases = Cases(scans, {}, person, y, numbers, role, weight)
+    site, sites = _sites(scans, clinical)
+    measured = frozenset(name for _, part in values.values() for name in part)
+    cases = Cases(scans, {}, person, y, numbers, role, weight, site, sites, measured)
     check_cases(cases, classes, missing.sum(), key)
     for name, (clinical_part, mri_part) in values.items():
         where = f"{key}.inputs.{name}.columns"
@@ -114,6 +135,15 @@ def build_cases(splits, features, clinical, inputs: dict, classes: list[str], ke
         ]
         cases.x[name] = pd.concat(coded, axis=1)
     return cases
+
+
+def _sites(scans: pd.DataFrame, clinical: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Number of each scan's site (N,), NaN where it is not known, and the names by number."""
+    if "session_site" not in clinical:
+        return np.full(len(scans), np.nan), []
+    [names] = columns_of(scans, clinical, ["session_site"], "site", "clinical.tsv").T.to_numpy()
+    number, sites = pd.factorize(names, sort=True)
+    return np.where(number < 0, np.nan, number), list(map(str, sites))
 
 
 def _columns(scans, features, clinical, names: list[str], key: str):

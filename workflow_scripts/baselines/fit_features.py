@@ -8,6 +8,7 @@ import pandas as pd
 
 from workflow_scripts.baselines.cases import Cases, build_cases
 from workflow_scripts.baselines.linear import fit, one_thread
+from workflow_scripts.baselines.preparation import before, described
 from workflow_scripts.common.job import job
 from workflow_scripts.common.predictions import PREDICTIONS
 from workflow_scripts.common.resources import resource
@@ -24,7 +25,8 @@ def fit_split(settings: dict, x: np.ndarray, cases: Cases, split: int, seed: int
     """The model of a split (by its place)."""
     train = np.flatnonzero(cases.role[split] == "train")
     weight = cases.weight[split, train]
-    return fit(settings, x[train], cases.y[train], weight, cases.person[train], seed)
+    steps = before(cases, settings)
+    return fit(settings, x[train], cases.y[train], weight, cases.person[train], seed, steps)
 
 
 def predict(cases: Cases, model: str, settings: dict, classes: list[str], seed: int):
@@ -38,11 +40,13 @@ def predict(cases: Cases, model: str, settings: dict, classes: list[str], seed: 
     DataFrame
         Columns ``PREDICTIONS``.
     list of dict
-        Of a linear model per split: terms, mean, sd, coefficients, intercept, threshold, penalty.
+        Of a linear model per split: terms, mean, sd, coefficients, intercept, threshold, penalty,
+        and what was done before, see `preparation.described`.
     """
     tables, fitted_models, names = [], [], np.array(classes)
     majority = settings["kind"] == "majority"
-    terms = None if majority else cases.terms(settings["inputs"])
+    terms = [] if majority else list(cases.terms(settings["inputs"]))
+    x = None if majority else cases.matrix(settings)
     for place, split in enumerate(cases.splits):
         rows = scored_rows(cases, place)
         if majority:
@@ -51,17 +55,16 @@ def predict(cases: Cases, model: str, settings: dict, classes: list[str], seed: 
             share = cases.y[trained][first].mean()
             score, threshold, probability = np.full(len(rows), share), 0.5, share
         else:
-            fitted = fit_split(settings, terms.to_numpy(float), cases, place, seed)
-            x = terms.to_numpy(float)[rows]
-            score, threshold = fitted.score(x), fitted.threshold
-            probability = fitted.probability(x) if settings["kind"] == "logistic" else np.nan
-            scaler = fitted.pipeline[0]
+            fitted = fit_split(settings, x, cases, place, seed)
+            score, threshold = fitted.score(x[rows]), fitted.threshold
+            probability = fitted.probability(x[rows]) if settings["kind"] == "logistic" else np.nan
             fitted_models.append(
                 {
                     "split": int(split),
-                    "terms": list(terms),
-                    "mean": scaler.mean_.tolist(),
-                    "sd": scaler.scale_.tolist(),
+                    "terms": terms,
+                    **described(fitted.pipeline, cases, settings),
+                    "mean": fitted.scaler.mean_.tolist(),
+                    "sd": fitted.scaler.scale_.tolist(),
                     "intercept": float(fitted.coefficients[0]),
                     "coefficients": fitted.coefficients[1:].tolist(),
                     "threshold": threshold,
@@ -83,21 +86,28 @@ def predict(cases: Cases, model: str, settings: dict, classes: list[str], seed: 
     return pd.concat(tables, ignore_index=True)[PREDICTIONS], fitted_models
 
 
-def read_cases(source, params) -> Cases:
-    """Cases of a study from the inputs and params that the rules of table models share."""
+def read_cases(source, params, settings: dict, together: list[str] | None = None) -> Cases:
+    """Cases of a model from the inputs and params that the rules of table models share.
+
+    Those without a missing value in the inputs ``together``, which are where not given those of
+    all models that take complete cases; all scans where the model imputes.
+    """
+    imputed = settings.get("missing") == "impute"
+    names = settings["inputs"] if imputed else together or params.together
     return build_cases(
         read_splits(source.splits),
         read_table(source.features),
         read_table(source.clinical),
-        params.inputs,
+        {name: params.inputs[name] for name in names},
         params.classes,
         params.key,
+        imputed,
     )
 
 
 def main(source, out, params, wildcards):
     """Write the predictions of a model and the models of all splits."""
-    cases = read_cases(source, params)
+    cases = read_cases(source, params, params.settings)
     with one_thread():
         predictions, models = predict(
             cases, wildcards.model, params.settings, params.classes, params.seed

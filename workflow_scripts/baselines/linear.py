@@ -88,12 +88,17 @@ class Fitted:
         return self.pipeline[-1].C
 
     @property
+    def scaler(self) -> StandardScaler:
+        """Means and standard deviations of the terms."""
+        return self.pipeline[-2]
+
+    @property
     def coefficients(self) -> np.ndarray:
         """Intercept and standardised coefficients, (1 + F,)."""
         return np.concatenate([self.pipeline[-1].intercept_, self.pipeline[-1].coef_[0]])
 
 
-def fit(settings: dict, x, y, weight, person, seed: int) -> Fitted:
+def fit(settings: dict, x, y, weight, person, seed: int, before=()) -> Fitted:
     """Fit scaling, penalty, coefficients and threshold to these rows alone.
 
     Parameters
@@ -109,6 +114,8 @@ def fit(settings: dict, x, y, weight, person, seed: int) -> Fitted:
     person : int array, (N,)
         Rows of one participant stay in one inner fold.
     seed : int
+    before : tuple of transformers
+        Fitted, without the labels, to the same rows before the scaling: `preparation.before`.
 
     Returns
     -------
@@ -120,7 +127,8 @@ def fit(settings: dict, x, y, weight, person, seed: int) -> Fitted:
     candidates = [clone(MODELS[settings["kind"]]).set_params(C=float(c)) for c in penalties]
     scores, gained = np.empty((len(candidates), len(y))), np.zeros(len(candidates))
     for inside, outside in inner_folds(y, person, seed):
-        scaler = StandardScaler().fit(x[inside], sample_weight=weight[inside])
+        scaler = make_pipeline(*map(clone, before), StandardScaler())
+        scaler.fit(x[inside], standardscaler__sample_weight=weight[inside])
         fitted, validated = scaler.transform(x[inside]), scaler.transform(x[outside])
         for i, candidate in enumerate(candidates):
             candidate.fit(fitted, y[inside], sample_weight=weight[inside])
@@ -130,7 +138,7 @@ def fit(settings: dict, x, y, weight, person, seed: int) -> Fitted:
         likelihood = np.clip(np.where(y, expit(scores), 1 - expit(scores)), SMALLEST, None)
         gained = (np.log(likelihood) @ weight) / weight.sum()
     best = int(np.argmax(gained.round(9)))
-    pipeline = make_pipeline(StandardScaler(), candidates[best])
+    pipeline = make_pipeline(*map(clone, before), StandardScaler(), candidates[best])
     name = pipeline.steps[-1][0]
     pipeline.fit(
         x, y, **{"standardscaler__sample_weight": weight, f"{name}__sample_weight": weight}

@@ -8,15 +8,17 @@ import os
 from functools import cache
 from pathlib import Path
 
-from workflow_scripts.cohort.config import clinical_columns
+from workflow_scripts.cohort.config import SIDECARS, clinical_columns
 from workflow_scripts.cohort.dictionaries import read_described, read_dictionary
 from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
 SESSION = ["participant_id", "session_id"]
+SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
 
 
 @cache
@@ -122,6 +124,43 @@ def read_clinical(
         }
         for participant, session in sessions
     ]
+
+
+def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
+    """Add to each session's row what the sidecars of its scans say of the scanner.
+
+    Manufacturer, model and field strength, of each different one where a session has several,
+    as the column `config.SIDECARS`. Only where a study takes its site from there.
+
+    Raises
+    ------
+    InputError
+        If no sidecar says any of it.
+    """
+    asking = [name for name, study in studies.items() if study.get("site") == SIDECARS]
+    if not asking:
+        return
+    found: dict[tuple, dict] = {}
+    for scan in index:
+        if scan["path"] and scan["suffix"] != "vesselwall":
+            session = scan["participant_id"], scan["session_id"]
+            found.setdefault(session, {})[_scanner(Path(scan["path"]))] = None
+    for row in rows:
+        names = filter(None, found.get((row["participant_id"], row["session_id"]), ()))
+        row[SIDECARS] = " and ".join(sorted(names)) or None
+    if not any(row[SIDECARS] for row in rows):
+        raise InputError(
+            f"studies.{asking[0]}.site: no sidecar of the dataset has one of the fields "
+            f"{', '.join(SCANNER)}; write the site into a column, and name it"
+        )
+
+
+def _scanner(image: Path) -> str:
+    """Scanner as an image's sidecars name it, empty where they do not."""
+    metadata = read_metadata(image)
+    told = [metadata.get(field) for field in SCANNER]
+    strength = [f"{v:g} T" for v in told[2:] if isinstance(v, int | float)]
+    return " ".join([str(name).strip() for name in told[:2] if name] + strength)
 
 
 def _take(values: dict, rows: list[dict], column: str, table: str, known: set):

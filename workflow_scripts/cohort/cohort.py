@@ -8,7 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from workflow_scripts.cohort.ages import note_ages
-from workflow_scripts.cohort.clinical import SESSION, read_clinical, write_clinical
+from workflow_scripts.cohort.clinical import (
+    SESSION,
+    add_scanners,
+    read_clinical,
+    write_clinical,
+)
 from workflow_scripts.cohort.dictionaries import described_level
 from workflow_scripts.cohort.index import (
     index_scans,
@@ -109,6 +114,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     index = complete(index, _rows_of(only, participants), config["scans"])
     note_ages(bids_dir, index, participants, exclusions)
     clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
+    add_scanners(clinical, index, config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
     there = cohort.sessions
     scanned = [row for row in clinical if session_prefix(*(row[key] for key in SESSION)) in there]
@@ -132,6 +138,7 @@ def simulated_cohort(config: dict, plan: tuple, bids_dir: Path, index_file: Path
         for row in participants
     ]
     clinical = read_clinical(None, as_written, _sessions(index), config["studies"])
+    add_scanners(clinical, [], config["studies"])  # sidecars are simulated when the run begins
     if index_file:
         keep_cohort(index, clinical, index_file)
     return make_cohort(config, participants, index, exclusions, clinical)

@@ -37,14 +37,19 @@ OLD_MODELS = (
 )
 IMAGE_MODELS = ("contrastive", "cnn", "one_class_svm")
 NETWORKS = ("contrastive", "cnn")
+SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
+PAIR = ("model", "base")  # of added_value
+CONFOUNDS = "confounds"  # the model of a study's confounds, and its input
 NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI"}
 # Evaluations, and those without which they have nothing to read.
 NEEDS = {
     "permutation": ["metrics"],
     "repeated_measures": ["metrics"],
     "published": ["metrics", "repeated_measures"],
+    "added_value": ["optimism"],
 }
 OF_MODELS = ("metrics", "comparisons", "roc", "calibration", "decision_curve")
+OF_MODELS += ("missing", "sites", "sensitivity")
 
 
 @cache
@@ -126,6 +131,8 @@ def clinical_columns(study: dict) -> dict[str, list[str]]:
     label = study["label"]
     columns = {"label": [label if isinstance(label, str) else label["column"]]}
     columns["table1"] = study["table1"]
+    if study.get("site") not in (None, SIDECARS):
+        columns["site"] = [study["site"]]
     for key in ("external", "design"):
         if "column" in study.get(key, {}):
             columns[f"{key}.column"] = [study[key]["column"]]
@@ -156,6 +163,7 @@ def _spelled_out(name: str, study):
     if not isinstance(study, dict):
         return study
     study = dict(study)
+    _add_confounds(name, study)
     asked = study.get("evaluation")
     if isinstance(asked, list) and all(isinstance(key, str) for key in asked):
         asked = dict.fromkeys(asked)
@@ -168,6 +176,26 @@ def _spelled_out(name: str, study):
                 key: _like(f"studies.{name}.{part}", entries, key, ()) for key in entries
             }
     return study
+
+
+def _add_confounds(name: str, study: dict) -> None:
+    """Put a study's model of confounds first among its models, and its input among the inputs.
+
+    Unless they are there, as in a configuration that was checked before.
+    """
+    if not study.get(CONFOUNDS) or not isinstance(study.get("models"), dict):
+        return
+    own = {"kind": "logistic", "inputs": [CONFOUNDS], "missing": "impute"}
+    for part, entry in (("inputs", {"columns": study[CONFOUNDS]}), ("models", own)):
+        entries = study.get(part) or {}
+        if isinstance(entries, dict):
+            there = entries.get(CONFOUNDS, entry)
+            if not isinstance(there, dict) or there | entry != there:
+                raise InputError(
+                    f"studies.{name}.{part}.{CONFOUNDS}: is the name of what "
+                    f"studies.{name}.{CONFOUNDS} makes; rename it"
+                )
+            study[part] = {CONFOUNDS: there} | entries
 
 
 def _like(where: str, entries: dict, key: str, seen: tuple):
@@ -283,6 +311,11 @@ def _complete(study: dict) -> None:
     study["requires"] = list(dict.fromkeys(needed)) or ["T1w"]
     if "design" in study:
         study["design"].setdefault("classes", study["classes"])
+        if study["design"]["kind"] == "leave_site_out":
+            study.setdefault("site", study["design"]["column"])
+    if added := study["evaluation"].get("added_value"):
+        own, base = (study["models"].get(added[key], {}).get("inputs", []) for key in PAIR)
+        added["inputs"] = [name for name in own if name not in base]
     if "correlations" in study["evaluation"]:
         study["evaluation"]["correlations"].setdefault("classes", study["classes"])
 
@@ -380,6 +413,8 @@ def _model_problems(where: str, model: dict, study: dict):
             )
         elif model["kind"] == "one_class_svm" and images[name]["space"] == "native":
             yield f"{where}.inputs: one_class_svm compares voxels, which native images do not share"
+    if model.get("harmonize") and "site" not in study:
+        yield f"{where}.harmonize: needs the site of each session; add site to the study"
     if model["kind"] in ("svm", "logistic"):
         columns = [
             c for name in model["inputs"] for c in study["inputs"].get(name, {}).get("columns", [])
@@ -402,6 +437,13 @@ def _evaluation_problems(where: str, study: dict):
             yield f"{where}.{name}: compares the two classes of a design; add design"
     if "optimism" in asked and not models_of(study, "logistic"):
         yield f"{where}.optimism: is of logistic models; add one, or remove it"
+    if "sites" in asked and "site" not in study:
+        yield f"{where}.sites: needs the site of each session; add site to the study"
+    if "missing" in asked and not models_of(study, "svm", "logistic"):
+        yield f"{where}.missing: is of models that read tables; add one, or remove it"
+    if "reliability" in asked and study["sessions"] != "all":
+        yield f"{where}.reliability: compares sessions; set sessions of the study to all"
+    yield from _added_value_problems(f"{where}.added_value", asked.get("added_value"), study)
     if "gradcam" in asked:
         networks = models_of(study, *NETWORKS)
         if not networks:
@@ -414,3 +456,26 @@ def _evaluation_problems(where: str, study: dict):
     compared = asked.get("repeated_measures", {}).get("models", [])
     if unknown := [name for name in compared if name not in models]:
         yield f"{where}.repeated_measures.models: {', '.join(unknown)} is no model of the study"
+
+
+def _added_value_problems(where: str, added: dict | None, study: dict):
+    if not added:
+        return
+    logistic = models_of(study, "logistic")
+    for key in PAIR:
+        if added[key] not in logistic:
+            yield f"{where}.{key}: {added[key]} is no logistic model of the study; correct it"
+            return
+    own, base = (logistic[added[key]] for key in PAIR)
+    if not added["inputs"] or not set(base["inputs"]) < set(own["inputs"]):
+        yield (
+            f"{where}: {added['model']} must read all inputs of {added['base']} "
+            f"({', '.join(base['inputs'])}) and more; correct the models"
+        )
+    if own["missing"] != base["missing"]:
+        yield f"{where}: {' and '.join(added[key] for key in PAIR)} need the same key missing"
+    if own["harmonize"]:
+        yield (
+            f"{where}.model: {added['model']} harmonizes, and its measures cannot change places "
+            "between sites; name a model that does not"
+        )

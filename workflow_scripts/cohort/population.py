@@ -85,7 +85,11 @@ def check_values(clinical: list[dict], name: str, study: dict, is_level) -> None
     ]
     problems = []
     for key, columns in columns_by_key(study).items():
-        names = key.endswith(".column") or (key == "label" and isinstance(study["label"], str))
+        names = (
+            key == "site"
+            or key.endswith(".column")
+            or (key == "label" and isinstance(study["label"], str))
+        )
         for column in columns:
             values = [(who, row[column]) for who, row in rows]
             found = None
@@ -227,13 +231,19 @@ def screened(cohort, study: dict) -> dict[str, str | None]:
     return found
 
 
-def clinical_of_population(cohort, population: list[dict], columns: list[str]) -> list[dict]:
-    """A study's sessions with these columns of the participants' tables, as text."""
+def clinical_of_population(
+    cohort, population: list[dict], columns: list[str], site: str | None = None
+) -> list[dict]:
+    """A study's sessions with these columns of the participants' tables, as text.
+
+    ``site`` is the column with the site, which stands there as session_site too.
+    """
+    names = {column: column for column in columns} | ({"session_site": site} if site else {})
     return [
         {key: row[key] for key in ("participant_id", "session_id")}
         | {
-            column: cohort.clinical[row["participant_id"], row["session_id"]][column]
-            for column in columns
+            name: cohort.clinical[row["participant_id"], row["session_id"]][column]
+            for name, column in names.items()
         }
         for row in population
     ]

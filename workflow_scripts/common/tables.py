@@ -9,7 +9,7 @@ from workflow_scripts.common.columns import described_as
 
 MISSING = "n/a"
 # Columns that hold what users call classes and sites, which may look like numbers.
-NAMES = {"label", "predicted", "class", "site", "group", "group_a", "group_b"}
+NAMES = {"label", "predicted", "class", "site", "session_site", "group", "group_a", "group_b"}
 # Fingerprints in hexadecimal digits, which may look like numbers.
 NAMES |= {"code", "values"}
 

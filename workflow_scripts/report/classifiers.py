@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from workflow_scripts.common.predictions import PREDICTIONS
+from workflow_scripts.common.splits import SCAN, SCORED
 from workflow_scripts.report import plots, plots_classifiers
 from workflow_scripts.report.comparisons import comparisons_part
 from workflow_scripts.report.curves import calibration_part, decision_part, roc_part
@@ -59,6 +60,7 @@ def permuted(rows: pd.DataFrame) -> dict[str, dict]:
         row.metric: {
             "null": interval(row.null_mean, row.null_low, row.null_high, decimals=2),
             "p": p_value(row.p),
+            "holm": p_value(row.p_holm),
             "above": bool(row.p < ALPHA),
             "n": int(row.n_permutations),
         }
@@ -129,7 +131,9 @@ def metrics_part(study: dict, read: Callable, design: dict) -> dict:
     tests = pd.DataFrame(columns=["model"])
     tested = "permutation" in study["evaluation"]
     if tested:
-        tests, _ = read("permutation_test", "model", "metric", "p", "null_low", "null_high")
+        tests, _ = read(
+            "permutation_test", "model", "metric", "p", "p_holm", "null_low", "null_high"
+        )
     lines = performance(study, table, tests)
     cells = [c for line in lines for e in line["estimates"].values() for c in e["cells"].values()]
     return {
@@ -171,6 +175,17 @@ def area_texts(study: dict, metrics: dict | None, optimism: dict | None) -> dict
     return {model: "\n".join(["AUC", *lines] if lines else []) for model, lines in texts.items()}
 
 
+def not_scored(predictions: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+    """Models that leave scans of their test sides without a score, and how many, as text."""
+    told = []
+    for model, rows in predictions.groupby("model", sort=False):
+        tested = splits[splits["role"].isin(SCORED) & splits["split"].isin(rows["split"])]
+        n, scored = (len(table.drop_duplicates(SCAN)) for table in (tested, rows))
+        if scored < n:
+            told.append(f"{label(model)} {n - scored} of {n}")
+    return told
+
+
 def classifiers_section(name: str, study: dict, read: Callable, design: dict) -> dict:
     """What the template shows of a study's models.
 
@@ -194,6 +209,7 @@ def classifiers_section(name: str, study: dict, read: Callable, design: dict) ->
     texts = area_texts(study, metrics, optimism)
     areas = {model: texts[model] for model in drawn}
     return {
+        "not_scored": not_scored(predictions, read(f"split-{study['split']}_splits", "role")[0]),
         "models": [(label(model), kind_of(study, model)) for model in study["models"]],
         "metrics": metrics,
         "optimism": optimism,

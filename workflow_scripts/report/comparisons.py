@@ -18,6 +18,7 @@ def difference(row: pd.Series) -> dict:
     return {
         "text": interval(*row[RESAMPLED if by_splits else LIMITS], decimals=2),
         "p": p_value(row["resampled_p" if by_splits else "p"]),
+        "holm": p_value(row["p_holm"]),
     }
 
 
@@ -28,7 +29,9 @@ def comparisons_part(read: Callable) -> dict:
     ----------
     read : as from `study.reader`
     """
-    table, dictionary = read("comparisons", "estimate", "model_a", "model_b", "resampled_p", "note")
+    table, dictionary = read(
+        "comparisons", "estimate", "model_a", "model_b", "resampled_p", "p_holm", "note"
+    )
     lines = []
     for (a, b), rows in table.groupby(["model_a", "model_b"], sort=False):
         row = rows.set_index("estimate")

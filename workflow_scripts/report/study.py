@@ -8,6 +8,7 @@ import pandas as pd
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.report.acquisition import acquisition_section
+from workflow_scripts.report.checks import checks_section
 from workflow_scripts.report.classifiers import classifiers_section
 from workflow_scripts.report.correlations import correlations_section
 from workflow_scripts.report.design import design_section, word
@@ -160,6 +161,7 @@ def study_section(
         },
         "one_class": one_class_section(name, study, read),
         "fitted": fitted_section(name, study, read, models),
+        "checks": checks_section(name, study, read),
         "gradcam": gradcam_section(name, study, read, pictures, compared)
         if "gradcam" in asked
         else None,

@@ -26,6 +26,7 @@ PARTS = [
     ("classifiers", "Classifiers"),
     ("one_class", "One-class SVM"),
     ("fitted", "Single models and cases"),
+    ("checks", "Checks"),
     ("repeated_measures", "Repeated measures"),
     ("gradcam", "Grad-CAM"),
     ("published", "Published"),

@@ -5,6 +5,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.common.splits import SCAN
+from workflow_scripts.statistics.correction import corrected
 from workflow_scripts.statistics.delong import (
     Area,
     area,
@@ -12,15 +14,16 @@ from workflow_scripts.statistics.delong import (
     fold_areas,
     resampled_test,
 )
-from workflow_scripts.statistics.scores import Scores
+from workflow_scripts.statistics.scores import Scores, by_model
 
 COLUMNS = ["estimate", "model_a", "model_b", "auc_a", "auc_b", "auc_difference", "se"]
 COLUMNS += ["ci_low", "ci_high", "z", "p", "resampled_low", "resampled_high", "resampled_p"]
-COLUMNS += ["n_negative", "n_positive", "note"]
+COLUMNS += ["p_holm", "n_negative", "n_positive", "note"]
 ORDER = ["apparent", "optimism_corrected", "test", "external"]
 SAME = "not valid: both models were fitted to these people"
 GIVEN = "p takes the fitted models as given and is too small"
 NEARER = "; resampled_p is nearer"
+SHARED = "; on the scans that both scored"
 
 
 def same_scans(a: Scores, b: Scores) -> bool:
@@ -100,3 +103,51 @@ def compare_models(scores: dict, samples: pd.DataFrame | None = None) -> pd.Data
                 rows.append(pair | {"estimate": "optimism_corrected"} | found)
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.sort_values("estimate", key=lambda names: names.map(ORDER.index), kind="stable")
+
+
+def scored_by_both(predictions: pd.DataFrame, models: tuple[str, str]) -> tuple:
+    """Predictions of two models of the scans that both scored in the same split.
+
+    Apparent ones stay as they are: models fitted to other people are not compared by them.
+
+    Returns
+    -------
+    DataFrame, and whether any was left out
+    """
+    rows = predictions[predictions["model"].isin(models)]
+    keys = (
+        rows[["split", "role", *SCAN]].fillna("").agg(lambda row: "/".join(map(str, row)), axis=1)
+    )
+    both = keys.groupby(keys).transform(lambda own: rows.loc[own.index, "model"].nunique()) == 2
+    kept = both | (rows["role"] == "train")
+    return rows[kept], not kept.all()
+
+
+def compare_predictions(
+    predictions: pd.DataFrame, classes: list[str], samples: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """`compare_models` of each two models, on the scans that both scored, with Holm's correction.
+
+    Models score other scans where one imputes what another leaves out. p_holm counts the pairs of
+    an estimate, with the p over the splits where there is one, else DeLong's.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns of `common.predictions`, apparent ones among them.
+    classes : [negative, positive]
+    samples : as of `compare_models`
+    """
+    tables = [pd.DataFrame(columns=COLUMNS)]
+    for pair in combinations(predictions["model"].unique(), 2):
+        rows, left_out = scored_by_both(predictions, pair)
+        table = compare_models(by_model(rows, classes), samples)
+        if left_out:
+            table.loc[table["estimate"].isin(["test", "external"]), "note"] += SHARED
+        tables.append(table)
+    table = pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
+    table = table.sort_values("estimate", key=lambda names: names.map(ORDER.index), kind="stable")
+    tested = table["resampled_p"].fillna(table["p"])
+    tested = tested.where(table["estimate"].isin(["test", "external"]))
+    table["p_holm"] = tested.astype(float).groupby(table["estimate"]).transform(corrected, "holm")
+    return table

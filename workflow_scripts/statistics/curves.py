@@ -145,6 +145,22 @@ def calibration_line(scores: Scores) -> dict[str, tuple[float, float, float]]:
     }
 
 
+def benefit_of_each(scores: Scores) -> np.ndarray:
+    """What each scan adds to the net benefit of a model, times the participants: (N, T).
+
+    Of those with a probability at or above each of `THRESHOLDS`, the mean over the rows.
+    """
+    above = scores.probability[:, :, None] >= THRESHOLDS - 1e-12
+    times = (scores.fold >= 0).sum(0)
+    return above.sum(0) / times[:, None] * _gain(scores)
+
+
+def _gain(scores: Scores) -> np.ndarray:
+    """What treating each scan adds to the net benefit, times the participants: (N, T)."""
+    gain = np.where(scores.truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
+    return gain * scores.scan_weight[:, None]
+
+
 def decision_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
     """Net benefit of treating those at or above a threshold, all, and none.
 
@@ -161,15 +177,13 @@ def decision_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
     -----
     Vickers & Elkin 2006, 10.1177/0272989X06295361.
     """
-    gain = np.where(scores.truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
-    gain *= scores.scan_weight[:, None]
-    above = scores.probability[:, :, None] >= THRESHOLDS - 1e-12
-    times = (scores.fold >= 0).sum(0)
-    treated = above.sum(0) / times[:, None]
-    n = scores.participants()
+    gain, n = _gain(scores), scores.participants()
     tables = []
-    for strategy, share in (("model", treated), ("all", 1.0), ("none", 0.0)):
-        benefit = share * gain
+    for strategy, benefit in (
+        ("model", benefit_of_each(scores)),
+        ("all", gain),
+        ("none", np.zeros_like(gain)),
+    ):
         low, high = np.percentile(drawn @ benefit / n, [2.5, 97.5], axis=0)
         tables.append(
             pd.DataFrame(

@@ -1,12 +1,14 @@
-"""Evaluations of a study's models that their predictions are enough for, each a table."""
+"""Evaluations of a study's models from their predictions, refits and tables, each a table."""
 
 import pandas as pd
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics import calibrate_models
-from workflow_scripts.statistics.compare_models import compare_models
+from workflow_scripts.statistics import added_value as added
+from workflow_scripts.statistics import calibrate_models, missing_data, robustness
+from workflow_scripts.statistics import reliability as repeated_scans
+from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
@@ -19,25 +21,30 @@ def with_apparent(source) -> pd.DataFrame:
     return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
+def shared(settings: dict) -> dict:
+    """Those settings that all evaluations have."""
+    return {key: settings[key] for key in ("classes", "bootstraps", "seed")}
+
+
 def metrics(source, settings: dict) -> pd.DataFrame:
     """Metrics per split and over the splits."""
-    return evaluate(read_table(source.predictions), **settings)
+    return evaluate(read_table(source.predictions), **shared(settings))
 
 
 def comparisons(source, settings: dict) -> pd.DataFrame:
     """Differences in AUC between the models."""
     samples = read_table(source.samples[0]) if source.samples else None
-    return compare_models(by_model(with_apparent(source), settings["classes"]), samples)
+    return compare_predictions(with_apparent(source), settings["classes"], samples)
 
 
 def roc(source, settings: dict) -> pd.DataFrame:
     """ROC curves."""
-    return trace_curves(with_apparent(source), "roc", **settings)
+    return trace_curves(with_apparent(source), "roc", **shared(settings))
 
 
 def decision_curve(source, settings: dict) -> pd.DataFrame:
     """Net benefit over the thresholds."""
-    return trace_curves(with_apparent(source), "decision_curve", **settings)
+    return trace_curves(with_apparent(source), "decision_curve", **shared(settings))
 
 
 def calibration(source, settings: dict) -> pd.DataFrame:
@@ -47,7 +54,7 @@ def calibration(source, settings: dict) -> pd.DataFrame:
 
 def calibration_figures(source, settings: dict) -> pd.DataFrame:
     """Brier score, calibration slope and intercept."""
-    return calibrate_models.calibration_figures(with_apparent(source), **settings)
+    return calibrate_models.calibration_figures(with_apparent(source), **shared(settings))
 
 
 def optimism(source, settings: dict) -> pd.DataFrame:
@@ -56,6 +63,41 @@ def optimism(source, settings: dict) -> pd.DataFrame:
     scores = {model: found for (model, _), found in apparent.items()}
     refitted = [read_table(path) for path in (*source.samples, *source.permutations)]
     return tabulate_optimism(scores, *refitted, settings["bootstraps"], settings["seed"])
+
+
+def missing(source, settings: dict) -> pd.DataFrame:
+    """Missing values of the models' columns by class."""
+    tables = [read_table(paths[0]) for paths in (source.splits, source.features, source.clinical)]
+    return missing_data.missing_data(
+        *tables, settings["models"], settings["inputs"], settings["classes"]
+    )
+
+
+def sites(source, settings: dict) -> pd.DataFrame:
+    """Metrics of each site, and what harmonization did."""
+    harmonized = [read_table(path) for path in source.refits]
+    tables = read_table(source.predictions), read_table(source.clinical[0])
+    return robustness.site_metrics(*tables, harmonized, settings)
+
+
+def sensitivity(source, settings: dict) -> pd.DataFrame:
+    """Metrics of the models fitted in other ways."""
+    tables = [read_table(path) for path in source.refits]
+    variants = pd.concat(tables) if tables else pd.DataFrame(columns=["model", "variant"])
+    flagged = read_table(source.flagged[0])
+    return robustness.sensitivity(read_table(source.predictions), variants, flagged, settings)
+
+
+def added_value(source, settings: dict) -> pd.DataFrame:
+    """What further inputs of a model add to those of another."""
+    permuted, fits = (read_table(paths[0]) for paths in (source.refits, source.sample_size))
+    return added.added_value(read_table(source.predictions), permuted, fits, settings)
+
+
+def reliability(source, settings: dict) -> pd.DataFrame:
+    """Agreement of features between two sessions."""
+    features = read_table(source.features[0])
+    return repeated_scans.reliability(features, settings["reliability"], settings["key"])
 
 
 EVALUATIONS = {
@@ -68,14 +110,18 @@ EVALUATIONS = {
         calibration,
         calibration_figures,
         optimism,
+        missing,
+        sites,
+        sensitivity,
+        added_value,
+        reliability,
     )
 }
 
 
 def main(source, out, params, wildcards):
     """Write an evaluation's table."""
-    settings = {key: getattr(params, key) for key in ("classes", "bootstraps", "seed")}
-    table = EVALUATIONS[wildcards.evaluation](source, settings)
+    table = EVALUATIONS[wildcards.evaluation](source, params.asked)
     write_table(table, out.table, resource("columns/statistics.tsv"))
 
 

@@ -9,6 +9,7 @@ from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import blocks_of, read_splits
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.statistics.correction import corrected
 
 
 def compare_with_permutations(
@@ -65,7 +66,9 @@ def main(source, out, params):
     for _, table in permutations.groupby("model", sort=False):
         pooled = blocks_of(tested[tested["split"].isin(table["split"])]) is not None
         rows.append(compare_with_permutations(metrics, table, pooled))
-    write_table(pd.concat(rows), out.table, resource("columns/statistics.tsv"))
+    table = pd.concat(rows)
+    table["p_holm"] = table.groupby("metric")["p"].transform(corrected, "holm")
+    write_table(table, out.table, resource("columns/statistics.tsv"))
 
 
 if "snakemake" in globals():

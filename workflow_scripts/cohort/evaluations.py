@@ -1,0 +1,103 @@
+"""What the evaluations of a study read, and what they write.
+
+Imported by the Snakefile, so nothing heavy is imported here.
+"""
+
+from workflow_scripts.cohort.config import models_of
+
+TABLE_MODELS = ("svm", "logistic")
+FLAGGED = "cohort/outliers.tsv"
+STUDY = "studies/{study}"
+MODEL = f"{STUDY}/models/model-{{model}}"
+# Of the logistic models fitted to everybody, where a study asks for optimism.
+OF_EVERYBODY = {
+    "apparent": f"{STUDY}/apparent.tsv",
+    "samples": f"{STUDY}/bootstraps.tsv",
+    "permutations": f"{STUDY}/apparent_permutations.tsv",
+    "sample_size": f"{STUDY}/sample_size.tsv",
+}
+TABLES = {
+    "features": f"{STUDY}/features.tsv",
+    "clinical": f"{STUDY}/clinical.tsv",
+    "splits": f"{STUDY}/split-{{split}}_splits.tsv",
+    "flagged": FLAGGED,
+}
+# What each reads beside the predictions, keys of the study that it depends on, and how the models
+# were fitted anew whose tables it reads.
+READ = {
+    "metrics": [],
+    "comparisons": ["apparent", "samples"],
+    "roc": ["apparent"],
+    "decision_curve": ["apparent"],
+    "calibration": ["apparent"],
+    "calibration_figures": ["apparent"],
+    "optimism": ["apparent", "samples", "permutations"],
+    "missing": ["features", "clinical", "splits"],
+    "sites": ["clinical"],
+    "sensitivity": ["flagged"],
+    "added_value": ["sample_size"],
+    "reliability": ["features"],
+}
+KEYS = {"missing": ["models", "inputs"], "sensitivity": ["models"]}
+REFITS = {"sensitivity": "variants", "sites": "harmonization", "added_value": "blocks"}
+
+
+def inputs_of(evaluation: str, name: str, study: dict) -> dict:
+    """Tables that an evaluation reads: lists by what they hold, empty ones among them.
+
+    Parameters
+    ----------
+    evaluation : key of `READ`
+    name, study : key and checked configuration of the study
+    """
+    everybody = OF_EVERYBODY if "optimism" in study["evaluation"] else {}
+    known, place = TABLES | everybody, {"study": name, "split": study["split"]}
+    found = {
+        content: [known[content].format(**place)]
+        if content in READ[evaluation] and content in known
+        else []
+        for content in TABLES | OF_EVERYBODY
+    }
+    return found | {
+        "predictions": f"{STUDY}/predictions.tsv".format(**place) if study["models"] else [],
+        "refits": [
+            f"{MODEL}_{REFITS[evaluation]}.tsv".format(study=name, model=model)
+            for model in refitted(evaluation, study)
+        ],
+    }
+
+
+def refitted(evaluation: str, study: dict) -> list[str]:
+    """Models whose refits an evaluation reads."""
+    fitted = models_of(study, *TABLE_MODELS)
+    match evaluation:
+        case "sensitivity":
+            return list(fitted)
+        case "sites":
+            return [model for model, settings in fitted.items() if settings["harmonize"]]
+        case "added_value":
+            return [study["evaluation"]["added_value"]["model"]]
+    return []
+
+
+def settings_of(evaluation: str, name: str, study: dict) -> dict:
+    """An evaluation's own settings, what else it depends on, and its key, for messages."""
+    return {
+        "classes": study.get("design", study)["classes"],
+        "key": f"studies.{name}.evaluation.{evaluation}",
+        evaluation: study["evaluation"].get(evaluation),
+        **{key: study[key] for key in ("bootstraps", "seed", *KEYS.get(evaluation, []))},
+    }
+
+
+def tables_of(evaluation: str) -> list[str]:
+    """Names of the tables that an evaluation writes, where not one of its own name alone."""
+    return {
+        "permutation": ["permutation_test"],
+        "calibration": ["calibration", "calibration_figures"],
+        "optimism": ["optimism", "coefficients", "instability", "sample_size"],
+        "repeated_measures": ["strategies"],
+        "gradcam": [],  # a table of each model
+        "groups": ["groups", "groups_pairwise"],
+        "published": [],  # of all studies
+    }.get(evaluation, [evaluation])
