@@ -120,7 +120,7 @@ def process(t1w: str, folder: Path, template, network: Path | None):
     return found, json.loads(Path(found.sidecar).read_text())["Measures"]
 
 
-def simulated_range(phantom, folder: Path, template, network=None) -> pd.DataFrame:
+def simulated_range(phantom, folder: Path, template, network=None, heads=None) -> pd.DataFrame:
     """True and recovered fractions of the tissues and mL of regions of the heads of `RANGE`.
 
     Returns
@@ -128,8 +128,8 @@ def simulated_range(phantom, folder: Path, template, network=None) -> pd.DataFra
     DataFrame with head, measure, true, found
     """
     rows = []
-    for number, values in enumerate(RANGE):
-        head = dict(zip([*HEAD, *BORDERS], values, strict=True))
+    for number in heads or range(len(RANGE)):
+        head = dict(zip([*HEAD, *BORDERS], RANGE[number], strict=True))
         head["borders"] = {border: head.pop(border) for border in BORDERS}
         place = folder / f"range{number}"
         place.mkdir(parents=True)

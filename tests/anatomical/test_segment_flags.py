@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.anatomical.test_partial_volume import MEANS, phantom
 from workflow_scripts.anatomical.segment_brain import main
@@ -74,3 +75,14 @@ def test_network_without_a_thalamus_is_flagged(tmp_path):
     found = segmented(tmp_path, t1w, np.where(ventricles, 3, 1))
     assert found["Labels"] == "network"
     assert "thalamus of 0.0 mL" in found["Flags"][0]
+
+
+def test_dark_lesions_of_the_white_matter_are_told(tmp_path):
+    """In a quarter of the head the middle of the white matter is as dark as grey matter."""
+    t1w, _, truth, *_ = phantom()
+    lesion = ndimage.distance_transform_edt(truth[..., 2] > 0.99) > 3
+    lesion[22:], lesion[:, 22:] = False, False
+    found = segmented(tmp_path, np.where(lesion, MEANS[1], t1w))
+    volume = found["Measures"]["dark_white_matter_volume_ml"]
+    assert volume == pytest.approx(lesion.sum() * 0.008, rel=0.25)
+    assert any("lesions" in flag for flag in found["Flags"])

@@ -9,7 +9,7 @@ from skimage.transform import resize
 
 from workflow_scripts.anatomical.fsl import fast_probabilities
 from workflow_scripts.anatomical.partial_volume import tissue_shares
-from workflow_scripts.anatomical.regions import GM, network_regions, subject_regions
+from workflow_scripts.anatomical.regions import GM, WM, network_regions, subject_regions
 from workflow_scripts.common.images import (
     dice,
     save_labels,
@@ -37,6 +37,8 @@ SOFTWARE = {
 
 # Of both sides; adults have 9 to 18 mL, patients with multiple sclerosis down to 8.
 THALAMUS_ML = (6, 24)
+# Of simulated heads without lesions 0 to 2 mL are dark, of those with 12 to 44 mL 11 to 31.
+SURELY_WHITE, DARK_ML = 0.9, 8
 WITHOUT_SHARES = (
     "tissues without partial volumes, since the intensities do not part CSF, GM and WM: "
     "fractions are not comparable with those of other sessions"
@@ -236,6 +238,8 @@ def main(source, out, params):
     for region, index in indices.items():
         volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
     cortex, ventricles = from_template(source.gm_prior, t1w) > 0.5, indices["ventricles"]
+    dark = (from_template(source.wm_prior, t1w) > SURELY_WHITE) & (tissues > 0) & (tissues != WM)
+    volumes["dark_white_matter_volume_ml"] = dark.sum() * voxel_ml
     overlaps = {
         "grey_matter_overlap": dice(cortex, tissues == GM),
         "ventricles_overlap": dice(template == ventricles, regions == ventricles),
@@ -243,6 +247,12 @@ def main(source, out, params):
     flags = []
     if method == "atropos" and shares is None:
         flags.append(WITHOUT_SHARES)
+    if volumes["dark_white_matter_volume_ml"] > DARK_ML:
+        flags.append(
+            f"{volumes['dark_white_matter_volume_ml']:.0f} mL where the template has white matter "
+            "are as dark as grey matter or CSF: lesions, which then count as these and next to the "
+            "ventricles as ventricles, or a failed registration?"
+        )
     low, high = THALAMUS_ML
     if source.network and not low <= volumes["thalamus_volume_ml"] <= high:
         flags.append(f"network: a thalamus of {volumes['thalamus_volume_ml']:.1f} mL, look at it")
