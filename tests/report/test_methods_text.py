@@ -12,6 +12,7 @@ import yaml
 
 from tests.report.example import CONFIG
 from tests.report.ties_of_images import IMAGES
+from tests.report.ties_of_metrics import METRICS
 from tests.report.ties_of_studies import STUDIES
 from tests.report.ties_of_tables import TABLES
 from workflow_scripts.cohort.config import check_config
@@ -19,7 +20,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.report.methods import Methods
 
 TEXTS = yaml.safe_load(resource("report/methods.yaml").read_text())
-TIES = IMAGES | STUDIES | TABLES
+TIES = IMAGES | STUDIES | METRICS | TABLES
 
 
 def found_texts(part) -> list[str]:
