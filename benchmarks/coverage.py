@@ -1,10 +1,11 @@
-"""Coverage of the 95 % intervals, and errors of what the report calls a difference, by simulation.
+"""Coverage of 95 % intervals, and errors of what the report calls a difference, by simulation.
 
 python benchmarks/coverage.py [--cohorts 300] [KIND ...]
 
 Prints a line per kind of interval and situation: share of the simulated cohorts whose interval
 holds the true value (95 % is nominal, from 300 cohorts within 2.5 %), and the misses below and
-above. ``families`` prints how often a cohort without any difference, or confounded by age, is
+above. The kinds are metrics, correlations, Cliff's delta, differences of medians and epsilon
+squared; other intervals of the workflow are not simulated. ``families`` prints how often a cohort without any difference, or confounded by age, is
 said to have one.
 """
 

@@ -12,13 +12,15 @@ import yaml
 
 from tests.report.example import CONFIG
 from tests.report.ties_of_images import IMAGES
+from tests.report.ties_of_metrics import METRICS
 from tests.report.ties_of_studies import STUDIES
+from tests.report.ties_of_tables import TABLES
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.common.resources import resource
 from workflow_scripts.report.methods import Methods
 
 TEXTS = yaml.safe_load(resource("report/methods.yaml").read_text())
-TIES = IMAGES | STUDIES
+TIES = IMAGES | STUDIES | METRICS | TABLES
 
 
 def found_texts(part) -> list[str]:
@@ -85,6 +87,85 @@ def test_tissues_without_shares_and_labels_of_a_network_are_said():
     text = made("dseg", fields | {"TissueSegmentation": "hmrf", "PartialVolumes": False},
                 tissue_segmentation="hmrf")  # fmt: skip
     assert "no shares" in text and "Atropos" not in text
+
+
+TRIALS = {
+    "kind": "random_trials", "trials": 4, "train": {"a": 3, "b": 3}, "test": {"a": 2, "b": 2},
+}  # fmt: skip
+
+
+def of_study(**changed) -> dict[str, str]:
+    """Methods texts by title of a study of tables with these keys."""
+    study = {
+        "label": "group", "classes": ["a", "b"], "site": "centre", "table1": ["age"],
+        "inputs": {"mri": {"columns": ["alps"]}}, "design": {"kind": "folds", "folds": 3},
+        "models": {"line": {"kind": "svm", "inputs": ["mri"]}}, "evaluation": {"metrics": None},
+    }  # fmt: skip
+    studies = {"s": study | changed}
+    config = check_config({"output_dir": "x", "anatomical": {}, "studies": studies})
+    return dict(Methods({}, CONFIG).study(config["studies"]["s"]))
+
+
+def test_what_is_done_to_columns_is_said_where_it_is_done():
+    plain = of_study()["Columns of the models"]
+    assert "complete cases" in plain and "Bayesian" not in plain and "ComBat" not in plain
+    way = {"kind": "svm", "inputs": ["mri"], "missing": "impute", "harmonize": True}
+    other = of_study(models={"line": way})["Columns of the models"]
+    assert "complete cases" not in other and "Bayesian ridge" in other and "ComBat in line" in other
+    made = of_study(models={"most": {"kind": "majority"}})
+    assert "Columns of the models" not in made
+    made = of_study(confounds=["age", "sex"])
+    assert "reads nothing but age and sex" in made["L2 logistic regression"]
+    assert "regression in turn" in made["Columns of the models"]
+
+
+@pytest.mark.parametrize(
+    ("design", "bootstrap", "resampled", "delong"),
+    [
+        (TRIALS, True, False, False),
+        (TRIALS | {"trials": 1}, False, False, True),
+        ({"kind": "folds", "folds": 3}, False, True, False),
+        ({"kind": "holdout", "test": 0.3}, False, False, True),
+        ({"kind": "leave_site_out", "column": "centre"}, False, True, False),
+        ({"kind": "given", "table": "splits.tsv"}, True, True, True),
+    ],
+)
+def test_intervals_and_tests_are_those_of_the_design(design, bootstrap, resampled, delong):
+    made = of_study(design=design, evaluation={"metrics": None, "comparisons": None})
+    assert ("bootstrap over test patients" in made["Metrics"]) == bootstrap
+    assert ("corrected resampled t" in made["Metrics"]) == resampled
+    assert ("DeLong's on the logit scale" in made["Metrics"]) == delong
+    assert "Newcombe" in made["Metrics"] and "Wilson" in made["Metrics"]
+    assert ("corrected resampled t" in made["Comparisons of models"]) == resampled
+
+
+def test_evaluations_are_described_by_their_settings():
+    groups, correlations = {"features": ["alps"]}, {"features": ["alps"], "clinical": ["age"]}
+    asked = {"groups": groups, "correlations": correlations, "reliability": groups}
+    made = of_study(evaluation=asked, sessions="all")
+    assert "at equal" not in made["Comparison of the classes"]
+    assert "correlation within the classes" in made["Correlations"]
+    assert "(the first two)" in made["Reliability"]
+    asked = {
+        "groups": groups | {"adjust": ["age"]},
+        "correlations": correlations | {"classes": ["b"]},
+        "reliability": groups | {"sessions": ["ses-1", "ses-2"]},
+    }
+    made = of_study(evaluation=asked, sessions="all")
+    assert "at equal age, by a linear model" in made["Comparison of the classes"]
+    assert "correlation within the classes" not in made["Correlations"]
+    assert "(ses-1 and ses-2)" in made["Reliability"]
+
+
+def test_arteries_of_the_mean_are_named_where_they_are_declared():
+    made = [
+        Methods(
+            {"sub-01": {"vesselwall": {"Vessels": {"BA": "binary"}}}},
+            CONFIG | {"vessel_wall": wanted},
+        ).images()["Vessel wall"][-1][1]
+        for wanted in ({}, {"arteries": ["MCA_left", "BA"]})
+    ]
+    assert "the mean over its arteries" in made[0] and "mean over MCA_left, BA, and" in made[1]
 
 
 @pytest.mark.parametrize(

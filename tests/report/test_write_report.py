@@ -409,7 +409,7 @@ def test_reading_of_permutation_tests():
     both = {"AUC": 0.01, "balanced accuracy": 0.02}
     assert reading(both, 200) == "better than with permuted labels"
     assert reading({"AUC": 0.06, "balanced accuracy": 0.5}, 200) == (
-        "no better than with permuted labels"
+        "not shown to be better than with permuted labels"
     )
     assert reading(both | {"AUC": 0.06}, 200) == (
         "better than with permuted labels in balanced accuracy alone"

