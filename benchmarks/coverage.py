@@ -5,8 +5,8 @@ python benchmarks/coverage.py [--cohorts 300] [KIND ...]
 Prints a line per kind of interval and situation: share of the simulated cohorts whose interval
 holds the true value (95 % is nominal, from 300 cohorts within 2.5 %), and the misses below and
 above. The kinds are metrics, correlations, Cliff's delta, differences of medians and epsilon
-squared; other intervals of the workflow are not simulated. ``families`` prints how often a cohort without any difference, or confounded by age, is
-said to have one.
+squared; other intervals of the workflow are not simulated. ``families`` prints how often a cohort
+without any difference, or confounded by age, is said to have one.
 """
 
 import argparse

@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
         for module, names in PLOTS.items():
             for name in names:
                 patch.setattr(module, name, lambda *_, **__: Markup(""))
-        (folder / "index.html").write_text(render(source, CONFIG))
+        (folder / "index.html").write_text(render(source, CONFIG)[0])
     return folder
 
 

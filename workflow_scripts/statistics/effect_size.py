@@ -54,7 +54,7 @@ def epsilon_limits(samples: list[np.ndarray], simulations: int, seed: int) -> tu
     The groups are taken as shifted copies of one distribution, that of the values around their
     group's median, with the shifts in the proportions observed. Between the limits lie the sizes
     of the shifts under which the observed epsilon squared is between the 2 and the 98 percentile
-    of simulated samples; with 2.5 and 97.5 they covered 91 to 95 %, since the distribution is
+    of simulated samples; with 2.5 and 97.5 they covered 91 to 99 %, since the distribution is
     estimated. The upper limit is at least the observed value.
 
     Parameters
