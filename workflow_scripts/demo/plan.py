@@ -153,7 +153,7 @@ def plan_head(seed: list[int], age: float, sex: str, severity: float) -> dict:
         "scale": np.clip((0.90 if sex == "F" else 0.94) + 0.02 * size, 0.85, 0.98),
         "ventricles_mm": 0.5 * widening
         + 0.02 * (age - 40)
-        + severity * np.clip(2.2 + 0.3 * response, 1.6, 2.8),
+        + severity * np.clip(5.0 + 0.5 * response, 4.0, 6.0),
         "thalamus_mm": 0.3 * thalamus - 0.01 * (age - 40),
         "pial": 0.15 * thinning + 0.006 * (age - 40),
         "white": 0.1 * balance,
