@@ -23,7 +23,7 @@ rule build_phantom:
     log:
         "logs/build_phantom.log",
     resources:
-        mem_mb=need(4000),
+        mem_mb=need(5000),
     script:
         "../workflow_scripts/demo/build_phantom.py"
 

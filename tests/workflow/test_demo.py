@@ -51,8 +51,9 @@ def test_brain_and_tissues_are_recovered(demo):
     dice = recovered[recovered["measure"] == "brain_mask_dice"]
     assert len(dice) == SUBJECTS
     assert dice["recovered"].min() >= 0.95
-    # That of CSF is the error of the brain mask's border too, 0.6 % of a volume four times its own.
-    for tissue, largest, on_average in (("gm", 3, 2), ("wm", 3, 2), ("csf", 8, 4)):
+    # That of CSF is the error of the brain mask's border too, 1.1 % of a volume of up to six times
+    # its own.
+    for tissue, largest, on_average in (("gm", 3, 2), ("wm", 3, 2), ("csf", 10, 4)):
         error = recovered.loc[recovered["measure"] == f"{tissue}_volume_ml", "error_percent"]
         assert len(error) == SUBJECTS
         assert error.abs().max() <= largest

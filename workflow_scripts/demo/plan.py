@@ -151,15 +151,15 @@ def plan_head(seed: list[int], age: float, sex: str, severity: float) -> dict:
     )
     head = {
         "scale": np.clip((0.90 if sex == "F" else 0.94) + 0.02 * size, 0.85, 0.98),
-        "ventricles_mm": 0.5 * widening
-        + 0.02 * (age - 40)
+        "ventricles_mm": 0.3 * widening
+        + 0.015 * (age - 40)
         + severity * np.clip(5.0 + 0.5 * response, 4.0, 6.0),
-        "thalamus_mm": 0.3 * thalamus - 0.01 * (age - 40),
-        "pial": 0.15 * thinning + 0.006 * (age - 40),
-        "white": 0.1 * balance,
-        "gm_signal": 0.70 + 0.02 * gm,
-        "csf_signal": 0.35 + 0.03 * csf,
-        "snr": np.clip(25 + 4 * noise, 15, 40),
+        "thalamus_mm": 0.2 * thalamus - 0.005 * (age - 40),
+        "pial": 0.05 * thinning + 0.002 * (age - 40),
+        "white": 0.03 * balance,
+        "gm_signal": 0.70 + 0.01 * gm,
+        "csf_signal": 0.35 + 0.01 * csf,
+        "snr": np.clip(25 + 2 * noise, 15, 40),
     }
     head = {name: round(float(value), 4) for name, value in head.items()}
     head["borders"] = {border: head.pop(border) for border in ("pial", "white")}
