@@ -227,8 +227,9 @@ def build(lowest_brain=-72):
     cord = below & (depth_in(dura) > CORD_DEPTH_MM)
     muscle |= dura & below & ~cord
     narrow_csf = crisp_tissues(gm, wm, dura, csf_weight=2.0)[0]
-    regions = named_regions().set_index("region")["index"]
-    atlas = atlas_regions(nib.Nifti1Image(gm, affine), named_regions())
+    named = named_regions()
+    atlas = atlas_regions(nib.Nifti1Image(gm, affine), named)
+    regions = named.set_index("region")["index"]
     ventricles = lateral_ventricles(csf_gm_wm[0], narrow_csf, mask, atlas == regions["ventricles"])
     thalamus = (atlas == regions["thalamus"]) & ~csf_gm_wm[0]
     sharp = [*(csf_gm_wm & ~below), bone, marrow, fat, muscle, cord, ventricles, thalamus]

@@ -155,16 +155,17 @@ def plan_head(seed: list[int], age: float, sex: str, severity: float) -> dict:
         + 0.015 * (age - 40)
         + severity * np.clip(5.0 + 0.5 * response, 4.0, 6.0),
         "thalamus_mm": 0.2 * thalamus - 0.005 * (age - 40),
-        "pial": 0.05 * thinning + 0.002 * (age - 40),
-        "white": 0.03 * balance,
         "gm_signal": 0.70 + 0.01 * gm,
         "csf_signal": 0.35 + 0.01 * csf,
         "snr": np.clip(25 + 2 * noise, 15, 40),
     }
-    head = {name: round(float(value), 4) for name, value in head.items()}
-    head["borders"] = {border: head.pop(border) for border in ("pial", "white")}
+    borders = {"pial": 0.05 * thinning + 0.002 * (age - 40), "white": 0.03 * balance}
+    head, borders = (
+        {name: round(float(value), 4) for name, value in part.items()} for part in (head, borders)
+    )
     lesions = max(round(1 + 0.03 * (age - 40) + load), 0)
-    return head | {"lesions": lesions + round(severity * max(18 + 5 * burden, 4))}
+    lesions += round(severity * max(18 + 5 * burden, 4))
+    return head | {"borders": borders, "lesions": lesions}
 
 
 def plan_scans(name: str, diagnosis: str, place: tuple[int, int]) -> list[tuple[str, str]]:
