@@ -53,6 +53,18 @@ def test_who_does_not_stand_in_a_split_rests_there():
     assert (cases.role[[0, 2, 3, 4, 5], 0] != "rest").all()
 
 
+def test_a_confound_that_all_share_is_left_out_and_a_predictor_refused(caplog):
+    splits, features, clinical = tables()
+    clinical["sex"] = "F"
+    confounds = build(splits, features, clinical, {"confounds": ["age", "sex"]})
+    assert list(confounds.terms(["confounds"])) == ["age"]
+    assert "studies.s.confounds: sex of clinical.tsv is the same for all 24" in caplog.text
+    with pytest.raises(InputError, match="studies.s.confounds: no column differs"):
+        build(splits, features, clinical, {"confounds": ["sex"]})
+    with pytest.raises(InputError, match=r"studies.s.inputs.clinical.columns: sex .* the same"):
+        build(splits, features, clinical, {"clinical": ["age", "sex"]})
+
+
 def test_weights_are_those_of_the_splits():
     cases = cases_of()
     trained = cases.role == "train"

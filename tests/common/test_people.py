@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.people import as_numbers, as_terms, columns_of, members
+from workflow_scripts.common.people import as_covariates, as_numbers, as_terms, columns_of, members
 
 POPULATION = pd.DataFrame(
     {
@@ -107,3 +107,11 @@ def test_terms_refuse_numbers_written_as_text():
         as_terms(table, KEY, FILE)
     with pytest.raises(InputError, match="same for all"):
         as_terms(pd.DataFrame({"x": ["yes", "yes"]}), KEY, FILE)
+
+
+def test_constant_covariate_is_left_out_and_an_empty_one_refused(caplog):
+    values = pd.DataFrame({"age": [30, 40, 50], "sex": ["F", "F", "F"]})
+    assert list(as_covariates(values, KEY, FILE)) == ["age"]
+    assert f"{KEY}: sex of {FILE} is the same for all 3 participants" in caplog.text
+    with pytest.raises(InputError, match=f"{KEY}: bmi of {FILE} is n/a for all"):
+        as_covariates(pd.DataFrame({"bmi": [np.nan, np.nan]}), KEY, FILE)

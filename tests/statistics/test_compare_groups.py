@@ -306,6 +306,8 @@ def test_unusable_columns_and_classes_name_their_key(files):
         run(files, features=["text"])
     with pytest.raises(InputError, match=f"{key}: flat of features.tsv is the same for all"):
         run(files, features=["flat"])
+    with pytest.raises(InputError, match=f"{key[:-8]}adjust: no column differs"):
+        run(files, features=["alps"], adjust=["flat"])
     with pytest.raises(InputError, match=f"{key}: features.tsv has no column md"):
         run(files, features=["md"])
     with pytest.raises(InputError, match="studies.s.classes: .*no participant of"):

@@ -11,7 +11,6 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.correlate_features import (
     check_names,
-    code_covariates,
     correlate,
     correlate_features,
     interval,
@@ -157,14 +156,6 @@ def test_order_of_participants_does_not_matter():
     assert correlate(cases, "alps", "sledai", ["age"], "spearman")["r"] == pytest.approx(
         correlate(cases[::-1], "alps", "sledai", ["age"], "spearman")["r"], rel=1e-12
     )
-
-
-def test_constant_covariate_is_left_out_and_an_empty_one_refused(caplog):
-    values = pd.DataFrame({"age": [30, 40, 50], "sex": ["F", "F", "F"]})
-    assert list(code_covariates(values, "k")) == ["age"]
-    assert "sex" in caplog.text
-    with pytest.raises(InputError, match="k: bmi of clinical.tsv is n/a for all"):
-        code_covariates(pd.DataFrame({"bmi": [np.nan, np.nan]}), "k")
 
 
 def test_a_column_in_two_roles_is_refused():

@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.people import as_numbers, as_terms, columns_of
+from workflow_scripts.common.people import (
+    CONFOUNDS,
+    as_covariates,
+    as_numbers,
+    as_terms,
+    columns_of,
+)
 from workflow_scripts.common.splits import SCAN
 
 LOG = logging.getLogger(__name__)
@@ -129,11 +135,17 @@ def build_cases(
     check_cases(cases, classes, missing.sum(), key)
     for name, (clinical_part, mri_part) in values.items():
         where = f"{key}.inputs.{name}.columns"
+        as_clinical, as_mri = as_terms, as_numbers
+        if name == CONFOUNDS:
+            as_clinical = as_mri = as_covariates
+            where = f"{key}.{CONFOUNDS}"
         coded = [
-            as_terms(clinical_part[complete], where, "clinical.tsv"),
-            as_numbers(mri_part[complete], where, "features.tsv"),
+            as_clinical(clinical_part[complete], where, "clinical.tsv"),
+            as_mri(mri_part[complete], where, "features.tsv"),
         ]
         cases.x[name] = pd.concat(coded, axis=1)
+        if cases.x[name].empty:
+            raise InputError(f"{where}: no column differs between participants; take out the key")
     return cases
 
 

@@ -7,6 +7,7 @@ import jsonschema
 import yaml
 
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.people import CONFOUNDS
 from workflow_scripts.common.resources import resource
 
 MORE_ADVICE = "see docs/configuration.md and config.yaml"
@@ -39,7 +40,6 @@ IMAGE_MODELS = ("contrastive", "cnn", "one_class_svm")
 NETWORKS = ("contrastive", "cnn")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
 PAIR = ("model", "base")  # of added_value
-CONFOUNDS = "confounds"  # the model of a study's confounds, and its input
 NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI"}
 # Evaluations, and those without which they have nothing to read.
 NEEDS = {

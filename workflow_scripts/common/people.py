@@ -1,5 +1,7 @@
 """A study's participants with the columns that its analyses use, checked."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 
@@ -7,7 +9,9 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.values import value_problem
 
+CONFOUNDS = "confounds"  # the input of the model of a study's confounds, and its name
 MOST_LEVELS = 6
+LOG = logging.getLogger(__name__)
 
 
 def members(population: pd.DataFrame, classes: list[str], key: str) -> pd.DataFrame:
@@ -156,3 +160,22 @@ def as_terms(values: pd.DataFrame, key: str, file: str) -> pd.DataFrame:
         for level in levels[1:]:
             terms[f"{name}_{level}"] = (text == level).astype(float).where(text.notna())
     return pd.DataFrame(terms, index=values.index)
+
+
+def as_covariates(values: pd.DataFrame, key: str, file: str) -> pd.DataFrame:
+    """Columns to hold constant as terms, without those that are the same for everybody.
+
+    Such a column explains nothing: it is left out with a warning.
+
+    Raises
+    ------
+    InputError
+        As `as_terms`.
+    """
+    constant = [name for name in values if values[name].nunique() == 1]
+    if constant:
+        LOG.warning(
+            "%s: %s of %s is the same for all %d participants of the analysis, left out",
+            *(key, ", ".join(constant), file, len(values)),
+        )
+    return as_terms(values.drop(columns=constant), key, file)

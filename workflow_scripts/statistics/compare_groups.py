@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workflow_scripts.common.job import InputError, job
-from workflow_scripts.common.people import as_numbers, as_terms, columns_of, members
+from workflow_scripts.common.people import as_covariates, as_numbers, columns_of, members
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.adjust_groups import COMPARED, TESTED, adjusted_tests
@@ -197,7 +197,8 @@ def covariates_of(people, features, clinical, block: dict, key: str) -> pd.DataF
     Raises
     ------
     InputError
-        If a column is compared as well, or is nowhere or the same for everybody.
+        If a column is compared as well, is nowhere or n/a for everybody, or all are the same
+        for everybody.
     """
     names = block["adjust"]
     if twice := sorted(set(names) & set(block["features"])):
@@ -208,14 +209,21 @@ def covariates_of(people, features, clinical, block: dict, key: str) -> pd.DataF
     measured = [name for name in names if name in features]
     asked = [name for name in names if name not in features]
     terms = [
-        as_terms(columns_of(people, table, columns, f"{key}.adjust", file), f"{key}.adjust", file)
+        as_covariates(
+            columns_of(people, table, columns, f"{key}.adjust", file), f"{key}.adjust", file
+        )
         for table, columns, file in (
             (features, measured, "features.tsv"),
             (clinical, asked, "clinical.tsv"),
         )
         if columns
     ]
-    return pd.concat(terms, axis=1) if terms else None
+    if not terms:
+        return None
+    table = pd.concat(terms, axis=1)
+    if table.empty:
+        raise InputError(f"{key}.adjust: no column differs between participants; take out the key")
+    return table
 
 
 def main(source, out, params):

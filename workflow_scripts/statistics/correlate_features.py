@@ -9,7 +9,7 @@ import pingouin
 from scipy import stats
 
 from workflow_scripts.common.job import InputError, job
-from workflow_scripts.common.people import as_numbers, as_terms, columns_of, members
+from workflow_scripts.common.people import as_covariates, as_numbers, as_terms, columns_of, members
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.correction import corrected
@@ -129,14 +129,6 @@ def check_names(block: dict, key: str) -> None:
         )
 
 
-def code_covariates(values: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Covariates as terms, without those that are the same in all these participants."""
-    constant = [name for name in values if values[name].nunique() == 1]
-    if constant:
-        LOG.warning("covariates %s are constant, left out", constant)
-    return as_terms(values.drop(columns=constant), key, "clinical.tsv")
-
-
 def main(source, out, params):
     """Write the correlations of a study."""
     block, key = params.correlations, f"{params.key}.evaluation.correlations"
@@ -155,7 +147,7 @@ def main(source, out, params):
     table = correlate_features(
         as_numbers(values["features"], f"{key}.features", "features.tsv"),
         as_terms(values["clinical"], f"{key}.clinical", "clinical.tsv"),
-        code_covariates(values["covariates"], f"{key}.covariates"),
+        as_covariates(values["covariates"], f"{key}.covariates", "clinical.tsv"),
         people.set_index("participant_id")["label"],
         block["method"],
         block["correction"],
