@@ -524,7 +524,7 @@ def train(sizes: Sizes, encoder: str, file: Path, checkpoint: Path | None, stop:
             run.optimizer,
             loss,
             lambda epoch: training.draw_batches(np.ones(3 * batch, int), batch, epoch),
-            partial(learning_rate, base=1.0, warmup=1, epochs=3),
+            lambda time, _: learning_rate(time, base=1.0, warmup=1, epochs=3),
             3,
             Checkpoint(checkpoint, "benchmark"),
             run.device,

@@ -34,12 +34,28 @@ rule compare_classes:
         "../workflow_scripts/statistics/compare_classes.py"
 
 
+rule combine_models:
+    """Several models of a study together."""
+    input:
+        members=model_outputs("predictions", lambda made: model("of")(made)),
+    output:
+        **tables(predictions=f"{MODEL}_desc-ensemble_predictions.tsv"),
+    log:
+        "logs/combine_models/{study}/model-{model}.log",
+    params:
+        settings=model(),
+        classes=design_classes,
+    script:
+        "../workflow_scripts/statistics/combine_models.py"
+
+
 rule collect_predictions:
-    """Predictions of all models of a study in one table."""
+    """Predictions of all models of a study in one table; those for validation apart."""
     input:
         model_outputs("predictions"),
     output:
         **tables(table=f"{STUDY}/predictions.tsv"),
+        **tables(validation=f"{STUDY}/validation_predictions.tsv"),
     log:
         "logs/collect_predictions/{study}.log",
     script:
@@ -67,11 +83,15 @@ rule permutation_test:
     input:
         metrics=f"{STUDY}/metrics.tsv",
         permutations=model_outputs("permutations"),
-        splits=of_split("splits"),
+        predictions=rules.collect_predictions.output.table,
     output:
         **tables(table=f"{STUDY}/permutation_test.tsv"),
     log:
         "logs/permutation_test/{study}.log",
+    params:
+        permutations=study("permutations"),
+        seed=study("seed"),
+        classes=design_classes,
     script:
         "../workflow_scripts/statistics/permutation_test.py"
 

@@ -10,12 +10,16 @@ def evaluation_inputs(wildcards):
     return inputs_of(wildcards.evaluation, wildcards.study, STUDIES[wildcards.study])
 
 
-def model_outputs(content):
-    """Input function: predictions or permutations of all models of a study that have them."""
+def model_outputs(content, of=lambda made: STUDIES[made.study]["models"]):
+    """Input function: predictions or permutations of models of a study that have them.
+
+    of : function of the wildcards to the names of the models
+    """
 
     def paths(wildcards):
         name, found = wildcards.study, []
-        for key, settings in STUDIES[name]["models"].items():
+        for key in of(wildcards):
+            settings = STUDIES[name]["models"][key]
             output = output_of_kind(content, settings)
             if settings["kind"] in NETWORKS and output:
                 found += trained_models(output, name, key)
@@ -34,8 +38,8 @@ def output_of_kind(content, settings):
         return getattr(rules.train_classifier.output, content) if has else None
     if content == "permutations":
         return rules.refit_features.output.table if kind in TABLE_MODELS else None
-    made_by = rules.one_class_svm if kind == "one_class_svm" else rules.fit_features
-    return made_by.output.predictions
+    made_by = {"one_class_svm": rules.one_class_svm, "ensemble": rules.combine_models}
+    return made_by.get(kind, rules.fit_features).output.predictions
 
 
 def gradcam_models():

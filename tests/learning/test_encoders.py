@@ -8,7 +8,9 @@ VOLUMES = torch.zeros(2, 1, 32, 40, 32)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize(("name", "grid"), [("paper", (8, 10, 8)), ("strided", (4, 5, 4))])
+@pytest.mark.parametrize(
+    ("name", "grid"), [("paper", (8, 10, 8)), ("strided", (4, 5, 4)), ("coll2024", (8, 10, 8))]
+)
 def test_last_convolution_is_a_map_of_the_volume(name, grid, channels):
     encoder = build_encoder(name, [2, 3, 5], channels)
     seen = []
@@ -26,6 +28,18 @@ def test_networks_of_monai_fit_the_same_place(name, channels):
     encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2].dim()))
     assert encoder(torch.zeros(2, channels, 64, 64, 64)).shape == (2, encoder.n_features)
     assert seen == [5]
+
+
+def test_block_is_the_sum_of_both_convolutions_and_the_network_their_maximum():
+    torch.manual_seed(0)
+    encoder = build_encoder("coll2024", [3], 2).eval()
+    image = torch.randn(1, 2, 4, 4, 4)
+    block = encoder.blocks[0]
+    wide = torch.nn.functional.conv3d(image, block.wide.weight, padding=1)
+    narrow = torch.einsum("oi,bixyz->boxyz", block.narrow.weight[..., 0, 0, 0], image)
+    summed = (wide + narrow) / (1 + block.norm.eps) ** 0.5
+    expected = torch.where(summed > 0, summed, 0.01 * summed).amax(dim=(2, 3, 4))
+    torch.testing.assert_close(encoder(image), expected)
 
 
 def test_unknown_encoder():

@@ -182,7 +182,8 @@ def test_map_is_the_formula_of_selvaraju():
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"), [("paper", 1), ("strided", 2), ("resnet10", 1), ("densenet121", 2)]
+    ("name", "channels"),
+    [("paper", 1), ("strided", 2), ("coll2024", 2), ("resnet10", 1), ("densenet121", 2)],
 )
 def test_map_is_that_of_captum(name, channels):
     torch.manual_seed(2)
@@ -203,7 +204,10 @@ def test_map_is_that_of_captum(name, channels):
 
 @pytest.mark.parametrize(
     ("name", "first", "step"),
-    [("paper", 1.5, 4), ("strided", 0, 8), ("resnet10", 0, 16), ("densenet121", 14, 32)],
+    [
+        *(("paper", 1.5, 4), ("strided", 0, 8), ("coll2024", 1.5, 4)),
+        *(("resnet10", 0, 16), ("densenet121", 14, 32)),
+    ],
 )
 def test_cells_lie_in_the_middle_of_what_they_see(name, first, step):
     encoder = build_encoder(name, [2, 2, 2]).eval()

@@ -138,8 +138,11 @@ def alone(study, encoder, tmp_path_factory):
 def test_test_side_and_external_participants_are_scored_in_the_one_format(study, linear):
     table = linear.predictions
     assert list(table) == PREDICTIONS
-    assert table["participant_id"].tolist() == study.of("test", "external")
-    assert table["role"].tolist() == ["test"] * 4 + ["external"] * 3
+    assert table["participant_id"].tolist() == [
+        *study.of("test", "external"),
+        *study.of("validation"),
+    ]
+    assert table["role"].tolist() == ["test"] * 4 + ["external"] * 3 + ["validation"] * 2
     assert (table["threshold"] == 0).all() and table["score"].notna().all()
     assert set(table["label"]) == set(CLASSES) and set(table["predicted"]) <= set(CLASSES)
     expected = np.where(table["score"] > 0, "02", "01")
@@ -159,7 +162,8 @@ def test_nobody_but_the_training_side_is_trained_on(study, encoder, linear):
 def test_external_participants_change_nothing_of_the_others(linear, alone):
     """Neither a score of the test side, nor a permutation, nor a layer; bit by bit."""
     inside = linear.predictions[linear.predictions["role"] == "test"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(inside, alone.predictions)
+    tested = alone.predictions[alone.predictions["role"] == "test"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(inside, tested)
     pd.testing.assert_frame_equal(linear.permutations, alone.permutations)
     for name, values in linear.layers.items():
         np.testing.assert_array_equal(values, alone.layers[name])
@@ -194,7 +198,8 @@ def test_a_network_from_scratch_and_one_that_goes_on_keep_the_same_format(tmp_pa
     for settings, files, epochs in ((CNN, (), 2), (FULL, encoder, 1)):
         study = Study(tmp_path, roles)
         made = study.train(settings, files)
-        assert made.predictions["participant_id"].tolist() == study.of("test", "external")
+        scored = [*study.of("test", "external"), *study.of("validation")]
+        assert made.predictions["participant_id"].tolist() == scored
         assert list(made.predictions) == PREDICTIONS
         assert made.permutations.empty and list(made.permutations) == PERMUTATIONS
         assert made.history["epoch"].tolist() == list(range(1, epochs + 1))

@@ -254,12 +254,13 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
 
 
 def test_a_history_that_goes_on_keeps_the_epochs_before():
-    past = {"epoch": 1, "loss": 1.0, "learning_rate": 0.1}
-    history = History(2, [past])
-    history.add({"epoch": 2, "loss": 0.5, "learning_rate": 0.05})
+    keys = ["epoch", "loss", "learning_rate", "validation_loss"]
+    rows = [[1, 1.0, 0.1, 0.7], [2, 0.5, 0.05, 0.6]]
+    history = History(2, [dict(zip(keys, rows[0], strict=True))])
+    history.add(dict(zip(keys, rows[1], strict=True)))
     table = history.close()
-    assert list(table) == ["epoch", "loss", "learning_rate"]
-    assert table.to_numpy().tolist() == [[1, 1, 0.1], [2, 0.5, 0.05]]
+    assert list(table) == keys
+    assert table.to_numpy().tolist() == rows
 
 
 def test_two_channels_are_trained_and_both_count(side):

@@ -270,7 +270,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
     }  # fmt: skip
     tested = {
         "observed": 0.75, "null_mean": 0.5, "null_low": 0.3, "null_high": 0.7, "p": 0.0476,
-        "p_holm": 0.0952, "n_permutations": 20,
+        "p_holm": 0.0952, "refitted": "yes", "n_permutations": 20,
     }  # fmt: skip
     tables = {
         "flow": [

@@ -201,7 +201,7 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         "predictions": predictions,
         "metrics": metrics,
         "permutation_test": compare_with_permutations(metrics, permutations, pooled=True).assign(
-            p_holm=1.0
+            p_holm=1.0, refitted="yes"
         ),
         "comparisons": compare_predictions(with_apparent, classes, samples),
         "roc": trace_curves(with_apparent, "roc", classes, 100, 1),

@@ -212,8 +212,9 @@ def test_people_of_another_cohort_stand_beside_the_test_sides(source):
     overall = metrics[(metrics["split"] == "all") & (metrics["model"] == "alps")]
     for metric in ("auc", "balanced_accuracy"):
         rows = overall[overall["metric"] == metric].set_index("estimate")
-        assert list(rows.index) == ["test", "external"]
-        assert all(f"{rows.at[key, 'value']:.2f} (" in overview for key in rows.index)
+        assert list(rows.index) == ["test", "external", "external_averaged"]
+        assert all(f"{rows.at[key, 'value']:.2f} (" in overview for key in ("test", "external"))
+        assert f"{rows.at['external_averaged', 'value']:.2f} (" in section
     assert "column edss , severe from 3." in section
     assert "with B in site are external" in methods
     assert "test sides solid, external participants dash-dotted" in section

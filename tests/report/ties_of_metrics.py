@@ -36,7 +36,8 @@ def overall(kind: str) -> pd.DataFrame:
     """Metrics over the splits by name, of one model."""
     rows = drawn(kind) if kind != "folds" else of_folds(apparent=False).query("model == 'mri'")
     found = evaluate(rows.reset_index(drop=True), CLASSES, 50, 1)
-    return found[found["split"] == "all"].set_index("metric")
+    chosen = (found["split"] == "all") & (found["estimate"] != "external_averaged")
+    return found[chosen].set_index("metric")
 
 
 def method(kind: str, metric: str) -> str:

@@ -2,9 +2,29 @@
 
 import ast
 
+import numpy as np
+import pandas as pd
+
 from tests.conftest import ROOT
 from tests.report.code import A, B, C, L, R, S, calls, constant, text_of, tree, uses
+from tests.statistics.predicted import CLASSES, table
+from workflow_scripts.cohort.population import in_time
 from workflow_scripts.common.resources import resource
+from workflow_scripts.learning.classifier import balanced, class_weights_of
+from workflow_scripts.learning.schedule import learning_rate, plateau
+from workflow_scripts.learning.sides import Side
+from workflow_scripts.statistics.combine_models import combine
+from workflow_scripts.statistics.permutation_test import exchange_labels
+from workflow_scripts.statistics.validation_thresholds import youden_threshold
+
+INTERVAL = {"days": 7, "date": "on", "scan": "scan"}
+SIDE = Side(pd.DataFrame({"weight": [1] * 4}), None, np.array([False] * 3 + [True]))
+
+
+def votes(*probabilities):
+    """Predictions of one model, of every second scan's positive class."""
+    return table(np.arange(len(probabilities)) % 2 == 1, np.array(probabilities), 1)
+
 
 SCHEMA = resource("schemas/config.schema.yaml").read_text()
 
@@ -114,7 +134,44 @@ STUDIES = {
     "trained from scratch with labels": lambda: (
         "settings['kind'] == 'contrastive'" in text_of(L + "train_classifier", "main")
     ),
-    "Adam, cross-entropy": lambda: calls(L + "classifier", "Adam", "fit_whole"),
+    "Adam (decay rates": lambda: uses(L + "classifier", "Adam", "betas"),
+    "weighted by the inverse of the training scans of each class": lambda: np.allclose(
+        class_weights_of(SIDE), [2 / 3, 2]
+    ),
+    "the rarer class used so much more often": lambda: (
+        balanced(SIDE.weights, SIDE.positive, 0).tolist() == [1, 1, 1, 3]
+    ),
+    "each scan used as often as the split says": lambda: calls(
+        L + "classifier", "draw_batches", "batches"
+    ),
+    "it is exact for one test side": lambda: uses(S + "permutation_test", "argsort"),
+    "falling to 0 along half a cosine": lambda: (
+        [round(learning_rate(t, 1, 0, 4), 6) for t in (0, 2, 4)] == [1, 0.5, 0]
+    ),
+    "multiplied by 0.99 after each epoch": lambda: plateau(2, 1) == 0.99**2,
+    "epochs with batches of": lambda: uses(L + "classifier", "epochs", "batch"),
+    "the weights are those of the epoch with the lowest": lambda: (
+        "network.load_state_dict(best)" in text_of(L + "training", "fit")
+    ),
+    "each taken once and as it is": lambda: calls(L + "classifier", "infer", "loss_of_side"),
+    "training ends after": lambda: "history.stalled >= patience" in text_of(L + "training", "fit"),
+    "the mean of the probabilities": lambda: (
+        combine([votes(0.4), votes(0.7)], "mean", CLASSES)["probability"].tolist() == [0.55]
+    ),
+    "the majority of the predictions": lambda: (
+        combine([votes(0.4), votes(0.7)], "majority", CLASSES)["score"].tolist() == [0.5]
+    ),
+    "and their label of a date within": lambda: all(
+        in_time({"on": "2000-01-10", "scan": scan}, {"within_days": INTERVAL}) == near
+        for scan, near in (("2000-01-03T10:00:00", True), ("2000-01-18", False), (None, False))
+    ),
+    "on scans that all of them scored in the same": lambda: (
+        len(combine([votes(0.4, 0.9), votes(0.9)], "mean", CLASSES)) == 1
+    ),
+    "Positive is who has more than half of them": lambda: (
+        combine([votes(0.4), votes(0.7)], "mean", CLASSES)["predicted"].tolist() == CLASSES[1:]
+        and combine([votes(0.4), votes(0.7)], "majority", CLASSES)["predicted"][0] == CLASSES[0]
+    ),
     "Trainings of each": lambda: "repeats" in SCHEMA,
     # Evaluation
     "is the positive class": lambda: uses(S + "split_metrics", "positive_class"),
@@ -128,9 +185,14 @@ STUDIES = {
         "labels are not used"
         in (ROOT / "workflow_scripts/learning/pretrain_encoder.py").read_text()
     ),
-    "Without such a test": lambda: (
-        "content == 'predictions' or linear"
-        in (ROOT / "rules/helpers/statistics.smk").read_text().replace('"', "'")
+    "there the labels of the tested people were exchanged": lambda: (
+        exchange_labels(votes(*np.linspace(0.1, 0.9, 9)), 50, 1, CLASSES[1])["n_positive"] == 4
+    ).all(),
+    "the score that has the highest Youden index on the scans kept for validation": lambda: (
+        youden_threshold(np.array([False, True]), np.array([1.0, 2.0]), np.ones(2)) == 1.5
+    ),
+    "test and external scans took no part in it": lambda: (
+        "roc_curve" not in text_of(S + "validation_thresholds", "at_validated_thresholds")
     ),
     "Within the test sides and averaged over them": lambda: uses(S + "curves", "sensitivity"),
     "bootstrap samples of the patients": lambda: (

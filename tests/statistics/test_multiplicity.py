@@ -4,14 +4,16 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from tests.baselines.cohorts import FOLDS, tables
+from tests.statistics.predicted import MODELS, of_folds
 from workflow_scripts.common.tables import read_table
 from workflow_scripts.statistics.permutation_test import main
 
 
 def test_p_of_permutations_is_corrected_over_the_models_of_each_metric(tmp_path):
-    splits, *_ = tables(design=FOLDS | {"repeats": 1})
-    splits.to_csv(tmp_path / "splits.tsv", sep="\t", index=False, na_rep="n/a")
+    predictions = of_folds(n=24, repeats=1, apparent=False).replace(
+        {"model": dict(zip(MODELS, "abc", strict=True))}
+    )
+    predictions.to_csv(tmp_path / "predictions.tsv", sep="\t", index=False, na_rep="n/a")
     observed, paths = [], []
     for place, model in enumerate("abc"):
         for metric, value in (("auc", 0.9 - 0.1 * place), ("balanced_accuracy", 0.5)):
@@ -27,7 +29,9 @@ def test_p_of_permutations_is_corrected_over_the_models_of_each_metric(tmp_path)
         null.to_csv(paths[-1], sep="\t", index=False)
     pd.DataFrame(observed).to_csv(tmp_path / "metrics.tsv", sep="\t", index=False)
     source = SimpleNamespace(
-        metrics=tmp_path / "metrics.tsv", permutations=paths, splits=tmp_path / "splits.tsv"
+        metrics=tmp_path / "metrics.tsv",
+        permutations=paths,
+        predictions=tmp_path / "predictions.tsv",
     )
     out = SimpleNamespace(table=tmp_path / "tests.tsv")
     main(source, out, SimpleNamespace())

@@ -15,8 +15,14 @@ from tests.statistics.predicted import (
 from workflow_scripts.common.metrics import split_figures
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.statistics.permutation_test import compare_with_permutations, main
+from workflow_scripts.statistics.permutation_test import (
+    compare_with_permutations,
+    exchange_labels,
+    main,
+)
 from workflow_scripts.statistics.split_metrics import evaluate
+
+PERMUTATIONS = 400
 
 
 def null_table(values, splits=2):
@@ -95,15 +101,15 @@ def figures(predictions, permutation):
     return pd.DataFrame(rows)
 
 
-def run(folder, predictions, permuted):
-    """The test of a study on files; everything is compared with itself."""
-    splits = predictions.drop_duplicates(["split", "participant_id", "session_id"])
-    columns = ["split", "participant_id", "session_id", "label", "role"]
-    splits[columns].to_csv(folder / "splits.tsv", sep="\t", index=False, na_rep="n/a")
+def run(folder, permuted, refitted=lambda model: True):
+    """The test of a study on files; what is fitted anew is compared with itself."""
+    permuted.to_csv(folder / "predictions.tsv", sep="\t", index=False, na_rep="n/a")
     metrics = evaluate(permuted, CLASSES, bootstraps=5, seed=1)
     write_table(metrics, folder / "metrics.tsv", resource("columns/statistics.tsv"))
     paths = []
     for number, (_, rows) in enumerate(permuted.groupby("model", sort=False)):
+        if not refitted(rows["model"].iloc[0]):
+            continue
         paths.append(folder / f"{number}.tsv")
         figures(rows, 1).to_csv(paths[-1], sep="\t", index=False, na_rep="n/a")
     empty = folder / "none.tsv"
@@ -111,10 +117,10 @@ def run(folder, predictions, permuted):
     source = SimpleNamespace(
         metrics=folder / "metrics.tsv",
         permutations=[*paths, empty],
-        splits=folder / "splits.tsv",
+        predictions=folder / "predictions.tsv",
     )
     out = SimpleNamespace(table=folder / "permutation_test.tsv")
-    main(source, out, SimpleNamespace())
+    main(source, out, SimpleNamespace(permutations=PERMUTATIONS, seed=1, classes=CLASSES))
     return read_table(out.table)
 
 
@@ -123,7 +129,7 @@ def test_observed_figures_are_put_together_as_those_of_the_permutations(tmp_path
     """Also of several scans and trainings, and of a model that has the first splits only."""
     predictions = with_repeats(with_scans(of_folds(n=n, repeats=2, apparent=False), 2, slice(9)), 2)
     few = (predictions["model"] != "clinical") | (predictions["split"] <= 6)
-    table = run(tmp_path, predictions, predictions[few].reset_index(drop=True))
+    table = run(tmp_path, predictions[few].reset_index(drop=True))
     assert table["model"].drop_duplicates().tolist() == ["clinical", "mri", "combined"]
     np.testing.assert_allclose(table["null_mean"], table["observed"])
     assert (table["p"] == 1).all() and (table["n_permutations"] == 1).all()
@@ -139,6 +145,59 @@ def test_observed_figures_of_trials_are_put_together_as_those_of_the_permutation
         other.loc[:: repeat + 1, "predicted"] = CLASSES[1]
         trained.append(other)
     predictions = pd.concat(trained, ignore_index=True)
-    table = run(tmp_path, predictions, predictions)
+    table = run(tmp_path, predictions)
     np.testing.assert_allclose(table["null_mean"], table["observed"])
     assert table["observed"].between(0.01, 0.99).all()
+
+
+def test_models_that_are_not_fitted_anew_keep_their_predictions(tmp_path):
+    predictions = of_folds(n=24, repeats=2, apparent=False)
+    table = run(tmp_path, predictions, refitted=lambda model: model == "mri")
+    assert table.groupby("model")["refitted"].first().to_dict() == {
+        "clinical": "no", "mri": "yes", "combined": "no"
+    }  # fmt: skip
+    assert (table.loc[table["refitted"] == "no", "n_permutations"] == PERMUTATIONS).all()
+
+
+def test_a_model_that_ranks_nobody_is_not_tested(tmp_path):
+    predictions = of_folds(n=24, repeats=1, apparent=False)
+    predictions.loc[predictions["model"] == "mri", "score"] = 0.3
+    table = run(tmp_path, predictions, refitted=lambda model: False)
+    assert set(table["model"]) == {"clinical", "combined"}
+
+
+@pytest.mark.parametrize("shift", [0, 0.8, 1.6])
+def test_exchanged_labels_of_one_test_side_are_the_test_of_mann_and_whitney(shift):
+    rng = np.random.default_rng(3)
+    positive = np.arange(16) < 7
+    score = rng.normal(size=16) + shift * positive
+    rows = pd.DataFrame(
+        {
+            "model": "net",
+            "split": 1,
+            "repeat": 1,
+            "participant_id": [f"sub-{i:02d}" for i in range(16)],
+            "label": np.where(positive, CLASSES[1], CLASSES[0]),
+            "score": score,
+            "predicted": np.where(score > 0.5, CLASSES[1], CLASSES[0]),
+        }
+    )
+    found = exchange_labels(rows, 4000, 1, CLASSES[1])
+    assert (found["n_positive"] == 7).all() and (found["n_negative"] == 9).all()
+    expected = stats.mannwhitneyu(
+        score[positive], score[~positive], alternative="greater", method="exact"
+    )
+    observed = expected.statistic / (7 * 9)
+    p = (1 + (found["auc"] >= observed - 1e-9).sum()) / 4001
+    error = np.sqrt(expected.pvalue * (1 - expected.pvalue) / 4000)
+    assert abs(p - expected.pvalue) < 4 * error + 1 / 4001
+
+
+def test_scans_of_a_participant_are_exchanged_together():
+    predictions = with_scans(of_folds(n=24, repeats=1, apparent=False), 2, slice(9))
+    rows = predictions[predictions["model"] == "mri"].assign(score=0.0)
+    people = rows.groupby("split")["participant_id"].nunique()
+    found = exchange_labels(rows, 5, 1, CLASSES[1])
+    sizes = found.assign(n=found["n_positive"] + found["n_negative"]).groupby("split")["n"]
+    np.testing.assert_allclose(sizes.first(), people)
+    np.testing.assert_allclose(found["n_positive"] % 1, 0, atol=1e-9)

@@ -232,5 +232,6 @@ def write_clinical(rows: list[dict], path: Path) -> None:
 def columns_of_study(study: dict) -> list[str]:
     """Columns of the participants' tables that a study's analyses read."""
     keys = columns_by_key(study).items()
-    read = [column for key, columns in keys if key != "label" for column in columns]
+    apart = ("label", "within_days")
+    read = [column for key, columns in keys if key not in apart for column in columns]
     return list(dict.fromkeys(read))

@@ -38,6 +38,7 @@ OLD_MODELS = (
 )
 IMAGE_MODELS = ("contrastive", "cnn", "one_class_svm")
 NETWORKS = ("contrastive", "cnn")
+NO_PROBABILITY = ("svm", "one_class_svm")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
 PAIR = ("model", "base")  # of added_value
 NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI"}
@@ -48,7 +49,7 @@ NEEDS = {
     "published": ["metrics", "repeated_measures"],
     "added_value": ["optimism"],
 }
-OF_MODELS = ("metrics", "comparisons", "roc", "calibration", "decision_curve")
+OF_MODELS = ("metrics", "thresholds", "comparisons", "roc", "calibration", "decision_curve")
 OF_MODELS += ("missing", "sites", "sensitivity")
 
 
@@ -130,6 +131,8 @@ def clinical_columns(study: dict) -> dict[str, list[str]]:
     """
     label = study["label"]
     columns = {"label": [label if isinstance(label, str) else label["column"]]}
+    if "within_days" in study:
+        columns["within_days"] = [study["within_days"][key] for key in ("date", "scan")]
     columns["table1"] = study["table1"]
     if study.get("site") not in (None, SIDECARS):
         columns["site"] = [study["site"]]
@@ -391,8 +394,11 @@ def _input_problems(where: str, entry: dict):
             yield f"{where}.region: regions are of MNI152; leave it out of a native input"
         if entry["downsample"] != 1:
             yield f"{where}.downsample: a native input has its spacing; leave it out"
-    elif entry["region"] not in regions():
-        yield f"{where}.region: {entry['region']!r} is none of {', '.join(regions())}; correct it"
+    elif unknown := set(entry["region"].split("+")) - set(regions()):
+        yield (
+            f"{where}.region: {', '.join(sorted(unknown))} is none of {', '.join(regions())}; "
+            "correct it"
+        )
     elif "spacing" in entry:
         yield f"{where}.spacing: of MNI152 it is the template's times downsample; remove it"
 
@@ -413,6 +419,15 @@ def _model_problems(where: str, model: dict, study: dict):
             )
         elif model["kind"] == "one_class_svm" and images[name]["space"] == "native":
             yield f"{where}.inputs: one_class_svm compares voxels, which native images do not share"
+    if model["kind"] == "ensemble":
+        yield from _ensemble_problems(where, model, study["models"])
+    if not validates(study.get("design", {})):
+        for key, default in (("patience", None), ("schedule", "cosine")):
+            if model.get(key, default) != default:
+                yield (
+                    f"{where}.{key}: needs scans for validation, and the design keeps none; set "
+                    "validation of the design, or remove it"
+                )
     if model.get("harmonize") and "site" not in study:
         yield f"{where}.harmonize: needs the site of each session; add site to the study"
     if model["kind"] in ("svm", "logistic"):
@@ -421,6 +436,20 @@ def _model_problems(where: str, model: dict, study: dict):
         ]
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             yield f"{where}.inputs: {', '.join(twice)} stands in two of them; keep it in one"
+
+
+def _ensemble_problems(where: str, model: dict, models: dict):
+    for name in model["of"]:
+        kind = models.get(name, {}).get("kind")
+        if kind in (None, "ensemble"):
+            yield f"{where}.of: {name} is no other model of the study or an ensemble itself"
+        elif model["by"] == "mean" and kind in NO_PROBABILITY:
+            yield f"{where}.of: {name} gives no probability; take by: majority, or leave it out"
+
+
+def validates(design: dict) -> bool:
+    """Whether a design may keep scans for validation."""
+    return bool(design.get("validation")) or design.get("kind") == "given"
 
 
 def _evaluation_problems(where: str, study: dict):
@@ -439,6 +468,14 @@ def _evaluation_problems(where: str, study: dict):
         yield f"{where}.optimism: is of logistic models; add one, or remove it"
     if "sites" in asked and "site" not in study:
         yield f"{where}.sites: needs the site of each session; add site to the study"
+    if "thresholds" in asked:
+        if not models_of(study, *NETWORKS):
+            yield f"{where}.thresholds: is of networks; add one, or remove it"
+        if not validates(study.get("design", {})):
+            yield (
+                f"{where}.thresholds: are chosen on scans for validation, and the design keeps "
+                "none; set validation of the design"
+            )
     if "missing" in asked and not models_of(study, "svm", "logistic"):
         yield f"{where}.missing: is of models that read tables; add one, or remove it"
     if "reliability" in asked and study["sessions"] != "all":

@@ -21,11 +21,13 @@ TABLES = {
     "clinical": f"{STUDY}/clinical.tsv",
     "splits": f"{STUDY}/split-{{split}}_splits.tsv",
     "flagged": FLAGGED,
+    "validation": f"{STUDY}/validation_predictions.tsv",
 }
 # What each reads beside the predictions, keys of the study that it depends on, and how the models
 # were fitted anew whose tables it reads.
 READ = {
     "metrics": [],
+    "thresholds": ["validation"],
     "comparisons": ["apparent", "samples"],
     "roc": ["apparent"],
     "decision_curve": ["apparent"],

@@ -4,6 +4,7 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 import math
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -34,13 +35,40 @@ def label_of(row: dict, study: dict) -> str | None:
     return study["classes"][float(value) >= label["at_least"]]
 
 
+def days_apart(row: dict, study: dict) -> int | None:
+    """Days between a session's label and its scan; None where one of the dates is missing.
+
+    Raises
+    ------
+    ValueError
+        With the column and its text, if that is no date.
+    """
+    days = []
+    for column in (study["within_days"]["date"], study["within_days"]["scan"]):
+        if row[column] is None:
+            return None
+        try:
+            days.append(date.fromisoformat(row[column][:10]).toordinal())
+        except ValueError:
+            raise ValueError(column, row[column]) from None
+    return abs(days[0] - days[1])
+
+
+def in_time(row: dict, study: dict) -> bool:
+    """Whether a session's label is near enough to its scan; yes where a study does not ask."""
+    if "within_days" not in study:
+        return True
+    days = days_apart(row, study)
+    return days is not None and days <= study["within_days"]["days"]
+
+
 def check_labels(clinical: list[dict], name: str, study: dict) -> None:
-    """Check the labels of all sessions.
+    """Check the labels of all sessions, and their dates where a study needs them.
 
     Raises
     ------
     InputError
-        If a label is none of the classes and not left out on purpose, or a number is none.
+        If a label is none of the classes and not left out on purpose, or a number or date is none.
     """
     known, problems = {*study["classes"], *study["other_labels"], None}, {}
     for row in clinical:
@@ -59,6 +87,15 @@ def check_labels(clinical: list[dict], name: str, study: dict) -> None:
                 f"{who}: {study['label']} is {found!r}, which is none of studies.{name}.classes "
                 f"{study['classes']}; correct it, or list it in studies.{name}.other_labels"
             )
+        if "within_days" in study and found is not None:
+            try:
+                days_apart(row, study)
+            except ValueError as error:
+                column, text = error.args
+                problems[row["participant_id"], column] = (
+                    f"{who}: {column} is {text!r}, which studies.{name}.within_days compares; "
+                    "write a date as 1925-12-31, or n/a"
+                )
     if problems:
         raise InputError(listing(list(problems.values())))
 
@@ -85,6 +122,8 @@ def check_values(clinical: list[dict], name: str, study: dict, is_level) -> None
     ]
     problems = []
     for key, columns in columns_by_key(study).items():
+        if key == "within_days":
+            continue
         names = (
             key == "site"
             or key.endswith(".column")
@@ -122,6 +161,7 @@ def population_today(cohort, study: dict) -> list[dict]:
             study["sessions"] not in ("first", "all", scan["session_id"])
             or not all(prefix in other for other in others)
             or label not in study["classes"]
+            or not in_time(clinical, study)
             or (study["sessions"] == "first" and scan["participant_id"] in seen)
         ):
             continue
@@ -221,10 +261,16 @@ def _external_problems(population: list[dict], study: dict, where: str):
 
 
 def screened(cohort, study: dict) -> dict[str, str | None]:
-    """Label of every participant: the first of the sessions' that is a class, else the first."""
+    """Label of every participant: the first of the sessions' that is a class, else the first.
+
+    A class too far in time from the scan is none.
+    """
     found: dict[str, str | None] = {}
     for row in cohort.clinical.values():
         label = label_of(row, study)
+        if label in study["classes"] and not in_time(row, study):
+            days = study["within_days"]["days"]
+            label = f"more than {days:g} days from the scan, or one of them without a date"
         known = found.get(row["participant_id"])
         if known is None or (known not in study["classes"] and label in study["classes"]):
             found[row["participant_id"]] = label

@@ -1,8 +1,9 @@
 """The one format of predictions, which every model writes and every evaluation reads.
 
-A row per split, repeat of the training and scored scan: of the test side, and of external
-participants. ``predicted`` is the positive class where the score lies above ``threshold``;
-``probability`` (of the positive class) is missing where a model has none.
+A row per split, repeat of the training and scored scan: of the test side, of external
+participants and, by networks, of the side for validation, which no figure is made of.
+``predicted`` is the positive class where the score lies above ``threshold``; ``probability`` (of
+the positive class) is missing where a model has none.
 """
 
 from workflow_scripts.common.splits import SCAN

@@ -43,6 +43,16 @@ def crop(volumes: Tensor, cuts: Tensor) -> Tensor:
     return cropped
 
 
+def shift(volumes: Tensor, moved: Tensor) -> Tensor:
+    """Move volumes by whole voxels, int (N, 3) along each axis; what comes in is 0."""
+    shifted = torch.zeros_like(volumes)
+    for view, volume, steps in zip(shifted, volumes, moved.tolist(), strict=True):
+        sizes = list(zip(volume.shape, steps, strict=True))
+        kept = tuple(slice(max(0, -step), n - max(0, step)) for n, step in sizes)
+        view[tuple(slice(max(0, step), n - max(0, -step)) for n, step in sizes)] = volume[kept]
+    return shifted
+
+
 def flip(volumes: Tensor, flipped: Tensor) -> Tensor:
     """Swap left and right, the first axis of a volume, where `flipped`, bool (N,), says so."""
     pairs = zip(volumes, flipped.tolist(), strict=True)
@@ -167,6 +177,7 @@ def bias_field(volumes: Tensor, drawn: Tensor) -> Tensor:
 
 TRANSFORMS = {
     "crop": crop,
+    "shift": shift,
     "flip": flip,
     "rotate": rotate,
     "intensity": change_intensity,
@@ -188,6 +199,8 @@ class Augmentation:
         2022, doi:10.3389/fnins.2022.695888: up to 15), the window's place too.
     rotate_degrees : float
         Largest angle about each axis (there: 45).
+    shift_voxels : int
+        Most voxels that a volume is moved along each axis.
     gain, offset : float
         Largest change of the brain's intensity, as a share of itself and of its mean, which
         is 1.
@@ -206,6 +219,7 @@ class Augmentation:
     strategy: str
     crop_voxels: int = 15
     rotate_degrees: float = 45
+    shift_voxels: int = 0
     gain: float = 0.1
     offset: float = 0.1
     noise: float = 0.1
@@ -232,6 +246,9 @@ class Augmentation:
                 cut = torch.randint(self.crop_voxels + 1, (n, 3), generator=generator)
                 start = torch.rand(n, 3, generator=generator) * (cut + 1)
                 return torch.stack([cut, start.long()], dim=-1)
+            case "shift":
+                limit = self.shift_voxels
+                return torch.randint(-limit, limit + 1, (n, 3), generator=generator)
             case "flip":
                 return torch.rand(n, generator=generator) < 0.5
             case "rotate":

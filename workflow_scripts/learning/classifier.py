@@ -1,6 +1,6 @@
 """Classifiers on an encoder: fitting them and what they predict."""
 
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,15 @@ from workflow_scripts.learning.augment import Augmentation
 from workflow_scripts.learning.checkpoint import Checkpoint
 from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import OnFeatures
-from workflow_scripts.learning.schedule import learning_rate
+from workflow_scripts.learning.schedule import learning_rate, plateau
 from workflow_scripts.learning.sides import Side
-from workflow_scripts.learning.training import classification_loss, draw_batches, fit, seed_of
+from workflow_scripts.learning.training import (
+    classification_loss,
+    draw_batches,
+    fit,
+    infer,
+    seed_of,
+)
 
 
 def check_unseen(tested: pd.DataFrame, seen: list[str], what: str) -> None:
@@ -72,6 +78,50 @@ def fit_linear(features, positive, weights, options: dict, batch: int, seed: int
     return matrix.detach(), bias.detach()
 
 
+def balanced(weights: np.ndarray, positive: np.ndarray, seed: int) -> np.ndarray:
+    """Times that scans are used in an epoch so that both classes are as often: int array, (n,).
+
+    The scans of the rarer class are used more often, whole rounds of them and, drawn anew in
+    each epoch, as many more as are lacking.
+
+    Parameters
+    ----------
+    weights : (n,) int, times without balance
+    positive : (n,) bool
+    seed : of the epoch
+    """
+    used = weights.copy()
+    sums = weights[~positive].sum(), weights[positive].sum()
+    rarer = positive if sums[1] < sums[0] else ~positive
+    rounds, lacking = divmod(max(sums) - min(sums), min(sums))
+    pool = np.repeat(np.flatnonzero(rarer), weights[rarer])
+    drawn = np.random.default_rng(seed).permutation(pool)[:lacking]
+    np.add.at(used, np.concatenate([np.repeat(pool, rounds), drawn]), 1)
+    return used
+
+
+def class_weights_of(side: Side) -> torch.Tensor:
+    """Weight of each class in the loss, float32 (2,): inverse to its scans, 1 for equal classes."""
+    counts = np.array([side.weights[side.positive == value].sum() for value in (False, True)])
+    return torch.tensor(counts.sum() / (2 * counts), dtype=torch.float32)
+
+
+def loss_of_side(
+    classifier: OnFeatures, side: Side, batch: int, device: Device, class_weights
+) -> Callable:
+    """Cross-entropy of a side whose scans are taken as they are, each once: a function of nothing.
+
+    class_weights : (2,) tensor or None
+    """
+    labels = torch.from_numpy(side.positive).long()
+
+    def loss():
+        logits = infer(classifier, side.volumes, device, batch)
+        return functional.cross_entropy(logits, labels, class_weights).item()
+
+    return loss
+
+
 def fit_whole(
     classifier: OnFeatures,
     augmentation: Augmentation,
@@ -81,34 +131,56 @@ def fit_whole(
     device: Device,
     seed: int,
     checkpoint: Checkpoint,
+    validation: Side | None = None,
 ) -> pd.DataFrame:
     """Train encoder and linear layer together by Adam, cross-entropy and augmented views.
-
-    The learning rate falls to 0 along half a cosine.
 
     Parameters
     ----------
     side : training side of a split
-    options : ``epochs`` and ``learning_rate``
+    options : ``epochs`` and ``learning_rate``, which falls to 0 along half a cosine, and where
+        they are to be others than those of `Adam` and this schedule: ``betas``, ``schedule``
+        (``plateau``: see `schedule.plateau`), ``class_weights`` (whether the loss is weighted
+        by `class_weights_of`), ``sampling`` (``balanced``: see there) and ``patience``
+    validation : side by which the best epoch is chosen, see `training.fit`
 
     Returns
     -------
     Table of the epochs
     """
     device.place(classifier)
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=options["learning_rate"])
+    base, epochs = options["learning_rate"], options["epochs"]
+    optimizer = torch.optim.Adam(
+        classifier.parameters(), base, tuple(options.get("betas", (0.9, 0.999)))
+    )
     labels = torch.from_numpy(side.positive).long()
+    weights = class_weights_of(side) if options.get("class_weights") else None
+
+    def batches(epoch):
+        used, of_epoch = side.weights, seed_of(seed, epoch)
+        if options.get("sampling") == "balanced":
+            used = balanced(used, side.positive, seed_of(seed, epoch, 1))
+        return draw_batches(used, batch, of_epoch)
+
+    def rate(time, setbacks):
+        if options.get("schedule") == "plateau":
+            return plateau(setbacks, base)
+        return learning_rate(time, base, 0, epochs)
+
+    placed = None if weights is None else weights.to(device.name)
     return fit(
         classifier,
         optimizer,
         classification_loss(
-            classifier, augmentation, side.volumes.to(device.name), labels, device, seed
+            classifier, augmentation, side.volumes.to(device.name), labels, device, seed, placed
         ),
-        lambda epoch: draw_batches(side.weights, batch, seed_of(seed, epoch)),
-        partial(learning_rate, base=options["learning_rate"], warmup=0, epochs=options["epochs"]),
-        options["epochs"],
+        batches,
+        rate,
+        epochs,
         checkpoint,
         device,
+        loss_of_side(classifier, validation, batch, device, weights) if validation else None,
+        options.get("patience"),
     )
 
 

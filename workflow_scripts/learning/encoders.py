@@ -5,7 +5,7 @@ from torch import nn
 
 from workflow_scripts.common.job import InputError
 
-OWN = ("paper", "strided")
+OWN = ("paper", "strided", "coll2024")
 MONAI = ("resnet10", "resnet18", "resnet50", "densenet121")
 
 
@@ -47,6 +47,55 @@ class Convolutions(nn.Module):
         return x.float().mean(dim=(2, 3, 4))
 
 
+class ParallelConvolutions(nn.Module):
+    """Blocks of two convolutions side by side, and a global maximum.
+
+    A block is a convolution of 3 x 3 x 3 voxels plus one of 1 x 1 x 1, summed, batch norm and
+    leaky ReLU; max pooling halves the grid between the blocks. As in public code that fits Coll
+    et al. 2024 (doi:10.1002/jmri.29046), whose three layers after the maximum are here the one
+    linear layer of every classifier, so that Grad-CAM holds.
+
+    Parameters
+    ----------
+    widths : channels of each block; there f, 2f, 4f, 8f, f not known
+    channels : of the image
+    """
+
+    def __init__(self, widths: list[int], channels: int = 1):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ParallelBlock(before, after)
+            for before, after in zip([channels, *widths], widths, strict=False)
+        )
+        self.pool = nn.MaxPool3d(2)
+        self.n_features = widths[-1]
+
+    @property
+    def last_convolution(self) -> nn.Module:
+        """Last block."""
+        return self.blocks[-1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, channels, X, Y, Z) to (B, n_features)."""
+        for number, block in enumerate(self.blocks):
+            x = block(self.pool(x) if number else x)
+        return x.float().amax(dim=(2, 3, 4))
+
+
+class ParallelBlock(nn.Module):
+    """A convolution of 3 x 3 x 3 voxels and one of 1 x 1 x 1 side by side, norm and leaky ReLU."""
+
+    def __init__(self, before: int, after: int):
+        super().__init__()
+        self.wide = nn.Conv3d(before, after, 3, padding=1, bias=False)
+        self.narrow = nn.Conv3d(before, after, 1, bias=False)
+        self.norm = nn.BatchNorm3d(after)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, before, X, Y, Z) to (B, after, X, Y, Z)."""
+        return nn.functional.leaky_relu(self.norm(self.wide(x) + self.narrow(x)))
+
+
 class MonaiEncoder(nn.Module):
     """A residual or densely connected network of MONAI without its last, linear layer."""
 
@@ -85,8 +134,9 @@ def build_encoder(name: str, widths: list[int], channels: int = 1) -> nn.Module:
 
     Parameters
     ----------
-    name : paper, strided, or a network of MONAI: resnet10, resnet18, resnet50, densenet121
-    widths : channels of the convolutions of ``paper`` and ``strided``
+    name : paper, strided, coll2024, or a network of MONAI: resnet10, resnet18, resnet50,
+        densenet121
+    widths : channels of the convolutions of the encoders that are not MONAI's
     channels : of the image
 
     Raises
@@ -94,6 +144,8 @@ def build_encoder(name: str, widths: list[int], channels: int = 1) -> nn.Module:
     InputError
         If there is no such encoder.
     """
+    if name == "coll2024":
+        return ParallelConvolutions(widths, channels)
     if name in OWN:
         return Convolutions(name, widths, channels)
     if name in MONAI:

@@ -49,8 +49,10 @@ def region_mask(name: str, template: Template) -> np.ndarray:
     """Where a region is in MNI152, (x, y, z) bool: the brain, or one of ``resources/regions.tsv``.
 
     White and grey matter are where the template's tissue map is above one half, outside of the
-    atlas's structures.
+    atlas's structures. Names joined by + are all of them.
     """
+    if "+" in name:
+        return np.logical_or.reduce([region_mask(one, template) for one in name.split("+")])
     inside = np.asanyarray(template.brain.dataobj) > 0
     if name == "brain":
         return inside

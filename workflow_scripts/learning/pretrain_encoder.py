@@ -1,6 +1,5 @@
 """Self-supervised training of an encoder on the training side of a split, without labels."""
 
-from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -87,11 +86,8 @@ def pretrain(
         lambda epoch: draw_batches(
             side.weights, settings["batch"], seed_of(seed, epoch), processes
         ),
-        partial(
-            learning_rate,
-            base=options["learning_rate"],
-            warmup=options["warmup_epochs"],
-            epochs=options["epochs"],
+        lambda time, _: learning_rate(
+            time, options["learning_rate"], options["warmup_epochs"], options["epochs"]
         ),
         options["epochs"],
         checkpoint,

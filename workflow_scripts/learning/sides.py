@@ -47,7 +47,7 @@ def read_side(
     Parameters
     ----------
     splits : table of the splits, checked
-    roles : ``["train"]``, or those that are scored
+    roles : ``["train"]``, ``["validation"]``, or those that are scored
     volumes : path of the input's memory map
     """
     scans = splits[(splits["split"] == split) & splits["role"].isin(roles)]
@@ -67,6 +67,7 @@ def training_seed(seed: int, split: int, model: str, repeat: int) -> int:
 
 def make_augmentation(settings: dict) -> Augmentation:
     """Augmentation of a model's settings."""
+    limits = ("crop_voxels", "rotate_degrees", "shift_voxels", "noise")
     return Augmentation(
-        settings["augmentation"], settings["crop_voxels"], settings["rotate_degrees"]
+        settings["augmentation"], **{key: settings[key] for key in limits if key in settings}
     )

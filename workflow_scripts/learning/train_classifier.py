@@ -1,6 +1,6 @@
-"""Classifier of a split, and its predictions of the test side and of external participants.
+"""Classifier of a split, and its predictions of the other sides and of external participants.
 
-On a pre-trained encoder, or trained from scratch with labels as a baseline.
+On a pre-trained encoder, or trained from scratch with labels.
 """
 
 from importlib.metadata import version
@@ -153,8 +153,9 @@ def main(source, out, params, wildcards, gpus: int, threads: int):
     torch.set_num_threads(threads)
     settings, classes, split = params.settings, params.classes, int(wildcards.split)
     splits = read_splits(source.splits)
-    train, tested = (
-        read_side(splits, split, roles, source.volumes, classes[1]) for roles in (["train"], SCORED)
+    train, tested, validation = (
+        read_side(splits, split, roles, source.volumes, classes[1])
+        for roles in (["train"], SCORED, ["validation"])
     )
     seed = training_seed(params.seed, split, wildcards.model, int(wildcards.repeat))
     device = choose_device(settings["precision"], gpus)
@@ -178,7 +179,8 @@ def main(source, out, params, wildcards, gpus: int, threads: int):
         )
     else:
         kept = checkpoint_path(out.model)
-        key = checkpoint_key(train.volumes, scans=train.scans.to_csv(), params=dict(params))
+        scans = pd.concat([train.scans, validation.scans]).to_csv()
+        key = checkpoint_key(train.volumes, scans=scans, params=dict(params))
         history = fit_whole(
             classifier,
             make_augmentation(settings),
@@ -188,13 +190,18 @@ def main(source, out, params, wildcards, gpus: int, threads: int):
             device,
             seed,
             Checkpoint(kept, key),
+            validation if len(validation.scans) else None,
         )
         logits = infer(classifier, tested.volumes, device, settings["batch"])
         weights = classifier.head.weight.cpu()[None]
         layers = describe_layers(weights, logits[None], tested.positive[None])
     told = {"split": split, "model": wildcards.model, "repeat": int(wildcards.repeat)}
     columns = resource("columns/learning.tsv")
-    made = predictions(tested.scans[[*SCAN, "label", "role"]].assign(**told), logits, classes)
+    scans = tested.scans
+    if len(validation.scans):
+        validated = infer(classifier, validation.volumes, device, settings["batch"])
+        scans, logits = pd.concat([scans, validation.scans]), torch.cat([logits, validated])
+    made = predictions(scans[[*SCAN, "label", "role"]].assign(**told), logits, classes)
     write_table(made[PREDICTIONS], out.predictions, columns)
     write_table(history, out.history, columns)
     inside = (tested.scans["role"] == "test").to_numpy()

@@ -7,6 +7,7 @@ had not been.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -112,15 +113,25 @@ def contrastive_loss(
 
 
 def classification_loss(
-    network, augmentation: Augmentation, volumes, labels, device: Device, seed: int
+    network,
+    augmentation: Augmentation,
+    volumes,
+    labels,
+    device: Device,
+    seed: int,
+    class_weights: torch.Tensor | None = None,
 ) -> Callable:
-    """Cross-entropy of a step on one view of each scan; parameters as in `contrastive_loss`."""
+    """Cross-entropy of a step on one view of each scan; parameters as in `contrastive_loss`.
+
+    class_weights : (2,) of the negative and the positive class; alike where not given
+    """
 
     def loss(positions, epoch, step):
         views, own = random_views(augmentation, volumes, positions, 1, seed_of(seed, epoch, step))
         with device.autocast():
             logits = network(device.place(views))
-        return functional.cross_entropy(logits.float(), labels[own].to(device.name))
+        target = labels[own].to(device.name)
+        return functional.cross_entropy(logits.float(), target, class_weights)
 
     return loss
 
@@ -143,19 +154,27 @@ def fit(
     epochs: int,
     checkpoint: Checkpoint,
     device: Device,
+    validation_loss: Callable | None = None,
+    patience: int | None = None,
 ) -> pd.DataFrame:
     """Train to the end, from the checkpoint where there is one.
+
+    With a validation side the network ends with the weights of the epoch that had the lowest
+    validation loss.
 
     Parameters
     ----------
     network : whose weights are kept in the checkpoint
     loss : (positions, epoch, step) to a scalar that depends on the network
     batches : epoch to list of positions, see `draw_batches`
-    rate : time in epochs to learning rate
+    rate : time in epochs, and `History.setbacks`, to learning rate
+    validation_loss : without arguments, of the network as it is
+    patience : epochs without a lower validation loss after which training ends; None for never
 
     Returns
     -------
-    Table of the epochs: epoch (from 1), loss (mean over the steps), learning_rate
+    Table of the epochs: epoch (from 1), loss (mean over the steps), learning_rate (at its end),
+    validation_loss
 
     Raises
     ------
@@ -163,28 +182,32 @@ def fit(
         On SIGTERM or SIGUSR1, after the checkpoint was written.
     """
     progress = checkpoint.load(network, optimizer, device.name)
-    progress = progress or {"epoch": 0, "step": 0, "losses": [], "history": []}
+    progress = progress or {"epoch": 0, "step": 0, "losses": [], "history": [], "best": None}
     first = is_first()
     history = History(epochs, progress["history"], shown=first)
-    step, losses = progress["step"], progress["losses"]
+    step, losses, best = progress["step"], progress["losses"], progress["best"]
     if first and (progress["epoch"] or step):
         LOG.info("goes on after epoch %d of %d", progress["epoch"], epochs)
     saved = time.monotonic()
-    network.train()
     if device.name == "cpu":
         keep_memory()
     with stop_requests() as requests:
 
         def save(epoch, step, losses):
             if first:
-                done = {"epoch": epoch, "step": step, "losses": losses, "history": history.rows}
+                done = {"epoch": epoch, "step": step, "losses": losses}
+                done |= {"history": history.rows, "best": best}
                 checkpoint.save(network, optimizer, done)
 
         for epoch in range(progress["epoch"], epochs):
+            if patience is not None and history.stalled >= patience:
+                LOG.info("no lower validation loss for %d epochs: ends", patience)
+                break
+            network.train()
             plan = batches(epoch)
             while step < len(plan):
                 for group in optimizer.param_groups:
-                    group["lr"] = rate(epoch + (step + 1) / len(plan))
+                    group["lr"] = rate(epoch + (step + 1) / len(plan), history.setbacks)
                 optimizer.zero_grad(set_to_none=True)
                 value = loss(plan[step], epoch, step)
                 value.backward()
@@ -198,11 +221,17 @@ def fit(
                         "start again to go on from there"
                     )
             row = {"epoch": epoch + 1, "loss": float(np.mean(_numbers(losses)))}
-            history.add(row | {"learning_rate": rate(epoch + 1)})
+            row["learning_rate"] = rate(epoch + 1, history.setbacks)
+            row["validation_loss"] = validation_loss() if validation_loss else math.nan
+            history.add(row)
+            if validation_loss and not history.stalled:
+                best = {name: value.clone() for name, value in network.state_dict().items()}
             step, losses = 0, []
             if time.monotonic() - saved > SAVE_EVERY_S:
                 save(epoch + 1, 0, [])
                 saved = time.monotonic()
+    if best is not None:
+        network.load_state_dict(best)
     return history.close()
 
 

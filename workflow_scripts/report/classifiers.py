@@ -28,7 +28,7 @@ from workflow_scripts.report.text import (
 METRICS = ["auc", "balanced_accuracy", "sensitivity", "specificity", "accuracy", "precision"]
 PUBLISHED = "precision_published"
 COUNTS = ["tn", "fp", "fn", "tp"]
-ESTIMATES = ["test", "external"]
+ESTIMATES = ["test", "external", "external_averaged"]
 
 
 def kind_of(study: dict, model: str) -> str:
@@ -62,6 +62,7 @@ def permuted(rows: pd.DataFrame) -> dict[str, dict]:
             "p": p_value(row.p),
             "holm": p_value(row.p_holm),
             "above": bool(row.p < ALPHA),
+            "refitted": row.refitted,
             "n": int(row.n_permutations),
         }
         for row in rows.itertuples()
@@ -132,17 +133,24 @@ def metrics_part(study: dict, read: Callable, design: dict) -> dict:
     tested = "permutation" in study["evaluation"]
     if tested:
         tests, _ = read(
-            "permutation_test", "model", "metric", "p", "p_holm", "null_low", "null_high"
+            "permutation_test",
+            *("model", "metric", "p", "p_holm", "null_low", "null_high", "refitted"),
         )
     lines = performance(study, table, tests)
+    thresholds = []
+    if "thresholds" in study["evaluation"]:
+        chosen, _ = read("thresholds", "model", "estimate", "split", "metric", "threshold")
+        thresholds = performance(study, chosen, tests[:0])
     cells = [c for line in lines for e in line["estimates"].values() for c in e["cells"].values()]
     return {
         "names": [(metric, label(metric)) for metric in shown],
         "published": PUBLISHED in shown,
         "note": dictionary["metric"].get("Description", ""),
         "lines": lines,
+        "thresholds": thresholds,
         "external": any("external" in line["estimates"] for line in lines),
         "permutation": tested,
+        "refitted": not tested or (tests["refitted"] == "yes").all(),
         "methods": list(dict.fromkeys(cell["method"] for cell in cells)),
         "method_note": dictionary["ci_method"].get("Description", ""),
         "splits": split_values(table, shown, study["models"], design["names"], word(study)),

@@ -1,4 +1,4 @@
-"""Predictions of all models of a study in one table."""
+"""Predictions of all models of a study in one table, those of sides for validation in another."""
 
 import pandas as pd
 
@@ -11,7 +11,9 @@ from workflow_scripts.common.tables import read_table, write_table
 def main(source, out, params):
     """Write the predictions of all models, one after the other."""
     table = pd.concat([read_table(path)[PREDICTIONS] for path in source], ignore_index=True)
-    write_table(table, out.table, resource("columns/statistics.tsv"))
+    validating = table["role"] == "validation"
+    for rows, path in ((table[~validating], out.table), (table[validating], out.validation)):
+        write_table(rows, path, resource("columns/statistics.tsv"))
 
 
 if "snakemake" in globals():

@@ -13,6 +13,7 @@ from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
 from workflow_scripts.statistics.trace_curves import trace_curves
+from workflow_scripts.statistics.validation_thresholds import at_validated_thresholds
 
 
 def with_apparent(source) -> pd.DataFrame:
@@ -29,6 +30,12 @@ def shared(settings: dict) -> dict:
 def metrics(source, settings: dict) -> pd.DataFrame:
     """Metrics per split and over the splits."""
     return evaluate(read_table(source.predictions), **shared(settings))
+
+
+def thresholds(source, settings: dict) -> pd.DataFrame:
+    """Metrics at the thresholds that sides for validation choose."""
+    tables = read_table(source.predictions), read_table(source.validation[0])
+    return at_validated_thresholds(*tables, **shared(settings))
 
 
 def comparisons(source, settings: dict) -> pd.DataFrame:
@@ -104,6 +111,7 @@ EVALUATIONS = {
     function.__name__: function
     for function in (
         metrics,
+        thresholds,
         comparisons,
         roc,
         decision_curve,

@@ -1,15 +1,60 @@
-"""Compare the models of a study with their permutations of the labels."""
+"""Compare the models of a study with permutations of the labels.
+
+With a refit for each, where a model's own job has made them. Where not, the labels of the tested
+people are exchanged and the predictions stay: whether the score says anything of who is what,
+given the models as they were trained.
+"""
 
 import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import job
-from workflow_scripts.common.metrics import over_splits
+from workflow_scripts.common.metrics import over_splits, split_figures
 from workflow_scripts.common.permutations import permutation_p
+from workflow_scripts.common.predictions import PERMUTATIONS
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.splits import blocks_of, read_splits
+from workflow_scripts.common.splits import blocks_of
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics.correction import corrected
+
+
+def exchange_labels(
+    rows: pd.DataFrame, permutations: int, seed: int, positive_class: str
+) -> pd.DataFrame:
+    """Figures of fixed predictions with the labels of the tested people exchanged.
+
+    Each participant draws one number per permutation, the same in every split; on each test side
+    as many participants as there are of the positive class, those with the highest numbers, are
+    called positive. A participant whose scans differ in class counts by the first.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Predictions of one model, of test sides.
+
+    Returns
+    -------
+    DataFrame
+        Columns `PERMUTATIONS`.
+    """
+    rng, found = np.random.default_rng(seed), []
+    names = np.unique(rows["participant_id"].to_numpy(str))
+    drawn = rng.random((permutations, len(names)))
+    for (model, split, repeat), part in rows.groupby(["model", "split", "repeat"], sort=False):
+        people, first, person = np.unique(
+            part["participant_id"].to_numpy(str), return_index=True, return_inverse=True
+        )
+        truth = (part["label"] == positive_class).to_numpy()
+        rank = drawn[:, np.searchsorted(names, people)].argsort(axis=1).argsort(axis=1)
+        called = (rank >= len(people) - truth[first].sum())[:, person]
+        predicted = (part["predicted"] == positive_class).to_numpy()
+        score = part["score"].to_numpy(float)
+        found += [
+            {"model": model, "split": split, "repeat": repeat, "permutation": number}
+            | split_figures(labels, predicted, score, person)
+            for number, labels in enumerate(called, start=1)
+        ]
+    return pd.DataFrame(found, columns=PERMUTATIONS)
 
 
 def compare_with_permutations(
@@ -57,15 +102,21 @@ def compare_with_permutations(
 
 
 def main(source, out, params):
-    """Write the permutation tests of a study."""
-    splits = read_splits(source.splits)
-    tables = [read_table(path) for path in source.permutations]
-    permutations = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    tested, metrics = splits[splits["role"] == "test"], read_table(source.metrics)
-    rows = []
-    for _, table in permutations.groupby("model", sort=False):
-        pooled = blocks_of(tested[tested["split"].isin(table["split"])]) is not None
-        rows.append(compare_with_permutations(metrics, table, pooled))
+    """Write the permutation tests of a study, of all models but those that rank nobody."""
+    predictions, metrics = read_table(source.predictions), read_table(source.metrics)
+    tables = [table for table in map(read_table, source.permutations) if len(table)]
+    refitted = {model for table in tables for model in table["model"]}
+    tested, rows = predictions[predictions["role"] == "test"], []
+    for model, table in tested.groupby("model", sort=False):
+        if (table.groupby(["split", "repeat"])["score"].nunique() < 2).all():
+            continue
+        if model in refitted:
+            figures = pd.concat([one[one["model"] == model] for one in tables], ignore_index=True)
+        else:
+            figures = exchange_labels(table, params.permutations, params.seed, params.classes[1])
+        pooled = blocks_of(table) is not None
+        compared = compare_with_permutations(metrics, figures, pooled)
+        rows.append(compared.assign(refitted="yes" if model in refitted else "no"))
     table = pd.concat(rows)
     table["p_holm"] = table.groupby("metric")["p"].transform(corrected, "holm")
     write_table(table, out.table, resource("columns/statistics.tsv"))

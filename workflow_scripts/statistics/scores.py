@@ -15,6 +15,7 @@ from workflow_scripts.common.splits import SCAN, blocks_of
 
 # What the predictions of a role are called in the tables.
 ESTIMATES = {"test": "test", "external": "external", "train": "apparent"}
+AVERAGED = "external_averaged"  # by the mean of their scores over the splits
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.metrics import ratio, scan_weights
-from workflow_scripts.common.splits import blocks_of
+from workflow_scripts.common.splits import SCAN, blocks_of
 from workflow_scripts.statistics.delong import area, auc_limits
 from workflow_scripts.statistics.metrics import METRICS, PROPORTIONS, metrics, single_intervals
-from workflow_scripts.statistics.scores import ESTIMATES, Scores, scores_of
+from workflow_scripts.statistics.scores import AVERAGED, ESTIMATES, Scores, scores_of
 
 COUNTS = ("tn", "fp", "fn", "tp")
 COLUMNS = ["model", "estimate", "split", "metric", "value", "sd", "ci_low", "ci_high"]
@@ -198,8 +198,40 @@ def evaluate_blocks(scores: Scores) -> dict:
     return {name: (value[name], *interval[name], method[name]) for name in METRICS}
 
 
+def averaged(rows: pd.DataFrame, classes) -> pd.DataFrame:
+    """Predictions of one model for scans that several splits score: as if by one model.
+
+    By the mean of the probabilities over splits and repeats, positive above 0.5, where all have
+    one; else by that of score minus threshold, positive above 0.
+    """
+    value, threshold = rows["probability"], 0.5
+    if value.isna().any():
+        value, threshold = rows["score"] - rows["threshold"], 0.0
+    rows = rows.assign(score=value, session_id=rows["session_id"].fillna(""))
+    mean = rows.groupby([*SCAN, "label"], sort=False)["score"].mean().reset_index()
+    return mean.assign(
+        model=rows["model"].iloc[0],
+        split=1,
+        repeat=1,
+        threshold=threshold,
+        probability=mean["score"] if threshold else np.nan,
+        predicted=np.where(mean["score"] > threshold, classes[1], classes[0]),
+    )
+
+
+def tables_of_models(predictions: pd.DataFrame, classes):
+    """Model, estimate and predictions of what `evaluate` has rows of."""
+    for (model, role), table in predictions.groupby(["model", "role"], sort=False):
+        yield model, ESTIMATES[role], table
+        if role == "external" and len(table[["split", "repeat"]].drop_duplicates()) > 1:
+            yield model, AVERAGED, averaged(table, classes)
+
+
 def evaluate(predictions: pd.DataFrame, classes, bootstraps: int, seed: int) -> pd.DataFrame:
     """Metrics of every model per split and over all splits.
+
+    External participants that several splits score also stand there by their mean score, as
+    estimate `AVERAGED`.
 
     Parameters
     ----------
@@ -220,13 +252,13 @@ def evaluate(predictions: pd.DataFrame, classes, bootstraps: int, seed: int) -> 
         If a label or prediction is none of the classes.
     """
     rows = []
-    for (model, role), table in predictions.groupby(["model", "role"], sort=False):
-        identity = {"model": model, "estimate": ESTIMATES[role]}
+    for model, estimate, table in tables_of_models(predictions, classes):
+        identity = {"model": model, "estimate": estimate}
         scores = scores_of(table, classes)
         splits = []
         for split, part in table.groupby("split"):
             splits += [{"split": str(split)} | row for row in evaluate_split(part, classes[1])]
-        rows += [identity | row for row in splits]
+        rows += [identity | row for row in splits if estimate != AVERAGED]
         if blocks_of(table):
             found = evaluate_blocks(scores)
         else:
