@@ -252,8 +252,31 @@ CONTRADICTIONS = {
         rf"{NATIVE}.downsample: a native input has its spacing; leave it out",
     ),
     "an unknown region": (
-        {"inputs.brain.region": "wrist"},
-        r"inputs.brain.region: 'wrist' is none of brain, white_matter, .*thalamus; correct it",
+        {"inputs.brain.region": "brainstem+wrist"},
+        r"inputs.brain.region: wrist is none of brain, white_matter, .*thalamus; correct it",
+    ),
+    "an ensemble of a model that is not there": (
+        {"models.both": {"kind": "ensemble", "of": ["net", "x"]}},
+        r"studies.s.models.both.of: x is no other model of the study or an ensemble itself",
+    ),
+    "an ensemble of itself": (
+        {"models.both": {"kind": "ensemble", "of": ["net", "both"]}},
+        r"studies.s.models.both.of: both is no other model of the study or an ensemble itself",
+    ),
+    "a mean of what has no probability": (
+        {
+            "models.svm": {"kind": "svm", "inputs": ["table"]},
+            "models.both": {"kind": "ensemble", "of": ["net", "svm"]},
+        },
+        r"studies.s.models.both.of: svm gives no probability; take by: majority, or leave it out",
+    ),
+    "patience without scans for validation": (
+        {"models.net.patience": 5},
+        r"studies.s.models.net.patience: needs scans for validation, and the design keeps none",
+    ),
+    "thresholds without scans for validation": (
+        {"evaluation": ["thresholds"]},
+        r"studies.s.evaluation.thresholds: are chosen on scans for validation, and the design",
     ),
     "spacing in MNI152": (
         {"inputs.brain.spacing": [1, 1, 1]},

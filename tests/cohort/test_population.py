@@ -95,6 +95,37 @@ def test_population_is_labelled_usable_and_one_session_each():
     assert [row["session_id"] for row in both] == ["ses-1", "ses-2", None]
 
 
+@pytest.mark.parametrize(
+    ("edss_date", "acq_time", "taken"),
+    [
+        ("1925-03-01", "1925-03-01T08:30:00", True),
+        ("1925-03-01", "1925-08-31", True),  # 183 days
+        ("1925-08-31", "1925-03-01", True),
+        ("1925-03-01", "1925-09-01", False),
+        ("1925-03-01", None, False),
+        (None, "1925-03-01", False),
+    ],
+)
+def test_labels_far_from_the_scan_are_left_out_and_counted(edss_date, acq_time, taken):
+    study = STUDY | EDSS | {"within_days": {"days": 183, "date": "edss_date", "scan": "acq_time"}}
+    everyone = cohort(
+        [None], [scan("sub-1")], edss=["2"], edss_date=[edss_date], acq_time=[acq_time]
+    )
+    check_labels(list(everyone.clinical.values()), "s", study)
+    assert len(population_today(everyone, study)) == taken
+    label = screened(everyone, study)["sub-1"]
+    late = "more than 183 days from the scan, or one of them without a date"
+    assert label == ("a" if taken else late)
+
+
+def test_a_text_that_is_no_date_is_named():
+    study = STUDY | EDSS | {"within_days": {"days": 183, "date": "edss_date", "scan": "acq_time"}}
+    row = {"participant_id": "sub-1", "session_id": "ses-1", "edss": "2"}
+    row |= {"edss_date": "01.03.1925", "acq_time": "1925-03-01"}
+    with pytest.raises(InputError, match=r"sub-1_ses-1: edss_date is '01.03.1925'.*1925-12-31"):
+        check_labels([row], "s", study)
+
+
 def test_population_has_every_scan_that_the_study_requires():
     dwi = [scan(name, suffix="dwi") for name in ("sub-1", "sub-3")]
     index = [scan("sub-1"), scan("sub-2"), scan("sub-3", path=None), *dwi]

@@ -90,6 +90,7 @@ def test_regions_are_those_of_the_template(template, mask):
     assert grey.sum() == 22 * 16 * 20 - 4 * 5  # of the ventricles y = 22 is grey
     assert not (white & grey).any() and not ((white | grey) & ventricles).any()
     assert not region_mask("thalamus", template).any()
+    assert np.array_equal(region_mask("brainstem+ventricles", template), brainstem | ventricles)
 
 
 def test_template_is_read_from_the_images_of_the_rule(template, mask, tmp_path):
