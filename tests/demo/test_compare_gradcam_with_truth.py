@@ -23,7 +23,7 @@ from workflow_scripts.demo.compare_gradcam_with_truth import (
     planted_region,
 )
 from workflow_scripts.demo.images import save_fractions
-from workflow_scripts.demo.simulate_t1w import LESIONS_BEYOND
+from workflow_scripts.demo.lesions import LESIONS_BEYOND
 
 SHAPE = (24, 28, 24)
 

@@ -21,7 +21,7 @@ from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
 from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.images import Phantom, grid_points
-from workflow_scripts.demo.plan import AFFECTED
+from workflow_scripts.demo.lupus import AFFECTED
 
 SMOOTHING_MM = 2.0
 LESION_FREQUENCY = 0.05
