@@ -8,7 +8,7 @@ rule simulate_participants:
         description=f"{DEMO_BIDS}/dataset_description.json",
         readme=f"{DEMO_BIDS}/README",
         derivatives=f"{DEMO_DERIVATIVES}/dataset_description.json",
-        sessions=DEMO_SESSIONS + [f"{DEMO_BIDS}/sessions.json"] * bool(DEMO_SESSIONS),
+        sessions=[f"{DEMO_BIDS}/{path}" for path in DEMO_PLAN.sessions_files],
         sidecars=DEMO_SIDECARS,
     log:
         "logs/simulate_participants.log",
@@ -168,10 +168,10 @@ rule simulate_vessel_image:
 rule compare_with_truth:
     """What was recovered of the simulated truth."""
     input:
-        volumes=lambda wildcards: simulated("simulate_t1w", "volumes", T1W),
-        true_masks=lambda wildcards: simulated("simulate_t1w", "brain", T1W),
+        volumes=lambda wildcards: sessions(rules.simulate_t1w.output.volumes, T1W),
+        true_masks=lambda wildcards: sessions(rules.simulate_t1w.output.brain, T1W),
         masks=lambda wildcards: sessions(bids_anat("mask.nii.gz", desc="brain"), T1W),
-        alps=lambda wildcards: simulated("simulate_dwi", "truth", DWI),
+        alps=lambda wildcards: sessions(rules.simulate_dwi.output.truth, DWI),
         vessels=true_vessels,
         features="cohort/features.tsv",
     output:
@@ -189,15 +189,15 @@ rule compare_gradcam_with_truth:
         index=lambda wildcards: of_gradcam(rules.average_gradcam.output.index),
         layers=lambda wildcards: of_gradcam(rules.average_gradcam.output.layers),
         masks=lambda wildcards: [input_of_model("mask.nii.gz")(made) for made in gradcam_models()],
-        participants=rules.simulate_participants.output.participants,
         phantom=rules.build_phantom.output.phantom,
-        lesions=lambda wildcards: simulated("simulate_t1w", "lesion", T1W),
-        fields=lambda wildcards: simulated("simulate_t1w", "field", T1W),
+        lesions=lambda wildcards: sessions(rules.simulate_t1w.output.lesion, AFFECTED),
+        fields=lambda wildcards: sessions(rules.simulate_t1w.output.field, AFFECTED),
     output:
         **tables(table="demo/gradcam.tsv"),
     log:
         "logs/compare_gradcam_with_truth.log",
     params:
+        planted=planted(CONFIG["demo"]),
         thresholds=lambda wildcards: {
             made.study: evaluation("gradcam")(made)["thresholds"] for made in gradcam_models()
         },

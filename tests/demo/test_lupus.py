@@ -187,7 +187,9 @@ def test_without_effect_the_label_carries_nothing():
         assert one.pop("diagnosis") != other.pop("diagnosis")
         assert one == other
         name = one["participant_id"]
-        assert simulation(null, name) == simulation(swapped, name)
+        one, other = simulation(null, name), simulation(swapped, name)
+        assert one.pop("affected") != other.pop("affected")
+        assert one == other
 
 
 def test_effect_reaches_the_affected_class_alone():

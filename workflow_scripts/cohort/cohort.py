@@ -129,7 +129,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
 
 
 def simulated_cohort(config: dict, plan, bids_dir: Path, index_file: Path | None) -> Cohort:
-    """Cohort of the simulation, from its plan, see `workflow_scripts.demo.members.Plan`."""
+    """Cohort of the simulation, from its plan: participants, sessions, scans and exclusions."""
     participants, exclusions = plan.participants, plan.exclusions
     index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in plan.scans]
     index = complete(index, participants, config["scans"])

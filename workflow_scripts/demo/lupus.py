@@ -155,6 +155,11 @@ def vessel_kind(place: tuple[int, int]) -> str | None:
     return "points" if place in CENTRE_LINES else VESSEL_KINDS[place[1] % len(VESSEL_KINDS)]
 
 
+def planted(demo: dict) -> list[str]:
+    """Where the effect changes images: what `compare_gradcam_with_truth` knows by these names."""
+    return ["lesions", "ventricles"]
+
+
 def plan_cohort(demo: dict) -> Plan:
     """Plan of the cohort.
 
@@ -192,11 +197,12 @@ def simulation(demo: dict, prefix: str) -> dict:
     -------
     dict with participant_id, session (keys of the participant's rows), seed (list of int, for
     numpy) and scan_seed, head (from `plan_head`) and its borders, t1w and flair (how they are
-    taken), vessels (a key of `VESSEL_FILES`) and the truth from `plant`
+    taken), vessels (a key of `VESSEL_FILES`), affected (whether the effect reaches the
+    participant) and the truth from `plant`
     """
     number = int(prefix.removeprefix("sub-"))
-    row, planted = plan_participant(demo, number), plant(demo, number)
-    del planted["scores"]
+    row, truth = plan_participant(demo, number), plant(demo, number)
+    del truth["scores"]
     seed = [demo["seed"], 2, number]
     severity = float(demo["effect"]) if row["diagnosis"] == AFFECTED else 0.0
     head = plan_head(seed, row["age"], row["sex"], severity)
@@ -210,5 +216,6 @@ def simulation(demo: dict, prefix: str) -> dict:
         "t1w": T1W,
         "flair": FLAIR,
         "vessels": vessel_kind(class_of(demo["seed"], number, list(demo["subjects"]))),
-        **planted,
+        "affected": row["diagnosis"] == AFFECTED,
+        **truth,
     }

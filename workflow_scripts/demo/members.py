@@ -19,7 +19,7 @@ class Plan(NamedTuple):
     exclusions : participant_id, session_id, suffix (None: all) and reason
     sessions : rows of the participants' sessions.tsv, with participant_id
     masks : rows as those of ``scans``, of the lesion masks in derivatives/lesions
-    sidecars : metadata by the path of their JSON file
+    sidecars : metadata by the path of their JSON file, of all scans or of none
     """
 
     participants: list[dict]
@@ -30,9 +30,11 @@ class Plan(NamedTuple):
     sidecars: dict[str, dict]
 
     @property
-    def with_sessions(self) -> list[str]:
-        """Participants that have a sessions.tsv."""
-        return list(dict.fromkeys(row["participant_id"] for row in self.sessions))
+    def sessions_files(self) -> list[str]:
+        """The sessions.tsv of participants, and their dictionary."""
+        names = dict.fromkeys(row["participant_id"] for row in self.sessions)
+        tables = [f"{name}/{name}_sessions.tsv" for name in names]
+        return [*tables, "sessions.json"] if tables else []
 
 
 def class_of(seed: int, number: int, classes: list[str]) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from datetime import date, timedelta
 import numpy as np
 
 from workflow_scripts.common.resources import resource
-from workflow_scripts.demo.heads import FLAIR, T1W, plan_head
+from workflow_scripts.demo.heads import plan_head
 from workflow_scripts.demo.members import Plan, class_of, dealt
+from workflow_scripts.demo.sites import SITES, sidecar
 
 SUBJECTS = {"A": 24, "B": 8}
 COLUMNS, DERIVATIVES = resource("columns/multiple_sclerosis.tsv"), "lesions"
@@ -18,55 +19,26 @@ ABOUT = """with sites, seed, planted effect and the
 tissue that carries it of the key `demo` of the
 configuration; dates are invented."""
 ABOUT_DERIVATIVES = "Simulated masks of white matter lesions"
-TISSUES = ("white_matter", "grey_matter", "subcortical_grey_matter", "ventricles", "brainstem")
-# Per site: age, of how many in a round how many are disabled, share of progressive disease among
-# the others and the disabled, how much EDSS is higher, and the scanner.
-SITES = {
-    "A": {
-        "age": (40, 10),
-        "disabled": (3, 8),
-        "progressive": (0.1, 0.4),
-        "edss": 0.0,
-        "t1w": T1W,
-        "flair": FLAIR | {"shape": [96, 112, 64], "voxel_mm": [2.0, 2.0, 3.0]},
-        "head": {"gm_signal": 0.0, "csf_signal": 0.0, "snr": 0.0},
-        "scanner": {
-            "Manufacturer": "Simulated",
-            "ManufacturersModelName": "A",
-            "MagneticFieldStrength": 3,
-        },
-    },
-    "B": {
-        "age": (49, 10),
-        "disabled": (3, 5),
-        "progressive": (0.2, 0.6),
-        "edss": 0.3,
-        "t1w": {"shape": [96, 112, 80], "voxel_mm": [2.0, 2.0, 2.4]},
-        "flair": {
-            "shape": [88, 102, 48],
-            "voxel_mm": [2.2, 2.2, 4.0],
-            "signals": {"csf": 0.18, "gm": 0.70, "wm": 0.62},
-            "lesion_contrast": 0.36,
-            "snr": 15.0,
-        },
-        "head": {"gm_signal": 0.05, "csf_signal": -0.04, "snr": -9.0},
-        "scanner": {
-            "Manufacturer": "Simulated",
-            "ManufacturersModelName": "B",
-            "MagneticFieldStrength": 1.5,
-        },
-    },
+PLANTED = {
+    "white_matter": ["lesions"],
+    "grey_matter": ["cortex"],
+    "subcortical_grey_matter": ["thalamus"],
+    "ventricles": ["ventricles"],
+    "brainstem": ["brainstem"],
 }
+TISSUES = tuple(PLANTED)
 # By index of the site and rank there; of sessions with their number.
 SECOND_SESSION_EACH, SECOND_SESSION_FROM = 4, 2
 NO_SCANS, EXCLUDED = {(0, 5)}, {(0, 7)}
 NO_FLAIR, NO_EDSS = {(0, 4, 1)}, {(0, 6, 2)}
 NO_MASK = {(0, 8, 1), (1, 2, 1)}
 LATE = {(0, 3, 1), (0, 11, 1), (0, 15, 1), (1, 3, 1)}
+# Ranges of disability, whose severity a tissue has that EDSS follows.
 MILD, DISABLED = (0.0, 0.15), (0.6, 0.9)
+# Largest severity that a tissue has of itself; of the brainstem in a few, above a quantile.
 BACKGROUND, SOME_BRAINSTEM = 0.15, (0.85, 0.5)
-PROGRESS, TISSUE_PROGRESS = 0.04, 0.02
-EDSS_LEAST, EDSS_PER_SEVERITY, EDSS_NOISE = 0.9, 5.0, (0.6, 0.4)
+PROGRESS, TISSUE_PROGRESS = 0.04, 0.02  # in a year
+EDSS_LEAST, EDSS_PER_SEVERITY, EDSS_NOISE = 0.9, 5.0, (0.8, 0.4)  # of a person, a visit
 LARGEST_SEVERITY = 1.2
 FIRST_DAY, DAYS = date(1926, 1, 1), 3650
 NEAR_DAYS, LATE_DAYS = 120, (200, 300)
@@ -106,14 +78,14 @@ def plan_visits(demo: dict, number: int) -> list[dict]:
     """
     site, place = place_of(demo, number)
     rng = np.random.default_rng([demo["seed"], 7, number])
-    range_of_place, background = rng.random(), rng.random(len(TISSUES))
+    share, background = rng.random(), rng.random(len(TISSUES))
     own, *noise = rng.standard_normal(3)
     years, growth = rng.uniform(0.8, 1.3), rng.uniform(0.5, 1.5)
     low, high = DISABLED if is_disabled(demo["seed"], place, site) else MILD
     visits = []
     for visit in range(1, number_of_visits(place) + 1):
         since = years * (visit - 1)
-        disability = low + (high - low) * range_of_place + PROGRESS * growth * since
+        disability = low + (high - low) * share + PROGRESS * growth * since
         edss = EDSS_LEAST + EDSS_PER_SEVERITY * disability + SITES[site]["edss"]
         edss += EDSS_NOISE[0] * own + EDSS_NOISE[1] * noise[visit - 1]
         severity = {}
@@ -199,6 +171,11 @@ def plan_lesions(severity: dict) -> dict[str, float]:
     return {place: round(float(volume), 3) for place, volume in lesions.items()}
 
 
+def planted(demo: dict) -> list[str]:
+    """Where the effect changes images: what `compare_gradcam_with_truth` knows by these names."""
+    return PLANTED[demo["signal"]]
+
+
 def plan_cohort(demo: dict) -> Plan:
     """Plan of the cohort.
 
@@ -229,7 +206,7 @@ def plan_cohort(demo: dict) -> Plan:
             stem = f"{name}/{row['session_id']}/anat/{name}_{row['session_id']}"
             for suffix in ("T1w",) if key in NO_FLAIR else ("T1w", "FLAIR"):
                 plan.scans.append(session | {"suffix": suffix, "path": f"{stem}_{suffix}.nii.gz"})
-                plan.sidecars[f"{stem}_{suffix}.json"] = SITES[site]["scanner"]
+                plan.sidecars[f"{stem}_{suffix}.json"] = sidecar(site)
             if key not in NO_MASK:
                 path = f"derivatives/{DERIVATIVES}/{stem}_desc-lesion_mask.nii.gz"
                 plan.masks.append(session | {"suffix": "lesions", "path": path})
@@ -243,7 +220,8 @@ def simulation(demo: dict, prefix: str) -> dict:
     -------
     dict with session (keys of its rows), seed of the anatomy, which all sessions of a participant
     share, scan_seed of the noise (lists of int, for numpy), head (from `plan_head`, with
-    lesions_ml by place) and its borders, t1w and flair (how they are taken)
+    lesions_ml by place) and its borders, t1w and flair (how they are taken), and affected,
+    whether the participant is disabled
     """
     participant, _, session = prefix.partition("_")
     number, visit = int(participant.removeprefix("sub-")), int(session.removeprefix("ses-"))
@@ -268,4 +246,5 @@ def simulation(demo: dict, prefix: str) -> dict:
         "borders": borders,
         "t1w": scanner["t1w"],
         "flair": scanner["flair"],
+        "affected": state["disability"] >= DISABLED[0],
     }

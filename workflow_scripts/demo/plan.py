@@ -11,7 +11,7 @@ COHORTS = {"lupus": lupus, "multiple_sclerosis": multiple_sclerosis}
 
 
 def cohort_of(demo: dict):
-    """Module of a cohort: plan_cohort, simulation, SUBJECTS and what its README says."""
+    """Module of a cohort: plan_cohort, simulation, planted, SUBJECTS and what its README says."""
     return COHORTS[demo.get("cohort", "lupus")]
 
 
@@ -36,6 +36,11 @@ def with_subjects(demo: dict) -> dict:
 def plan_cohort(demo: dict) -> Plan:
     """Plan of the cohort of section ``demo`` of the configuration."""
     return cohort_of(demo).plan_cohort(with_subjects(demo))
+
+
+def planted(demo: dict) -> list[str]:
+    """Names of the places where the effect changes images."""
+    return cohort_of(demo).planted(demo)
 
 
 def simulation(demo: dict, prefix: str, keys=None) -> dict:
