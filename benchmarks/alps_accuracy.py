@@ -32,8 +32,8 @@ from workflow_scripts.common.transforms import PointTransform, nearest_rotation
 from workflow_scripts.demo import simulate_dwi, simulate_t1w
 from workflow_scripts.demo.build_phantom import build
 from workflow_scripts.demo.deformation import Displacement
+from workflow_scripts.demo.heads import plan_head
 from workflow_scripts.demo.images import Phantom, save_fractions, save_image
-from workflow_scripts.demo.plan import plan_head
 from workflow_scripts.diffusion.measure_alps import measure
 from workflow_scripts.diffusion.rois import read_rois
 

@@ -40,6 +40,7 @@ from workflow_scripts.anatomical import (
     segment_brain,
 )
 from workflow_scripts.demo import build_phantom, simulate_t1w
+from workflow_scripts.demo.heads import T1W
 from workflow_scripts.demo.images import Phantom, save_fractions, save_image
 
 TISSUES = ["csf", "gm", "wm"]
@@ -137,7 +138,7 @@ def simulated_range(phantom, folder: Path, template, network=None, heads=None) -
             phantom, [1, 2, number], head, place / "field.nii.gz"
         )
         save_image(t1w, affine, place / "raw.nii.gz")
-        volumes = simulate_t1w.volumes_ml(maps, simulate_t1w.VOXEL_MM**3 / 1000)
+        volumes = simulate_t1w.volumes_ml(maps, np.prod(T1W["voxel_mm"]) / 1000)
         _, found = process(str(place / "raw.nii.gz"), place, template, network)
         for tissue in TISSUES:
             share = volumes[f"{tissue}_volume_ml"] / volumes["tiv_ml"]

@@ -7,7 +7,9 @@ rule simulate_participants:
         ),
         description=f"{DEMO_BIDS}/dataset_description.json",
         readme=f"{DEMO_BIDS}/README",
-        vessels_description=f"{DEMO_VESSELS}/dataset_description.json",
+        derivatives=f"{DEMO_DERIVATIVES}/dataset_description.json",
+        sessions=[f"{DEMO_BIDS}/{path}" for path in DEMO_PLAN.sessions_files],
+        sidecars=DEMO_SIDECARS,
     log:
         "logs/simulate_participants.log",
     params:
@@ -29,12 +31,12 @@ rule build_phantom:
 
 
 rule simulate_t1w:
-    """T1w of a simulated head, with its truth."""
+    """T1w of a simulated session, with its truth."""
     input:
         phantom=rules.build_phantom.output.phantom,
     output:
         **tables(volumes=f"{TRUTH}_desc-tissues_volumes.tsv"),
-        t1w=f"{DEMO_BIDS}/{{participant}}/anat/{{participant}}_T1w.nii.gz",
+        t1w=f"{DEMO_BIDS}/{{folder}}/anat/{{prefix}}_T1w.nii.gz",
         gm=f"{TRUTH}_label-GM_probseg.nii.gz",
         wm=f"{TRUTH}_label-WM_probseg.nii.gz",
         csf=f"{TRUTH}_label-CSF_probseg.nii.gz",
@@ -42,28 +44,40 @@ rule simulate_t1w:
         brain=f"{TRUTH}_desc-brain_mask.nii.gz",
         field=f"{TRUTH}_from-{SPACE}_to-T1w_mode-image_xfm.nii.gz",
     log:
-        "logs/simulate_t1w/{participant}.log",
+        "logs/simulate_t1w/{folder}/{prefix}.log",
     params:
-        subject=truth_of("participant_id", "seed", "head"),
+        subject=truth_of("session", "seed", "scan_seed", "head", "t1w"),
     script:
         "../workflow_scripts/demo/simulate_t1w.py"
 
 
 rule simulate_flair:
-    """FLAIR of a simulated head."""
+    """FLAIR of a simulated session."""
     input:
         phantom=rules.build_phantom.output.phantom,
         field=rules.simulate_t1w.output.field,
         lesion=rules.simulate_t1w.output.lesion,
     output:
-        flair=f"{DEMO_BIDS}/{{participant}}/anat/{{participant}}_FLAIR.nii.gz",
+        flair=f"{DEMO_BIDS}/{{folder}}/anat/{{prefix}}_FLAIR.nii.gz",
         to_t1w=f"{TRUTH}_from-FLAIR_to-T1w_mode-point_xfm.txt",
     log:
-        "logs/simulate_flair/{participant}.log",
+        "logs/simulate_flair/{folder}/{prefix}.log",
     params:
-        subject=truth_of("seed", "borders"),
+        subject=truth_of("scan_seed", "borders", "flair"),
     script:
         "../workflow_scripts/demo/simulate_flair.py"
+
+
+rule simulate_lesion_mask:
+    """Lesion mask of a simulated session."""
+    input:
+        lesion=rules.simulate_t1w.output.lesion,
+    output:
+        mask=f"{DEMO_BIDS}/derivatives/lesions/{{folder}}/anat/{{prefix}}_desc-lesion_mask.nii.gz",
+    log:
+        "logs/simulate_lesion_mask/{folder}/{prefix}.log",
+    script:
+        "../workflow_scripts/demo/simulate_lesion_mask.py"
 
 
 rule simulate_dwi:
@@ -73,14 +87,14 @@ rule simulate_dwi:
         field=rules.simulate_t1w.output.field,
     output:
         **tables(truth=f"{TRUTH}_desc-alps_dwi.tsv"),
-        dwi=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.nii.gz",
-        bval=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.bval",
-        bvec=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.bvec",
-        json=f"{DEMO_RAW}/dwi/{{participant}}_dir-AP_dwi.json",
+        dwi=f"{DEMO_RAW}/dwi/{{prefix}}_dir-AP_dwi.nii.gz",
+        bval=f"{DEMO_RAW}/dwi/{{prefix}}_dir-AP_dwi.bval",
+        bvec=f"{DEMO_RAW}/dwi/{{prefix}}_dir-AP_dwi.bvec",
+        json=f"{DEMO_RAW}/dwi/{{prefix}}_dir-AP_dwi.json",
         opposite=f"{TRUTH}_dir-PA_epi.nii.gz",
         to_t1w=f"{TRUTH}_from-dwi_to-T1w_mode-point_xfm.txt",
     log:
-        "logs/simulate_dwi/{participant}.log",
+        "logs/simulate_dwi/{folder}/{prefix}.log",
     params:
         subject=truth_of(*DWI_TRUTH),
     script:
@@ -92,10 +106,10 @@ rule simulate_epi:
     input:
         opposite=rules.simulate_dwi.output.opposite,
     output:
-        epi=f"{DEMO_RAW}/fmap/{{participant}}_dir-PA_epi.nii.gz",
-        json=f"{DEMO_RAW}/fmap/{{participant}}_dir-PA_epi.json",
+        epi=f"{DEMO_RAW}/fmap/{{prefix}}_dir-PA_epi.nii.gz",
+        json=f"{DEMO_RAW}/fmap/{{prefix}}_dir-PA_epi.json",
     log:
-        "logs/simulate_epi/{participant}.log",
+        "logs/simulate_epi/{folder}/{prefix}.log",
     script:
         "../workflow_scripts/demo/simulate_epi.py"
 
@@ -109,7 +123,7 @@ rule simulate_vessel_wall:
         lumen_R=f"{RIGHT_MCA}_desc-lumen_{{kind}}.nii.gz",
         outerwall_R=f"{RIGHT_MCA}_desc-outerwall_{{kind}}.nii.gz",
     log:
-        "logs/simulate_vessel_wall/{participant}_{kind}.log",
+        "logs/simulate_vessel_wall/{folder}/{prefix}_{kind}.log",
     wildcard_constraints:
         kind="probseg|mask",
     params:
@@ -127,7 +141,7 @@ rule simulate_vessel_contours:
             truth=f"{TRUTH}_desc-contours_vessels.tsv",
         ),
     log:
-        "logs/simulate_vessel_contours/{participant}.log",
+        "logs/simulate_vessel_contours/{folder}/{prefix}.log",
     params:
         subject=truth_of(*VESSEL_TRUTH),
     script:
@@ -142,9 +156,9 @@ rule simulate_vessel_image:
             R=f"{RIGHT_MCA}_desc-centerline_points.tsv",
             truth=f"{TRUTH}_desc-points_vessels.tsv",
         ),
-        image=f"{DEMO_RAW}/anat/{{participant}}_acq-vwi_T1w.nii.gz",
+        image=f"{DEMO_RAW}/anat/{{prefix}}_acq-vwi_T1w.nii.gz",
     log:
-        "logs/simulate_vessel_image/{participant}.log",
+        "logs/simulate_vessel_image/{folder}/{prefix}.log",
     params:
         subject=truth_of(*VESSEL_TRUTH),
     script:
@@ -154,16 +168,11 @@ rule simulate_vessel_image:
 rule compare_with_truth:
     """What was recovered of the simulated truth."""
     input:
-        volumes=lambda wildcards: simulated("simulate_t1w", "volumes", T1W),
-        true_masks=lambda wildcards: simulated("simulate_t1w", "brain", T1W),
+        volumes=lambda wildcards: sessions(rules.simulate_t1w.output.volumes, T1W),
+        true_masks=lambda wildcards: sessions(rules.simulate_t1w.output.brain, T1W),
         masks=lambda wildcards: sessions(bids_anat("mask.nii.gz", desc="brain"), T1W),
-        alps=lambda wildcards: simulated("simulate_dwi", "truth", DWI),
-        vessels=lambda wildcards: [
-            rules.simulate_vessel_wall.output.truth.format(
-                participant=name, kind=simulation(CONFIG["demo"], name)["vessels"]
-            )
-            for name in COHORT.usable("vesselwall")
-        ],
+        alps=lambda wildcards: sessions(rules.simulate_dwi.output.truth, DWI),
+        vessels=true_vessels,
         features="cohort/features.tsv",
     output:
         **tables(recovered="demo/recovered.tsv", summary="demo/recovered_summary.tsv"),
@@ -180,15 +189,15 @@ rule compare_gradcam_with_truth:
         index=lambda wildcards: of_gradcam(rules.average_gradcam.output.index),
         layers=lambda wildcards: of_gradcam(rules.average_gradcam.output.layers),
         masks=lambda wildcards: [input_of_model("mask.nii.gz")(made) for made in gradcam_models()],
-        participants=rules.simulate_participants.output.participants,
         phantom=rules.build_phantom.output.phantom,
-        lesions=lambda wildcards: simulated("simulate_t1w", "lesion", T1W),
-        fields=lambda wildcards: simulated("simulate_t1w", "field", T1W),
+        lesions=lambda wildcards: sessions(rules.simulate_t1w.output.lesion, AFFECTED),
+        fields=lambda wildcards: sessions(rules.simulate_t1w.output.field, AFFECTED),
     output:
         **tables(table="demo/gradcam.tsv"),
     log:
         "logs/compare_gradcam_with_truth.log",
     params:
+        planted=planted(CONFIG["demo"]),
         thresholds=lambda wildcards: {
             made.study: evaluation("gradcam")(made)["thresholds"] for made in gradcam_models()
         },

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from workflow_scripts.demo.heads import plan_head
 from workflow_scripts.demo.images import CHANNELS, Phantom
-from workflow_scripts.demo.plan import plan_head
 from workflow_scripts.demo.simulate_t1w import simulate
 
 SEED = [7, 2, 3]

@@ -23,7 +23,7 @@ from workflow_scripts.demo.compare_gradcam_with_truth import (
     planted_region,
 )
 from workflow_scripts.demo.images import save_fractions
-from workflow_scripts.demo.simulate_t1w import LESIONS_BEYOND
+from workflow_scripts.demo.lesions import LESIONS_BEYOND
 
 SHAPE = (24, 28, 24)
 
@@ -145,24 +145,19 @@ def test_lesions_come_to_the_template_through_the_true_deformation(patient, tmp_
     assert frequency[near].sum() > 0.8 * frequency.sum()
     assert near.mean() < 0.1
     head = np.ones(shape, bool)
-    region = planted_region([lesion], [field], phantom, head, grid)
+    places = ["lesions", "ventricles"]
+    region = planted_region(places, [lesion], [field], phantom, head, grid)
     ventricles = phantom.sample("ventricles", points) > 0.5
     assert region[ventricles].all()
     assert ventricles.sum() < region.sum() < 0.05 * region.size
 
 
 def test_table_of_studies_with_models_of_their_own(patient, phantom, tmp_path, monkeypatch):
-    """One model looks at the ventricles, the other, of another study, everywhere but there.
-
-    Who is not affected has a lesion map that cannot be read: it is not needed.
-    """
+    """One model looks at the ventricles, the other, of another study, everywhere but there."""
     monkeypatch.setattr(compare_gradcam_with_truth, "Phantom", lambda path: phantom)
     _, truth, _, affine, field = patient
-    lesion, nobody = (tmp_path / name / "lesion.nii.gz" for name in ("sub-1", "sub-2"))
-    lesion.parent.mkdir()
+    lesion = tmp_path / "lesion.nii.gz"
     save_fractions(truth["lesion"] / 255, affine, lesion)
-    people = pd.DataFrame({"participant_id": ["sub-1", "sub-2"], "diagnosis": ["NPSLE", "control"]})
-    people.to_csv(tmp_path / "participants.tsv", sep="\t", index=False)
     ventricles = phantom.sample("ventricles", grid_points()) > 0.5
     mask = tmp_path / "mask.nii.gz"
     nib.save(nib.Nifti1Image(np.ones(GRID_SHAPE, np.uint8), GRID), mask)
@@ -179,14 +174,14 @@ def test_table_of_studies_with_models_of_their_own(patient, phantom, tmp_path, m
         for key, path in zip(files, [*paths, str(mask)], strict=True):
             files[key].append(path)
     source = SimpleNamespace(
-        participants=tmp_path / "participants.tsv",
         phantom=None,
-        lesions=[str(lesion), str(nobody)],
-        fields=[field, None],
+        lesions=[str(lesion)],
+        fields=[field],
         **files,
     )
     out = SimpleNamespace(table=tmp_path / "gradcam.tsv")
-    main(source, out, SimpleNamespace(thresholds={"one": [0.9, 0.5], "two": [0.75]}))
+    thresholds = {"one": [0.9, 0.5], "two": [0.75]}
+    main(source, out, SimpleNamespace(planted=["lesions", "ventricles"], thresholds=thresholds))
     table = read_table(out.table).set_index(["study", "model", "class"])
     assert len(table) == 8
     on, off = table.loc[("one", "crop+flip", "01")], table.loc[("two", "net_2", "01")]

@@ -6,6 +6,7 @@ import pytest
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.compare_with_truth import (
     ALPS,
+    LESIONS,
     VOLUMES,
     recovered_masks,
     recovered_measures,
@@ -43,9 +44,10 @@ def test_masks_on_different_grids_are_refused(tmp_path):
         image = nib.Nifti1Image(np.ones(shape, dtype="u1"), np.eye(4))
         nib.save(image, tmp_path / f"{name}.nii.gz")
     true, same, other = (tmp_path / f"{name}.nii.gz" for name in ("true", "same", "other"))
-    assert recovered_masks(["a"], [true], [same])["recovered"].item() == 1
+    people = pd.DataFrame({"participant_id": ["a"]})
+    assert recovered_masks(people, [true], [same])["recovered"].item() == 1
     with pytest.raises(InputError, match=r"other\.nii\.gz"):
-        recovered_masks(["a"], [true], [other])
+        recovered_masks(people, [true], [other])
 
 
 def test_both_alps_are_held_against_the_same_truth_and_only_where_there_is_one():
@@ -70,3 +72,14 @@ def test_missing_measure_is_named():
             pd.DataFrame({"participant_id": ["a"]}),
             {"nwi": "nwi"},
         )
+
+
+def test_sessions_of_a_participant_are_kept_apart():
+    sessions = {"participant_id": ["a", "a"], "session_id": ["ses-1", "ses-2"]}
+    truth = pd.DataFrame(sessions | {"lesion_volume_ml": [10.0, 20.0]})
+    features = pd.DataFrame(sessions | {"lesion_volume_ml": [11.0, 20.0]})[::-1]
+    table = with_error(recovered_measures(truth, features, LESIONS))
+    np.testing.assert_allclose(table["error_percent"], [10, 0], atol=1e-9)
+    assert summarise(table)["participants"].item() == 1
+    with pytest.raises(InputError, match="no row for a_ses-2"):
+        recovered_measures(truth, features[1:], LESIONS)

@@ -4,8 +4,9 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from workflow_scripts.demo.deformation import Displacement
+from workflow_scripts.demo.heads import FLAIR
 from workflow_scripts.demo.images import framed, grid_points
-from workflow_scripts.demo.simulate_flair import SPACING_MM, simulate
+from workflow_scripts.demo.simulate_flair import simulate
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +34,4 @@ def test_head_has_moved_rigidly_since_the_t1w(flair):
     _, grid, to_t1w, _ = flair
     np.testing.assert_allclose(to_t1w[:3, :3] @ to_t1w[:3, :3].T, np.eye(3), atol=1e-12)
     assert not np.allclose(to_t1w, np.eye(4), atol=1e-3)
-    assert nib.affines.voxel_sizes(grid) == pytest.approx(SPACING_MM)
+    assert nib.affines.voxel_sizes(grid) == pytest.approx(FLAIR["voxel_mm"])

@@ -5,15 +5,15 @@ from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.demo.plan import plan_cohort
 from workflow_scripts.demo.simulate_participants import (
     dataset_description,
+    derivatives_description,
     participants_table,
-    vessels_description,
 )
 
 DEMO = {"subjects": {"non-NPSLE": 4, "NPSLE": 2, "control": 3}, "seed": 1, "effect": 1.0}
 
 
 def test_scores_stay_whole_where_controls_have_none(tmp_path):
-    rows = plan_cohort(DEMO)[0]
+    rows = plan_cohort(DEMO).participants
     path = tmp_path / "participants.tsv"
     write_table(participants_table(rows), path, resource("columns/demo.tsv"))
     text = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
@@ -26,7 +26,7 @@ def test_scores_stay_whole_where_controls_have_none(tmp_path):
 
 
 def test_segmentations_are_a_derivative_of_the_raw_dataset():
-    raw, derived = dataset_description(), vessels_description()
+    raw, derived = dataset_description(), derivatives_description("masks")
     assert (raw["DatasetType"], derived["DatasetType"]) == ("raw", "derivative")
     assert derived["BIDSVersion"] == raw["BIDSVersion"]
     assert derived["GeneratedBy"]

@@ -5,11 +5,8 @@ import pytest
 
 from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.images import grid_points
-from workflow_scripts.demo.simulate_t1w import (
-    WHITE_MATTER,
-    lesion_fraction,
-    volumes_ml,
-)
+from workflow_scripts.demo.lesions import lesion_fraction
+from workflow_scripts.demo.simulate_t1w import WHITE_MATTER, volumes_ml
 
 
 def test_same_seed_same_image(make, control):
@@ -84,7 +81,7 @@ def test_a_moved_border_exchanges_two_tissues_and_nothing_else(make, border, ins
 
 def test_more_lesions_contain_the_fewer(phantom, control):
     affine, field = control[3:]
-    points = Displacement(field)(grid_points((96, 112, 96), affine))
+    points = Displacement(field)(grid_points((96, 112, 96), affine)).reshape(3, -1)
     few, many = (
         lesion_fraction(np.random.default_rng(2), phantom, points, number) for number in (3, 9)
     )

@@ -8,8 +8,8 @@ from scipy.ndimage import binary_erosion
 from workflow_scripts.common.gradients import axes
 from workflow_scripts.demo import simulate_dwi, simulate_t1w
 from workflow_scripts.demo.deformation import Displacement
+from workflow_scripts.demo.heads import plan_head
 from workflow_scripts.demo.images import Phantom, save_image
-from workflow_scripts.demo.plan import plan_head
 from workflow_scripts.diffusion.fit_tensor import CHECK_FA, fit
 from workflow_scripts.diffusion.gradient_check import check_gradients, tables
 from workflow_scripts.diffusion.motion import even_brain

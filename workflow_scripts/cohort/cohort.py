@@ -128,14 +128,15 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     return cohort
 
 
-def simulated_cohort(config: dict, plan: tuple, bids_dir: Path, index_file: Path | None) -> Cohort:
-    """Cohort of the simulation, from its plan: participants, scans, exclusions."""
-    participants, scans, exclusions = plan
-    index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in scans]
+def simulated_cohort(config: dict, plan, bids_dir: Path, index_file: Path | None) -> Cohort:
+    """Cohort of the simulation, from its plan: participants, sessions, scans and exclusions."""
+    participants, exclusions = plan.participants, plan.exclusions
+    index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in plan.scans]
     index = complete(index, participants, config["scans"])
+    tables = [*participants, *plan.sessions]
+    columns = dict.fromkeys(column for row in tables for column in row)
     as_written = [
-        {key: None if value is None else str(value) for key, value in row.items()}
-        for row in participants
+        {key: None if row.get(key) is None else str(row[key]) for key in columns} for row in tables
     ]
     clinical = read_clinical(None, as_written, _sessions(index), config["studies"])
     add_scanners(clinical, [], config["studies"])  # sidecars are simulated when the run begins

@@ -5,7 +5,6 @@ More than by chance: than the maps of linear layers that were fitted to permuted
 
 import re
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 
 import nibabel as nib
@@ -20,11 +19,12 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
 from workflow_scripts.demo.deformation import Displacement
-from workflow_scripts.demo.images import Phantom, grid_points
-from workflow_scripts.demo.plan import AFFECTED
+from workflow_scripts.demo.images import BORDER_REACH_MM, Phantom, grid_points
+from workflow_scripts.demo.lesions import BRAINSTEM_MM
 
 SMOOTHING_MM = 2.0
 LESION_FREQUENCY = 0.05
+AROUND_CENTRES_MM, CORTEX_MM = 6.0, 2.0
 LEVELS = 1000
 COLUMNS = ["study", "model", "class", "auc_in_region", "chance_mean", "chance_low"]
 COLUMNS += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
@@ -58,12 +58,14 @@ def lesion_frequency(lesions: list, fields: list, shape: tuple, affine: np.ndarr
     return hit / np.maximum(seen, 1e-6)
 
 
-def planted_region(lesions, fields, phantom: Phantom, brain, affine: np.ndarray) -> np.ndarray:
-    """Where the effect changes the image: lesions of the affected, and the lateral ventricles.
+def planted_region(places, lesions, fields, phantom: Phantom, brain, affine) -> np.ndarray:
+    """Where the effect changes the image.
 
     Parameters
     ----------
-    lesions, fields : paths, of the affected class
+    places : of lesions (of the affected), brainstem (their lesions in it), ventricles (lateral),
+        thalamus and cortex (what lies within 2 mm of its outer border)
+    lesions, fields : paths, of the affected
     phantom : Phantom
     brain : (x, y, z) bool
     affine : (4, 4), voxels to MNI152 mm
@@ -72,9 +74,22 @@ def planted_region(lesions, fields, phantom: Phantom, brain, affine: np.ndarray)
     -------
     (x, y, z) bool
     """
-    frequency = lesion_frequency(lesions, fields, brain.shape, affine)
-    ventricles = phantom.sample("ventricles", grid_points(brain.shape, affine)) > 0.5
-    return brain & ((frequency >= LESION_FREQUENCY) | ventricles)
+    points, region = grid_points(brain.shape, affine), np.zeros(brain.shape, bool)
+    for place in places:
+        if place in ("lesions", "brainstem"):
+            found = lesion_frequency(lesions, fields, brain.shape, affine) >= LESION_FREQUENCY
+            if place == "brainstem":
+                box = np.moveaxis(points, 0, -1)
+                low, high = np.array(BRAINSTEM_MM)
+                found &= (box >= low - AROUND_CENTRES_MM).all(axis=-1)
+                found &= (box <= high + AROUND_CENTRES_MM).all(axis=-1)
+        elif place == "cortex":
+            depth = BORDER_REACH_MM * np.abs(2 * phantom.sample("pial", points) - 1)
+            found = depth <= CORTEX_MM
+        else:
+            found = phantom.sample(place, points) > 0.5
+        region |= found
+    return brain & region
 
 
 def area_under_curve(levels: np.ndarray, region: np.ndarray) -> float:
@@ -193,9 +208,6 @@ def compare_study(models: dict[str, Model], region, mask, threshold: float) -> l
 
 def main(source, out, params):
     """Write how much the mean maps of all models of all studies lie in the planted region."""
-    people = read_table(source.participants).set_index("participant_id")["diagnosis"]
-    ill = [people[Path(path).parent.name] == AFFECTED for path in source.lesions]
-    lesions, fields = (list(compress(paths, ill)) for paths in (source.lesions, source.fields))
     phantom, studies = Phantom(source.phantom), {}
     parts = zip(source.maps, source.index, source.layers, source.masks, strict=True)
     for maps, index, layers, mask in parts:
@@ -206,7 +218,9 @@ def main(source, out, params):
     for (study, path), models in studies.items():
         mask = nib.load(path)
         brain = mask.get_fdata() > 0
-        region = planted_region(lesions, fields, phantom, brain, mask.affine)
+        region = planted_region(
+            params.planted, source.lesions, source.fields, phantom, brain, mask.affine
+        )
         found = compare_study(models, region, mask, min(params.thresholds[study]))
         rows += [{"study": study} | row for row in found]
     table = pd.DataFrame(rows, columns=COLUMNS).round(4)

@@ -25,66 +25,78 @@ ALPS = {
     "alps_native_unrotated": "alps",
 }
 VESSELS = {"nwi": "nwi", "lumen_area_mm2": "lumen_area_mm2"}
+# Where lesion masks are given.
+LESIONS = {"lesion_volume_ml": "lesion_volume_ml"}
+SESSION = ["participant_id", "session_id"]
+
+
+def keys_of(truth):
+    """Columns that name a row of the truth; without sessions, the participant alone."""
+    return [key for key in SESSION if key in truth]
 
 
 def recovered_measures(truth, features, measures):
-    """True and recovered values of the participants of ``truth``.
+    """True and recovered values of the sessions of ``truth``.
 
     Parameters
     ----------
-    truth : DataFrame with participant_id and the columns that ``measures`` names
-    features : DataFrame with participant_id and the measures
+    truth : DataFrame with participant_id, session_id where there are sessions, and the columns
+        that ``measures`` names
+    features : DataFrame with participant_id, session_id and the measures
     measures : measure -> column of ``truth``
 
     Returns
     -------
-    DataFrame with participant_id, measure, true, recovered
+    DataFrame with the columns of `keys_of`, measure, true, recovered
 
     Raises
     ------
     InputError
-        If a participant has no row in ``features``, or a measure no column.
+        If a session has no row in ``features``, or a measure no column.
     """
-    lost = sorted(set(truth["participant_id"]) - set(features["participant_id"]))
-    if lost:
-        raise InputError(f"cohort/features.tsv: no row for {', '.join(lost)}; rebuild the table")
+    keys = keys_of(truth)
+    found = features.set_index(keys)
+    wanted = pd.Index(truth[keys[0]]) if len(keys) == 1 else pd.MultiIndex.from_frame(truth[keys])
+    if lost := sorted({*wanted} - {*found.index}):
+        names = ", ".join(name if isinstance(name, str) else "_".join(name) for name in lost)
+        raise InputError(f"cohort/features.tsv: no row for {names}; rebuild the table")
     unknown = sorted(set(measures) - set(features.columns))
     if unknown:
         raise InputError(f"cohort/features.tsv: no column {', '.join(unknown)}; rebuild the table")
-    found = features.set_index("participant_id").loc[truth["participant_id"]]
+    found = found.loc[wanted]
     parts = [
-        pd.DataFrame(
-            {
-                "participant_id": truth["participant_id"].to_numpy(),
-                "measure": measure,
-                "true": truth[column].to_numpy(),
-                "recovered": found[measure].to_numpy(),
-            }
+        truth[keys].assign(
+            measure=measure, true=truth[column].to_numpy(), recovered=found[measure].to_numpy()
         )
         for measure, column in measures.items()
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def recovered_masks(participants, true_masks, masks):
-    """Dice coefficient of each participant's brain mask, as rows for the same table."""
-    rows = []
-    for name, *paths in zip(participants, true_masks, masks, strict=True):
-        truth, found = (np.asarray(nib.load(path).dataobj) > 0 for path in paths)
-        if truth.shape != found.shape:
+def recovered_masks(people, true_masks, masks):
+    """Dice coefficient of each session's brain mask, as rows for the same table.
+
+    Parameters
+    ----------
+    people : DataFrame with the columns of `keys_of`, a row per session
+    true_masks, masks : paths, in that order
+    """
+    found = []
+    for paths in zip(true_masks, masks, strict=True):
+        true, mask = (np.asarray(nib.load(path).dataobj) > 0 for path in paths)
+        if true.shape != mask.shape:
             raise InputError(
-                f"{paths[1]}: grid {found.shape} is not that of the T1w {truth.shape}; remake it"
+                f"{paths[1]}: grid {mask.shape} is not that of the T1w {true.shape}; remake it"
             )
-        overlap = dice(truth, found)
-        rows.append((name, "brain_mask_dice", 1.0, overlap))
-    return pd.DataFrame(rows, columns=["participant_id", "measure", "true", "recovered"])
+        found.append(dice(true, mask))
+    return people.assign(measure="brain_mask_dice", true=1.0, recovered=found)
 
 
 def with_error(table):
-    """``table`` with error_percent = 100 (recovered - true) / true, sorted by participant."""
+    """``table`` with error_percent = 100 (recovered - true) / true, sorted by session."""
     error = 100 * (table["recovered"] / table["true"] - 1)
     ordered = table.assign(error_percent=error.where(table["true"] > 0))
-    return ordered.sort_values(["participant_id", "measure"]).reset_index(drop=True)
+    return ordered.sort_values([*keys_of(table), "measure"]).reset_index(drop=True)
 
 
 def summarise(table):
@@ -105,7 +117,7 @@ def summarise(table):
         rows.append(
             {
                 "measure": measure,
-                "participants": len(group),
+                "participants": group["participant_id"].nunique(),
                 "mean_error_percent": group["error_percent"].mean(),
                 "sd_error_percent": group["error_percent"].std(),
                 "max_error_percent": size.max(),
@@ -116,18 +128,19 @@ def summarise(table):
 
 
 def main(source, out, params):
-    """Write what was recovered of each participant's truth, and a summary by measure."""
+    """Write what was recovered of each session's truth, and a summary by measure."""
     features = read_table(source.features)
+    volumes = VOLUMES | (LESIONS if LESIONS.keys() <= {*features.columns} else {})
     parts = []
     for paths, measures in (
-        (source.volumes, VOLUMES),
+        (source.volumes, volumes),
         (source.alps, ALPS),
         (source.vessels, VESSELS),
     ):
         if paths:
             truth = pd.concat([read_table(path) for path in paths], ignore_index=True)
             parts.append(recovered_measures(truth, features, measures))
-    people = parts[0]["participant_id"].drop_duplicates()
+    people = parts[0][keys_of(parts[0])].drop_duplicates()
     parts.append(recovered_masks(people, source.true_masks, source.masks))
     table = with_error(pd.concat(parts, ignore_index=True))
     columns = resource("columns/demo.tsv")

@@ -16,8 +16,8 @@ def fieldmap_sidecar(bids_uri):
 def main(source, out, wildcards):
     """Copy the reverse-phase image of a participant, and write its sidecar."""
     shutil.copyfile(source.opposite, out.epi)
-    name = wildcards.participant
-    content = fieldmap_sidecar(f"bids::{name}/dwi/{name}_dir-AP_dwi.nii.gz")
+    series = f"{wildcards.folder}/dwi/{wildcards.prefix}_dir-AP_dwi.nii.gz"
+    content = fieldmap_sidecar(f"bids::{series}")
     Path(out.json).write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -7,16 +7,15 @@ import pandas as pd
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
-from workflow_scripts.demo.plan import plan_cohort
+from workflow_scripts.common.tables import read_descriptions, write_dictionary, write_table
+from workflow_scripts.demo.plan import cohort_of, plan_cohort
 
 README = """# Simulated cohort
 
 Nothing here is of a person. Heads are random deformations of the MNI152 template (ICBM 2009a
-symmetric, as shipped with nilearn), with classes, seed and planted effect of the key `demo` of
-the configuration; their diffusion tensors are planted in template axes, and their vessels are
-bent tubes. The truth each image was made from lies in `../truth`.
+symmetric, as shipped with nilearn), {about} The truth each image was made from lies in `../truth`.
 """
+SESSION = ["session_id", "acq_time", "edss", "edss_date"]
 
 
 def dataset_description() -> dict:
@@ -32,10 +31,10 @@ def dataset_description() -> dict:
     }
 
 
-def vessels_description() -> dict:
-    """Content of dataset_description.json of the simulated vessel-wall segmentations."""
+def derivatives_description(name: str) -> dict:
+    """Content of dataset_description.json of what is drawn on the simulated images."""
     return dataset_description() | {
-        "Name": "Simulated segmentations of vessel walls",
+        "Name": name,
         "DatasetType": "derivative",
         "SourceDatasets": [{"URL": "../.."}],
     }
@@ -46,20 +45,32 @@ def participants_table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows).convert_dtypes()
 
 
+def write_sessions(rows: list[dict], root: Path, columns: Path) -> None:
+    """Write the sessions.tsv of each participant, and their dictionary into the root."""
+    for name, part in pd.DataFrame(rows).groupby("participant_id"):
+        path = root / name / f"{name}_sessions.tsv"
+        write_table(part[SESSION], path, columns, dictionary=False)
+    described = read_descriptions(columns)
+    write_dictionary({name: described[name] for name in SESSION}, root / "sessions.tsv")
+
+
 def main(source, out, params):
-    """Write the participants, the exclusions and the descriptions of the dataset."""
-    participants, _, exclusions = plan_cohort(params.demo)
-    columns = resource("columns/demo.tsv")
-    write_table(participants_table(participants), out.participants, columns)
+    """Write participants, sessions, exclusions, sidecars and the descriptions of the dataset."""
+    plan, cohort = plan_cohort(params.demo), cohort_of(params.demo)
+    root = Path(out.description).parent
+    write_table(participants_table(plan.participants), out.participants, cohort.COLUMNS)
     fields = ["participant_id", "session_id", "suffix", "reason"]
-    write_table(pd.DataFrame(exclusions, columns=fields), out.exclusions, columns)
-    descriptions = {
-        out.description: dataset_description(),
-        out.vessels_description: vessels_description(),
+    exclusions = pd.DataFrame(plan.exclusions, columns=fields)
+    write_table(exclusions, out.exclusions, resource("columns/demo.tsv"))
+    if plan.sessions:
+        write_sessions(plan.sessions, root, cohort.COLUMNS)
+    files = {root / path: content for path, content in plan.sidecars.items()} | {
+        Path(out.description): dataset_description(),
+        Path(out.derivatives): derivatives_description(cohort.ABOUT_DERIVATIVES),
     }
-    for path, content in descriptions.items():
-        Path(path).write_text(json.dumps(content, indent=2) + "\n")
-    Path(out.readme).write_text(README)
+    for path, content in files.items():
+        path.write_text(json.dumps(content, indent=2) + "\n")
+    Path(out.readme).write_text(README.format(about=cohort.ABOUT))
 
 
 if "snakemake" in globals():

@@ -17,6 +17,7 @@ from workflow_scripts.demo.deformation import (
     native_to_template,
     save_displacement,
 )
+from workflow_scripts.demo.heads import T1W
 from workflow_scripts.demo.images import (
     PUSHES,
     Phantom,
@@ -29,9 +30,8 @@ from workflow_scripts.demo.images import (
     save_image,
     tissue_fractions,
 )
+from workflow_scripts.demo.lesions import plant_lesions
 
-SHAPE = (96, 112, 96)
-VOXEL_MM = 2.0
 INTENSITIES = {
     "wm": 1.0,
     "bone": 0.06,
@@ -41,43 +41,9 @@ INTENSITIES = {
     "cord": 0.8,
 }
 LESION_SIGNAL = 0.5
-MOST_LESIONS = 512
-LESIONS_BEYOND = 0.65
 TEXTURE = 0.5
 WHITE_MATTER = 800.0
 COIL_DROP_MM = (-60.0, 35.0)
-
-
-def lesion_fraction(rng, phantom, points, number):
-    """Fraction of lesion (0..1) at ``points`` (MNI mm) of periventricular white matter lesions.
-
-    Lesions are blurred ellipsoids of 2 to 5 mm radius, centred in the white matter close to
-    the lateral ventricles; the first ``number`` of a sequence that depends on ``rng`` alone.
-    """
-    white, push = phantom.channels["wm"], phantom.channels["push_ventricles"] / 255
-    near = np.argwhere((white == 255) & (push > LESIONS_BEYOND))
-    centres = near[rng.integers(len(near), size=MOST_LESIONS)]
-    radii = rng.uniform(2.0, 5.0, (MOST_LESIONS, 1))
-    radii = radii * np.exp(rng.normal(0, 0.15, (MOST_LESIONS, 3)))
-    field = np.zeros(points.shape[1:], dtype="f4")
-    for voxel, radius in zip(centres[:number], radii[:number], strict=True):
-        centre = phantom.affine[:3, :3] @ voxel + phantom.affine[:3, 3]
-        box = tuple(
-            slice(*np.flatnonzero(near)[[0, -1]] + [0, 1])
-            for near in bounding(points, centre, radius.max() + 4)
-        )
-        offset = (points[(slice(None), *box)] - centre.reshape(3, 1, 1, 1)) / radius.reshape(
-            3, 1, 1, 1
-        )
-        distance = np.sqrt((offset**2).sum(axis=0))
-        field[box] = np.maximum(field[box], np.clip((1 - distance) * radius.min() / 2 + 0.5, 0, 1))
-    return field
-
-
-def bounding(points, centre, reach):
-    """Per grid axis, where any point lies within ``reach`` mm of ``centre`` along each axis."""
-    close = (np.abs(points - centre.reshape(3, 1, 1, 1)) < reach).all(axis=0)
-    return [close.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
 
 
 def t1w_signal(rng, head, fractions, lesion, texture, height):
@@ -103,48 +69,52 @@ def t1w_signal(rng, head, fractions, lesion, texture, height):
     return signal * np.exp(np.minimum(height - start, 0) / length)
 
 
-def simulate(phantom, seed, head, field_path):
-    """T1w image and truth of one subject.
+def simulate(phantom, seed, head, field_path, scan_seed=None, scan=T1W):
+    """T1w image and truth of one head.
 
     Parameters
     ----------
     phantom : Phantom
-    seed : sequence of int, of the subject
+    seed : sequence of int, of the head and its position
     head : dict from `plan_head`
     field_path : where the displacement field is written; what is read back is used
+    scan_seed : sequence of int, of the scanner's noise; None for ``seed``
+    scan : dict with shape and voxel_mm of the image
 
     Returns
     -------
-    t1w : (96, 112, 96) uint16 array
+    t1w : uint16 array
     truth : dict of uint8 arrays on the same grid, in 1/255 of a voxel: gm, wm, csf, lesion (part
-        of wm), ventricles (part of csf) and thalamus
+        of wm; those of `plant_lesions`), ventricles (part of csf) and thalamus
     brain : bool array, where gm + wm + csf fill half of a voxel
     affine : (4, 4) array
     """
-    anatomy, position, scanner = (np.random.default_rng([*seed, k]) for k in range(3))
-    affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])
+    anatomy, position = (np.random.default_rng([*seed, k]) for k in range(2))
+    scanner = np.random.default_rng([*(scan_seed or seed), 2])
+    shape, voxel_mm = scan["shape"], np.array(scan["voxel_mm"])
+    affine = np.diag([*voxel_mm, 1.0])
     centre = np.array([0.0, -14.0, 4.0])
     top = (98.0 - centre[2]) * head["scale"] + position.uniform(5, 9)
-    extent = VOXEL_MM * (np.array(SHAPE) - 1)
+    extent = voxel_mm * (np.array(shape) - 1)
     left, back = position.normal(0, (1.5, 2.0)) - extent[:2] / 2
     affine[:3, 3] = np.round([left, back, top - extent[2]], 2)
     widening = {channel: head[f"{structure}_mm"] for structure, channel in PUSHES.items()}
     displacement, coarse = native_to_template(
-        anatomy, phantom, SHAPE, affine, head["scale"], centre, widening
+        anatomy, phantom, shape, affine, head["scale"], centre, widening
     )
     if jacobian_determinant(displacement).min() <= 0:
         raise ValueError(f"seed {seed}: the simulated deformation folds")
     save_displacement(displacement, coarse, field_path)
-    points = Displacement(field_path)(grid_points(SHAPE, affine))
+    points = Displacement(field_path)(grid_points(shape, affine))
     fractions = tissue_fractions(phantom, points, head["borders"])
-    lesion = fractions["wm"] * lesion_fraction(anatomy, phantom, points, head["lesions"])
+    lesions = plant_lesions(anatomy, phantom, points, fractions, head, voxel_mm.prod() / 1000)
     texture = phantom.sample("texture", points)
-    signal = t1w_signal(scanner, head, fractions, lesion, texture, points[2])
-    signal *= WHITE_MATTER * bias_field(scanner, SHAPE)
+    signal = t1w_signal(scanner, head, fractions, lesions["lesion"], texture, points[2])
+    signal *= WHITE_MATTER * bias_field(scanner, shape)
     t1w = rician(scanner, signal, WHITE_MATTER / head["snr"])
     truth = {
         **{tissue: fractions[tissue] for tissue in ("gm", "wm", "csf")},
-        "lesion": lesion,
+        **lesions,
         **phantom.sample_each([*PUSHES], points),
     }
     truth = {name: quantised(data) for name, data in truth.items()}
@@ -162,18 +132,23 @@ def volumes_ml(truth, voxel_ml):
 
 
 def main(source, out, params):
-    """Write the T1w of a participant, and the truth that it was made from."""
+    """Write the T1w of a session, and the truth that it was made from."""
     subject = params.subject
     t1w, truth, brain, affine = simulate(
-        Phantom(source.phantom), subject["seed"], subject["head"], out.field
+        Phantom(source.phantom),
+        subject["seed"],
+        subject["head"],
+        out.field,
+        subject["scan_seed"],
+        subject["t1w"],
     )
     save_image(t1w, affine, out.t1w)
     save_image(brain.astype("u1"), affine, out.brain)
     for name in ("gm", "wm", "csf", "lesion"):
         save_fractions(truth[name] / 255, affine, getattr(out, name))
-    row = {"participant_id": subject["participant_id"]}
-    row |= volumes_ml(truth, VOXEL_MM**3 / 1000)
-    write_table(pd.DataFrame([row]).round(4), out.volumes, resource("columns/demo.tsv"))
+    volumes = volumes_ml(truth, np.prod(subject["t1w"]["voxel_mm"]) / 1000)
+    row = pd.DataFrame([subject["session"] | volumes])
+    write_table(row.round(4), out.volumes, resource("columns/demo.tsv"))
 
 
 if "snakemake" in globals():

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp, spearmanr
 
-from workflow_scripts.demo.plan import (
-    ALPS,
-    NWI,
-    class_of,
-    diagnosis_of,
-    plan_cohort,
-    plan_participant,
-    plant,
-    simulation,
-)
+from workflow_scripts.demo.lupus import ALPS, NWI, diagnosis_of, plan_participant, plant
+from workflow_scripts.demo.members import class_of
+from workflow_scripts.demo.plan import plan_cohort, simulation
 
 DEMO = {"subjects": {"non-NPSLE": 14, "NPSLE": 10}, "seed": 1, "effect": 1.0}
 THREE = {"subjects": {"non-NPSLE": 9, "NPSLE": 6, "control": 5}, "seed": 1, "effect": 1.0}
@@ -47,7 +40,7 @@ def with_counts(controls, patients):
 
 
 def test_class_counts_and_planned_gaps():
-    participants, scans, exclusions = plan_cohort(DEMO)
+    participants, scans, exclusions = plan_cohort(DEMO)[:3]
     assert Counter(row["diagnosis"] for row in participants) == DEMO["subjects"]
     assert len({row["participant_id"] for row in participants}) == 24
     counts = Counter(scan["suffix"] for scan in scans)
@@ -69,7 +62,7 @@ def test_same_seed_same_plan():
 
 
 def test_three_classes_have_the_planned_modalities_and_gaps():
-    participants, scans, _ = plan_cohort(THREE)
+    participants, scans = plan_cohort(THREE)[:2]
     labels = {row["participant_id"]: row["diagnosis"] for row in participants}
     assert Counter(labels.values()) == THREE["subjects"]
     counts = Counter(scan["suffix"] for scan in scans)
@@ -194,7 +187,9 @@ def test_without_effect_the_label_carries_nothing():
         assert one.pop("diagnosis") != other.pop("diagnosis")
         assert one == other
         name = one["participant_id"]
-        assert simulation(null, name) == simulation(swapped, name)
+        one, other = simulation(null, name), simulation(swapped, name)
+        assert one.pop("affected") != other.pop("affected")
+        assert one == other
 
 
 def test_effect_reaches_the_affected_class_alone():
