@@ -56,18 +56,17 @@ def table_1(study: Study) -> Iterator[Figure]:
 
 
 def balance(study: Study) -> Iterator[Figure]:
-    for row in study.entries("Training against test side"):
-        if row["term"] in (people := study.people().set_index("participant_id")):
-            splits = study.read("split-*_splits").drop_duplicates(["split", "participant_id"])
-            roles = splits[splits["split"].astype(str) == next(iter(row.values()))]
-            sides = [
-                people.loc[roles.loc[roles["role"] == role, "participant_id"], row["term"]].dropna()
-                for role in ("test", "train")
-            ]
+    """Differences of test to training sides, of columns of numbers."""
+    people = study.people().set_index("participant_id")
+    known = {label(name): name for name in people}
+    splits = study.read("split-*_splits").drop_duplicates(["split", "participant_id"])
+    for number, variable, *_, printed in study.rows("Sides of each")[1:]:
+        if variable in known and number.isdigit():  # sites have names
+            roles = splits[splits["split"].astype(str) == number].groupby("role")["participant_id"]
+            sides = [people.loc[roles.get_group(r), known[variable]] for r in ("test", "train")]
             spread = np.sqrt(np.mean([side.var() for side in sides]))
             difference = (sides[0].mean() - sides[1].mean()) / spread
-            name = f"{row['term']}: balance of a split"
-            yield Figure(name, list(row.values())[-1], (difference,))
+            yield Figure(f"{variable}: balance of split {number}", printed, (difference,))
 
 
 def groups(study: Study) -> Iterator[Figure]:
