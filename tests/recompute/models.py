@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pingouin
 from dcurves import dca
-from scipy import optimize, special
+from scipy import optimize, special, stats
 from sklearn import linear_model
 from sklearn import metrics as judge
+from statsmodels.stats.anova import AnovaRM
 
 from tests.recompute.study import Figure, Study
 
@@ -157,14 +158,16 @@ def strategies(study: Study) -> Iterator[Figure]:
         if row["F"] == "n/a":
             continue
         long = values.rename_axis("split").reset_index().melt("split", var_name="model")
-        found = pingouin.rm_anova(
-            long, dv="value", within="model", subject="split", correction=True
-        ).iloc[0]
-        yield Figure(f"F of the models over the splits, {metric}", row["F"], (found["F"],))
-        yield Figure(f"p of the models over the splits, {metric}", row["p"], (found["p_unc"],))
+        [test] = (
+            AnovaRM(long, "value", "split", ["model"]).fit().anova_table.itertuples(index=False)
+        )
+        ratio, *degrees, p = test
+        yield Figure(f"F of the models over the splits, {metric}", row["F"], (ratio,))
+        yield Figure(f"p of the models over the splits, {metric}", row["p"], (p,))
+        epsilon = pingouin.epsilon(values, correction="gg")
+        p = stats.f.sf(ratio, *(epsilon * df for df in degrees))
         row = printed[metric, "univariate, Greenhouse-Geisser"]
-        name = f"p by Greenhouse and Geisser, {metric}"
-        yield Figure(name, row["p"], (found["p_GG_corr"],))
+        yield Figure(f"p by Greenhouse and Geisser, {metric}", row["p"], (p,))
 
 
 FIGURES = [metrics, counts, comparisons, calibration, net_benefit, strategies]

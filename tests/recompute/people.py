@@ -174,7 +174,7 @@ def shares(study: Study) -> Iterator[Figure]:
     table = population.drop_duplicates().merge(study.read("features"), on=SCAN)
     whose = table.drop_duplicates("participant_id").set_index("participant_id")["label"]
     volumes = {name: table[f"{name}_volume_ml"] / table["tiv_ml"] for name in REGIONS}
-    fractions = {name: table[f"{name}_fraction"] for name in TISSUES}
+    fractions = {name: table[name] for name in TISSUES}
     asked = [(n, *tissues[-1][4 * i - 12 :][:4], "") for i, n in enumerate(TISSUES) if tissues]
     asked += [(n, *r[1:3], *r[5:], r[4]) for n, r in zip(REGIONS, regions, strict=False)]
     for name, *classes, p_printed, corrected_printed, effect in asked:
