@@ -1,12 +1,12 @@
 rule describe_population:
-    """Table 1 of a study, the flow from screened to analysed, and the balance of its splits."""
+    """Table 1 of a study, the flow from screened to analysed, and the sides of its splits."""
     input:
         scans="cohort/scans.tsv",
         population=of_split("population"),
         splits=lambda w: of_split("splits")(w) if "design" in STUDIES[w.study] else [],
         clinical=rules.collect_clinical.output.table,
     output:
-        **tables(**{name: f"{STUDY}/{name}.tsv" for name in ("table1", "flow", "sides", "balance")}),
+        **tables(**{name: f"{STUDY}/{name}.tsv" for name in ("table1", "flow", "sides")}),
     log:
         "logs/describe_population/{study}.log",
     params:

@@ -20,13 +20,13 @@ from workflow_scripts.baselines.sample_size import tabulate_instability, tabulat
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
 from workflow_scripts.statistics.added_value import added_value
-from workflow_scripts.statistics.balance import describe_balance, terms_of
 from workflow_scripts.statistics.calibrate_models import calibration_curves, calibration_figures
 from workflow_scripts.statistics.compare_groups import compare_groups
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.correlate_features import correlate_features
 from workflow_scripts.statistics.describe_population import describe
+from workflow_scripts.statistics.describe_sides import describe_sides
 from workflow_scripts.statistics.missing_data import missing_data
 from workflow_scripts.statistics.permutation_test import compare_with_permutations
 from workflow_scripts.statistics.robustness import sensitivity, site_metrics
@@ -190,10 +190,9 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
             {"stage": "analysed", "n": 36},
         ]
     )
-    terms = terms_of(people.set_index("participant_id"), STUDY["table1"])
     statistics = {
         "flow": flow,
-        "balance": describe_balance(splits, terms),
+        "sides": describe_sides(splits, participants, STUDY["table1"]),
         "table1": describe(people, STUDY["table1"], CLASSES),
         "groups": groups,
         "groups_pairwise": pairwise,

@@ -36,7 +36,7 @@ TABLES = {
     ],
     "published": ["published/inglese2022", "published/inglese2022_strategies"],
 }
-ALWAYS = ["flow", "table1", "sides", "features", "predictions", "population", "splits", "balance"]
+ALWAYS = ["flow", "table1", "sides", "features", "predictions", "population", "splits"]
 ALWAYS.append("models/model-one_class_svm_desc-nu_shares")
 STUDIES = CONFIG["studies"] | {"sites": external.STUDY}
 CLASSES = external.CLASSES
@@ -227,7 +227,7 @@ def test_a_study_without_models_or_design(undrawn, source):
     kept = {key: settings["evaluation"][key] for key in ("groups", "correlations")}
     settings = {key: value for key, value in settings.items() if key != "design"}
     settings |= {"models": {}, "inputs": {}, "evaluation": kept}
-    unneeded = re.compile("predictions|_splits|balance")
+    unneeded = re.compile("predictions|_splits")
     tables = chosen(source, "multimodal", kept)
     tables = {path: file for path, file in tables.items() if not unneeded.search(path)}
     section, overview, methods = pages("multimodal", settings, tables)

@@ -178,7 +178,7 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
                                   "split-1_population", "split-1_splits", "predictions",
                                   "groups", "groups_pairwise", "correlations", "comparisons",
                                   "roc", "calibration", "calibration_figures", "decision_curve",
-                                  "optimism", "coefficients", "balance"])  # fmt: skip
+                                  "optimism", "coefficients", "sides"])  # fmt: skip
 def test_a_missing_study_table_fails(undrawn, source, name):
     path = of(source, name)
     study = Path(path).parent.name
@@ -347,12 +347,19 @@ def test_overview_puts_the_test_side_before_the_optimism_corrected_figure(page):
 
 
 def test_balance_of_the_sides_stands_with_the_design(source, page):
-    table = read_table(of(source, "balance"))
-    row = table.loc[table["standardized_difference"].abs().idxmax()]
+    table = read_table(of(source, "sides", "multimodal"))
+    tests = table[table["role"] == "test"]
+    row = tests.loc[tests["standardized_difference"].abs().idxmax()]
     widest = f"in fold {row['split']}, {number(row['standardized_difference'])} SD"
     assert "Balance of training and test sides; widest: " in page and widest in page
-    shown = [cell for cell in cells(page, str(table["split"].iloc[0])) if cell[1] == "age"]
-    assert [number(table.loc[0, "mean_train"])] == [cell[3] for cell in shown]
+    [first] = [cell for cell in cells(page, str(table["split"].iloc[0])) if cell[1] == "age"]
+    age = table[(table["split"] == 1) & (table["variable"] == "age")].set_index("role")
+    assert first[2:] == [
+        spread(*age.loc["train", ["mean", "sd"]]),
+        spread(*age.loc["test", ["mean", "sd"]]),
+        number(age.at["test", "standardized_difference"]),
+    ]
+    assert any(cell[1] == "sex: F" for cell in cells(page, "1"))
 
 
 def test_table1_has_a_column_per_class(page):

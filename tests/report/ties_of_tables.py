@@ -127,7 +127,9 @@ TABLES = {
         compare_counts(np.array([[9, 1], [5, 3], [1, 4]]))[1]
         == "Fisher-Freeman-Halton, 50000 random tables"
     ),
-    "by standardized differences": lambda: calls(S + "describe_population", "balance_of", "main"),
+    "by standardized differences": lambda: calls(
+        S + "describe_sides", "standardized_difference", "describe_sides"
+    ),
     # Columns of the models
     "Text was coded as 0 and 1": lambda: uses(B + "cases", "as_terms"),
     "reads nothing but": lambda: "'inputs': [CONFOUNDS]" in text_of(C + "config", "_add_confounds"),

@@ -291,7 +291,7 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
     out = SimpleNamespace(
-        **{name: tmp_path / f"{name}.tsv" for name in ("table1", "flow", "sides", "balance")}
+        **{name: tmp_path / f"{name}.tsv" for name in ("table1", "flow", "sides")}
     )
     study = {
         "label": "diagnosis",
@@ -311,7 +311,6 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
     counted = read_table(out.flow)
     assert counted["n"].iloc[0] == 9 and counted["n"].iloc[-1] == 5
     assert read_table(out.sides).empty
-    assert read_table(out.balance).empty
     splits = keys.assign(
         split=1, label="0", role=["train", "train", "train", "test", "train", "test"]
     )
@@ -322,6 +321,6 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
         out,
         SimpleNamespace(study=study, labels=labels),
     )
-    [row] = read_table(out.balance).to_dict("records")
-    assert (row["term"], row["n_train"], row["n_test"]) == ("age", 3, 2)
-    assert (row["mean_train"], row["mean_test"]) == (pytest.approx(130 / 3), 60)
+    sides = read_table(out.sides).set_index("role")
+    assert sides[["variable", "participants"]].to_numpy().tolist() == [["age", 3], ["age", 2]]
+    assert sides["mean"].tolist() == [pytest.approx(130 / 3), 60]

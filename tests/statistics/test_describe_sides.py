@@ -46,3 +46,28 @@ def test_every_participant_counts_once_on_its_side_of_each_split(tmp_path):
     assert alone.loc[("sex", "F"), "count"] == 0 and alone.loc[("sex", "M"), "percent"] == 100
     assert not (table["role"] == "rest").any()
     assert (table.groupby(["split", "role"]).size() == 5).all()  # age, F, M, 0, 1
+
+
+def test_difference_to_the_training_side_by_hand():
+    """Means 3 and 7, variances 2 and 2: 4 / sqrt 2. Shares 0 and 1/2: 1/2 / sqrt(1/4)."""
+    people = pd.DataFrame({"participant_id": [f"sub-{i}" for i in range(5)], "session_id": "ses-1"})
+    clinical = people.assign(age=[2.0, 4, 6, 8, 99], sex=list("FFFMM"), flat="A")
+    clinical["none"] = [1.0, 2, np.nan, np.nan, 3]
+    splits = pd.concat(
+        [
+            people.assign(split=1, role=["train", "train", "test", "test", "rest"]),
+            people.assign(split=2, role=["test", "test", "train", "train", "external"]),
+        ]
+    )
+    twice = pd.concat([splits, splits.assign(session_id="ses-2")])
+    table = describe_sides(splits, clinical, ["age", "sex", "flat", "none"])
+    both = pd.concat([clinical, clinical.assign(session_id="ses-2", age=0.0)])
+    again = describe_sides(twice, both, ["age", "sex", "flat", "none"])
+    rows = table.set_index(["split", "role", "variable"])["standardized_difference"].sort_index()
+    assert rows[1, "test", "age"] == -rows[2, "test", "age"]
+    assert rows[1, "test", "age"] == pytest.approx(8**0.5)
+    assert sorted(rows[1, "test", "sex"]) == pytest.approx([-1, 1])
+    for name in ("flat", "none"):
+        assert table.loc[table["variable"] == name, "standardized_difference"].isna().all()
+    assert rows[2, "external"].isna().all() and rows[1, "train"].isna().all()
+    pd.testing.assert_frame_equal(again, table)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.recompute.__main__ import main as recompute
 from tests.workflow.snake import finished, jobs
 from workflow_scripts.common.tables import read_table
 
@@ -132,6 +133,13 @@ def test_planted_group_differences_and_correlations_are_found(demo):
     assert ends["cliffs_delta"].item() > 0.5
     correlations = read_table(f"{folder}/correlations.tsv").set_index(["feature", "clinical"])
     assert correlations.loc[("alps", "moca"), "r_low"] > 0
+
+
+def test_report_is_what_other_libraries_compute(demo, capsys):
+    assert recompute(demo) == 0
+    told = capsys.readouterr().out.splitlines()
+    for study, least in (("npsle_contrastive", 100), ("npsle_multimodal", 200)):
+        assert sum(study in line for line in told) >= least
 
 
 def test_null_cohort_is_at_chance(copy, tmp_path):

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pandas as pd
 
 from workflow_scripts.common.splits import SCAN, USED
-from workflow_scripts.report.text import label, number, tabulate
+from workflow_scripts.report.population import described
+from workflow_scripts.report.text import number, tabulate
 
 WORDS = {"random_trials": "trial", "folds": "fold", "leave_site_out": "site"}
+SIDES = ["split", "role", "variable", "level", "mean", "sd", "percent", "standardized_difference"]
 DOES = {
     "train": "train",
     "validation": "are kept apart for validation",
@@ -69,21 +71,28 @@ def split_names(kind: str, splits: pd.DataFrame, people: pd.DataFrame) -> dict[s
 
 
 def balance_part(study: dict, read: Callable, names: dict[str, str]) -> dict | None:
-    """Training against test sides, None where Table 1 has no column; the widest difference."""
+    """Sides of the splits, None where Table 1 has no column; the widest difference of a test side.
+
+    Differences are those of test to training sides.
+    """
     if not study["table1"]:
         return None
-    table, dictionary = read("balance", "split", "term", "standardized_difference")
-    table = table.assign(split=table["split"].astype(str).map(names))
-    sizes = table["standardized_difference"].abs()
-    widest = ""
+    table, dictionary = read("sides", *SIDES)
+    table = described(table.assign(split=table["split"].astype(str).map(names)))
+    lines, widest = {}, ""
+    for row in table.itertuples():
+        line = {word(study): row.split, "variable": row.name}
+        line = lines.setdefault((row.split, row.name), line)
+        line[row.role] = row.text
+        if row.role == "test":
+            line["standardized_difference"] = row.standardized_difference
+    shown = pd.DataFrame(lines.values())
+    sizes = shown["standardized_difference"].abs()
     if sizes.notna().any():
-        row = table.loc[sizes.idxmax()]
+        row = shown.loc[sizes.idxmax()]
         difference = number(row["standardized_difference"])
-        widest = f"{label(row['term'])} in {word(study)} {row['split']}, {difference} SD"
-    return {
-        "all": tabulate(table.rename(columns={"split": word(study)}), dictionary),
-        "widest": widest,
-    }
+        widest = f"{row['variable']} in {word(study)} {row[word(study)]}, {difference} SD"
+    return {"all": tabulate(shown, dictionary), "widest": widest}
 
 
 def design_section(name: str, study: dict, read: Callable) -> dict:

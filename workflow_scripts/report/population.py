@@ -1,10 +1,11 @@
-"""Features of the participants of a study, for its plots."""
+"""The participants of a study: their features for its plots, and its sides as text."""
 
 from collections.abc import Callable
 
 import pandas as pd
 
 from workflow_scripts.common.splits import SCAN
+from workflow_scripts.report.text import MISSING, label, number, spread
 
 
 def first_sessions(study: dict, read: Callable) -> tuple[pd.DataFrame, dict]:
@@ -29,3 +30,17 @@ def first_sessions(study: dict, read: Callable) -> tuple[pd.DataFrame, dict]:
     people = people.drop_duplicates("participant_id")[[*SCAN, "label"]]
     units = {key: entry.get("Units", "") for key, entry in dictionary.items()}
     return people.merge(features, on=SCAN, how="left"), units
+
+
+def described(sides: pd.DataFrame) -> pd.DataFrame:
+    """sides.tsv with the printed ``name`` of each row's column and level, and ``text``.
+
+    The text is mean and SD, or the share of those known.
+    """
+    names, texts = [], []
+    for row in sides.itertuples():
+        counted = pd.notna(row.level)
+        names.append(label(row.variable) + (f": {number(row.level)}" if counted else ""))
+        share = MISSING if pd.isna(row.percent) else f"{row.percent:.0f} %"
+        texts.append(share if counted else spread(row.mean, row.sd))
+    return sides.assign(name=names, text=texts)

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from workflow_scripts.report.population import described
 from workflow_scripts.report.published_cells import mark, plain
-from workflow_scripts.report.text import MISSING, label, spread
+from workflow_scripts.report.text import MISSING, label
 
 ROLES = ("train", "test")
 
@@ -35,21 +36,10 @@ def published_lines(table: pd.DataFrame, table1bc: pd.DataFrame) -> list[dict]:
 
 def run_lines(sides: pd.DataFrame) -> list[dict]:
     """Lines of this run's training and test sides, a column of Table 1 (and level) each."""
-    shown = sides[sides["role"].isin(ROLES)]
-    splits, keys = shown["split"].unique(), ["role", "variable", "level"]
-    lines = []
-    for (role, variable, level), rows in shown.groupby(keys, sort=False, dropna=False):
-        numbers = pd.isna(level)
-        rows = rows.set_index("split").reindex(splits)
-        texts = [
-            spread(row.mean, row.sd)
-            if numbers
-            else MISSING
-            if pd.isna(row.percent)
-            else f"{row.percent:.0f} %"
-            for row in rows[["mean", "sd", "percent"]].itertuples()
-        ]
-        name = label(variable) + ("" if numbers else f": {level}")
+    shown = described(sides[sides["role"].isin(ROLES)])
+    splits, lines = shown["split"].unique(), []
+    for (role, name), rows in shown.groupby(["role", "name"], sort=False):
+        texts = rows.set_index("split")["text"].reindex(splits, fill_value=MISSING)
         line = {"variable": name, "role": role, "source": "this run"}
         lines.append(line | {"cells": [plain(text) for text in texts]})
     return lines

@@ -1,4 +1,4 @@
-"""Table 1 of a study's population, the flow from screened to analysed, balance of the splits."""
+"""Table 1 of a study's population, the flow from screened to analysed, sides of the splits."""
 
 import logging
 
@@ -10,9 +10,8 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import SCAN, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.values import value_problem
-from workflow_scripts.statistics import describe_sides
-from workflow_scripts.statistics.balance import COLUMNS, balance_of
 from workflow_scripts.statistics.counts import compare_counts
+from workflow_scripts.statistics.describe_sides import COLUMNS, describe_sides
 
 LOG = logging.getLogger(__name__)
 MOST_CLASSES = 8
@@ -251,13 +250,10 @@ def main(source, out, params):
         params.labels, read_table(source.scans), population, study["classes"], study["requires"]
     )
     write_table(counted, out.flow, described)
-    sides, balance = pd.DataFrame(columns=describe_sides.COLUMNS), pd.DataFrame(columns=COLUMNS)
+    sides = pd.DataFrame(columns=COLUMNS)
     if source.splits:
-        splits = read_splits(source.splits)
-        sides = describe_sides.describe_sides(splits, clinical, columns)
-        balance = balance_of(splits, clinical, columns)
+        sides = describe_sides(read_splits(source.splits), clinical, columns)
     write_table(sides, out.sides, described)
-    write_table(balance, out.balance, described)
 
 
 if "snakemake" in globals():
