@@ -186,6 +186,7 @@ rule compare_gradcam_with_truth:
     """Mean Grad-CAM against the planted effect."""
     input:
         maps=lambda wildcards: of_gradcam(rules.average_gradcam.output.maps),
+        attributions=lambda wildcards: of_gradcam(rules.average_gradcam.output.attributions),
         index=lambda wildcards: of_gradcam(rules.average_gradcam.output.index),
         layers=lambda wildcards: of_gradcam(rules.average_gradcam.output.layers),
         masks=lambda wildcards: [input_of_model("mask.nii.gz")(made) for made in gradcam_models()],

@@ -93,7 +93,7 @@ rule predict_sessions:
 
 
 rule explain_predictions:
-    """Grad-CAM of the test scans of a training."""
+    """Grad-CAM and integrated gradients of the test scans of a training."""
     input:
         **{
             name: getattr(rules.train_classifier.output, name)
@@ -104,6 +104,7 @@ rule explain_predictions:
         **tables(index=f"{SINGLE_GRADCAM}_gradcam.tsv"),
         maps=f"{SINGLE_GRADCAM}_gradcam.nii.gz",
         logits=f"{SINGLE_GRADCAM}_desc-logit_gradcam.nii.gz",
+        attributions=f"{SINGLE_GRADCAM}_desc-integrated_gradients.nii.gz",
         sums=temp(f"{SINGLE_GRADCAM}_sums.safetensors"),
     log:
         f"logs/explain_predictions/{TRAINING_LOG}",
@@ -120,7 +121,7 @@ rule average_gradcam:
     input:
         **{
             name: trained(getattr(rules.explain_predictions.output, name))
-            for name in ("maps", "logits", "index", "sums")
+            for name in (*MEANS, "index", "sums")
         },
         mask=input_of_model("mask.nii.gz"),
         white_matter=rules.make_templates.output.wm,
@@ -131,6 +132,7 @@ rule average_gradcam:
         **tables(agreement=f"{GRADCAM}_agreement.tsv"),
         maps=f"{GRADCAM}_desc-mean_gradcam.nii.gz",
         logits=f"{GRADCAM}_desc-logit_gradcam.nii.gz",
+        attributions=f"{GRADCAM}_desc-integrated_gradients.nii.gz",
         layers=f"{GRADCAM}_desc-permuted_gradcam.safetensors",
     log:
         "logs/average_gradcam/{study}/model-{model}.log",

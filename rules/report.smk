@@ -1,7 +1,7 @@
 rule draw_gradcam:
     """Mean Grad-CAM of a model on the template."""
     input:
-        **{n: getattr(rules.average_gradcam.output, n) for n in ("maps", "logits", "index")},
+        **{n: getattr(rules.average_gradcam.output, n) for n in (*MEANS, "index")},
         template=rules.make_templates.output.t1w,
         template_mask=rules.make_templates.output.mask,
     output:

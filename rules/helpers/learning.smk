@@ -5,6 +5,7 @@ INPUT = "studies/{study}/input-{input}"
 TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
 TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
 GRADCAM = "studies/{study}/gradcam/model-{model}"
+MEANS = "maps", "logits", "attributions"  # Grad-CAM of both kinds, integrated gradients
 SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
 FROZEN = frozen_models(CONFIG["frozen_models"])
 

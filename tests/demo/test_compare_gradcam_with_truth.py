@@ -59,7 +59,7 @@ def model(maps, permuted):
     index = pd.DataFrame({"volume": [0, 1], "split": "all", "class": ["a", "b"], "n": [0, 3]})
     index = pd.concat([index.assign(split="1"), index])
     means = np.stack([np.stack(maps), *permuted])
-    return Model(image, index, {"means": means, "affine": np.eye(4)})
+    return Model(image, image, index, {"means": means, "affine": np.eye(4)})
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,15 @@ def test_models_and_classes_keep_to_their_own_permutations(brain, region, tmp_pa
         "supervised": model([on, off], []),
     }
     table = pd.DataFrame(compare_study(models, region, mask, 0.75)).assign(study="s")[COLUMNS]
+    gradients = table[table["explained"] == "integrated_gradients"].set_index(["model", "class"])
+    table = table[table["explained"] == "difference"].reset_index(drop=True)
     assert list(table["model"]) == [name for name in [*models, "all"] for _ in "ab"]
     assert list(table["class"]) == ["a", "b"] * 4
     assert list(table["n"]) == [0, 3] * 3 + [0, 6]
     table = table.set_index(["model", "class"])
+    same = table.loc[gradients.index, "auc_in_region"]
+    np.testing.assert_allclose(gradients["auc_in_region"], same, atol=1e-6)
+    assert gradients["p"].isna().all()
     assert table.loc[("crop", "a"), "auc_in_region":"p"].isna().all()
     assert table.loc[("crop+flip", "a"), "p"] == 0.1
     assert (table.xs("b", level="class")["p"].dropna() == 1).all()
@@ -177,13 +182,18 @@ def test_table_of_studies_with_models_of_their_own(patient, phantom, tmp_path, m
         phantom=None,
         lesions=[str(lesion)],
         fields=[field],
+        attributions=files["maps"],
         **files,
     )
     out = SimpleNamespace(table=tmp_path / "gradcam.tsv")
     thresholds = {"one": [0.9, 0.5], "two": [0.75]}
     main(source, out, SimpleNamespace(planted=["lesions", "ventricles"], thresholds=thresholds))
-    table = read_table(out.table).set_index(["study", "model", "class"])
-    assert len(table) == 8
+    table = read_table(out.table)
+    assert table["explained"].value_counts().to_dict() == {
+        "difference": 8,
+        "integrated_gradients": 4,
+    }
+    table = table[table["explained"] == "difference"].set_index(["study", "model", "class"])
     on, off = table.loc[("one", "crop+flip", "01")], table.loc[("two", "net_2", "01")]
     assert on["auc_in_region"] == pytest.approx(1 - off["auc_in_region"], abs=1e-3)
     assert on["auc_in_region"] > 0.6 and on["share_in_region"] == 1

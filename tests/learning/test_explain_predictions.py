@@ -9,8 +9,10 @@ from torch import nn
 from workflow_scripts.common.images import save_probability
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
 from workflow_scripts.learning.explain_predictions import (
+    attribute,
     explain,
     in_brain,
+    integrated_gradients,
     interpolation,
     sum_maps,
 )
@@ -308,3 +310,51 @@ def test_left_in_the_volume_is_left_in_the_file(tmp_path):
         world = nib.affines.apply_affine(image.affine, centroid(data))
         np.testing.assert_allclose(world, nib.affines.apply_affine(affine, place), atol=2)
         assert np.sign(world[0]) == (-1 if place == LEFT else 1)
+
+
+def test_attributions_of_voxels_add_up_to_the_score():
+    """Completeness, Sundararajan et al. 2017, proposition 1."""
+    torch.manual_seed(0)
+    classifier = with_classifier(build_encoder("strided", [4, 6], 2)).eval()
+    volume = np.random.default_rng(0).random((2, 16, 16, 16), np.float32)
+    with torch.no_grad():
+        logits = classifier(torch.stack([torch.from_numpy(volume), torch.zeros(2, 16, 16, 16)]))
+    score = (logits[:, 1] - logits[:, 0]).numpy()
+    found = integrated_gradients(classifier, volume)
+    assert found.shape == (16, 16, 16)
+    assert found.sum() == pytest.approx(score[0] - score[1], rel=0.02)
+
+
+class Linear(nn.Module):
+    """Both logits linear in the image."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = torch.from_numpy(weights)
+
+    def forward(self, images):
+        """(B, channels, X, Y, Z) to (B, 2)."""
+        speaks = (images * self.weights).sum(dim=(1, 2, 3, 4))
+        return torch.stack([-speaks, speaks], dim=1)
+
+
+def test_attributions_of_a_linear_network_are_its_weights_times_the_image():
+    rng = np.random.default_rng(1)
+    volume, weights = rng.random((2, 2, 6, 7, 8), np.float32)
+    weights -= 0.5
+    found = integrated_gradients(Linear(weights), volume)
+    np.testing.assert_allclose(found, 2 * (weights * volume).sum(axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_maps_of_attributions_show_what_speaks_for_the_predicted_class():
+    weights = np.zeros((1, 20, 20, 20), np.float32)
+    weights[0, 5, 10, 10], weights[0, 15, 10, 10] = 1, -1
+    volume = np.ones_like(weights)
+    mask = nib.Nifti1Image(np.ones((20, 20, 20), np.uint8), np.diag([2.0, 2, 2, 1]))
+    scans = pd.DataFrame({"score": [3.0, -3.0]})
+    maps = attribute(Linear(weights), [volume, volume], scans, mask)
+    for place, at in enumerate(((5, 10, 10), (15, 10, 10))):
+        cam = maps[..., place]
+        assert np.unravel_index(cam.argmax(), cam.shape) == at
+        assert cam.max() == 1 and cam.min() == 0
+        assert cam[at[0] + 1, 10, 10] == pytest.approx(np.exp(-0.5 * (2 / 3) ** 2), rel=0.02)

@@ -181,11 +181,13 @@ def test_grad_cam_is_of_test_people_only(study, linear):
     names = {"predictions": "p.tsv", "volumes": "v.npy", "index": "v.tsv", "mask": "mask.nii.gz"}
     source = study.files(model="m.safetensors", layers="l.safetensors", **names)
     names = {"maps": "cam.nii.gz", "logits": "logit.nii.gz", "index": "cam.tsv"}
+    names["attributions"] = "gradients.nii.gz"
     out = study.files(sums="s.safetensors", **names)
     explain_predictions.main(source, out, SimpleNamespace(), 1)
     index = read_table(out.index)
     assert index["participant_id"].tolist() == study.of("test")
-    assert nib.load(out.maps).shape == nib.load(out.logits).shape == (8, 8, 8, 4)
+    for path in (out.maps, out.logits, out.attributions):
+        assert nib.load(path).shape == (8, 8, 8, 4)
     correct = (index["label"] == index["predicted"]).astype(int)
     assert index["correct"].tolist() == correct.tolist()
     sums = load_file(out.sums)

@@ -60,7 +60,7 @@ def warm(picture):
 def test_left_of_the_patient_is_left_on_every_axial_slice(affine, points, head):
     index = index_of([3, 3, 3, 3])
     maps = maps_of([LEFT, LEFT, RIGHT, RIGHT], affine, points)
-    picture = draw_picture(maps, maps, index, head, [0.75], "study, crop")
+    picture = draw_picture({"a": maps, "b": maps}, index, head, [0.75], "study, crop")
     hot = warm(picture)
     top = hot[70:300]  # the row of class a; its axial slice z = 4 is the third of six
     width, start = 1320 / 6.5, 1320 * 0.5 / 6.5
@@ -75,7 +75,7 @@ def test_left_of_the_patient_is_left_on_every_axial_slice(affine, points, head):
 def test_maps_of_single_logits_stand_below_those_of_differences(affine, points, head):
     index, nothing = index_of([3, 3, 3, 3]), maps_of([None] * 4, affine, points)
     maps = maps_of([RIGHT] * 4, affine, points)
-    hot = warm(draw_picture(nothing, maps, index, head, [0.75], "study, crop"))
+    hot = warm(draw_picture({"a": nothing, "b": maps}, index, head, [0.75], "study, crop"))
     assert not hot[70:540].any() and hot[540:780].any() and hot[780:1000].any()
 
 
@@ -85,7 +85,7 @@ def test_same_bytes_small_and_as_tall_as_there_are_splits(affine, points, head):
         places = [LEFT] * (2 * (splits + 1))
         index = index_of([1] * len(places), splits)
         maps = maps_of(places, affine, points)
-        picture = draw_picture(maps, maps, index, head, [0.75, 0.85], "study")
+        picture = draw_picture({"a": maps, "b": maps}, index, head, [0.75, 0.85], "study")
         buffer = io.BytesIO()
         picture.save(buffer, "WEBP", quality=60, method=4)
         drawn.append(buffer.getvalue())
@@ -98,7 +98,7 @@ def test_same_bytes_small_and_as_tall_as_there_are_splits(affine, points, head):
 
 def test_class_without_a_correct_scan_and_map_of_zeros_are_drawn_without_heat(affine, points, head):
     maps = maps_of([None] * 4, affine, points)
-    picture = draw_picture(maps, maps, index_of([2, 2, 0, 0]), head, [0.75], "study")
+    picture = draw_picture({"a": maps, "b": maps}, index_of([2, 2, 0, 0]), head, [0.75], "study")
     assert not warm(picture)[70:].any()
 
 
@@ -111,4 +111,4 @@ def test_weak_values_are_transparent_and_strong_ones_are_not():
 def test_index_that_does_not_fit_is_refused(affine, points, head):
     maps = maps_of([LEFT, LEFT], affine, points)
     with pytest.raises(InputError, match="4 rows for 2 maps"):
-        draw_picture(maps, maps, index_of([1] * 4), head, [0.75], "study")
+        draw_picture({"a": maps, "b": maps}, index_of([1] * 4), head, [0.75], "study")

@@ -60,6 +60,7 @@ def source(tmp_path):
     picture.write_bytes(WEBP)
     compared = {
         "study": "example", "model": ["crop+flip", "supervised", "all"],
+        "explained": ["difference", "integrated_gradients", "difference"],
         "class": ["patients", "controls", "patients"], "auc_in_region": [0.91, None, 0.88],
         "chance_mean": [0.5, None, 0.52], "chance_low": [0.31, None, 0.3],
         "chance_high": [0.7, None, 0.69], "p": [0.001, None, 0.2], "n": [2, 0, 2],

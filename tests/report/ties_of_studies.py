@@ -144,6 +144,14 @@ STUDIES = {
     "each scan used as often as the split says": lambda: calls(
         L + "classifier", "draw_batches", "batches"
     ),
+    "of that difference, from an image of zeros in 16 steps": lambda: (
+        constant(L + "explain_predictions", "STEPS") == 16
+        and "logits[:, 1] - logits[:, 0]"
+        in text_of(L + "explain_predictions", "integrated_gradients")
+    ),
+    "what speaks against the class was left out": lambda: (
+        "clip(min=0)" in text_of(L + "explain_predictions", "attribute")
+    ),
     "it is exact for one test side": lambda: uses(S + "permutation_test", "argsort"),
     "falling to 0 along half a cosine": lambda: (
         [round(learning_rate(t, 1, 0, 4), 6) for t in (0, 2, 4)] == [1, 0.5, 0]

@@ -1,6 +1,7 @@
-"""Does the mean Grad-CAM of a class lie where the simulated effect was planted?
+"""Do the mean maps of a class lie where the simulated effect was planted?
 
-More than by chance: than the maps of linear layers that were fitted to permuted labels.
+Those of Grad-CAM more than by chance: than the maps of linear layers that were fitted to permuted
+labels.
 """
 
 import re
@@ -26,7 +27,7 @@ SMOOTHING_MM = 2.0
 LESION_FREQUENCY = 0.05
 AROUND_CENTRES_MM, CORTEX_MM = 6.0, 2.0
 LEVELS = 1000
-COLUMNS = ["study", "model", "class", "auc_in_region", "chance_mean", "chance_low"]
+COLUMNS = ["study", "model", "explained", "class", "auc_in_region", "chance_mean", "chance_low"]
 COLUMNS += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
 
 
@@ -166,13 +167,14 @@ class Model:
 
     Attributes
     ----------
-    maps : image (x, y, z, maps)
+    maps, attributions : images (x, y, z, maps), of Grad-CAM and of integrated gradients
     index : volume, split, class and n of each map
     layers : means (1 + k, 2, a, b, c) of the true labels and of permuted ones, on cells, and
         their affine
     """
 
     maps: nib.Nifti1Image
+    attributions: nib.Nifti1Image
     index: pd.DataFrame
     layers: dict
 
@@ -196,23 +198,30 @@ def compare_study(models: dict[str, Model], region, mask, threshold: float) -> l
             cams, cells = model.layers["means"][:, place], model.layers["affine"]
             areas = areas_of(cams, cells, mask, region)
             found = compare([mean], region, brain, [areas], threshold)
-            rows.append({"model": name, "class": row["class"], "n": row["n"], **found})
+            told = {"model": name, "class": row["class"], "n": row["n"]}
+            rows.append(told | {"explained": "difference", **found})
+            attributed = np.asarray(model.attributions.dataobj[..., row["volume"]])
+            area = area_under_curve(levels_of(attributed, brain), region[brain])
+            found = compare([attributed], region, brain, [[area]], threshold)
+            rows.append(told | {"explained": "integrated_gradients", **found})
             if len(areas) > 1:
                 pooled.setdefault(row["class"], []).append((mean, areas, row["n"]))
     for name, parts in pooled.items():
         maps, areas, n = zip(*parts, strict=True)
         found = compare(maps, region, brain, areas, threshold)
-        rows.append({"model": "all", "class": name, "n": sum(n), **found})
+        told = {"model": "all", "class": name, "n": sum(n), "explained": "difference"}
+        rows.append(told | found)
     return rows
 
 
 def main(source, out, params):
     """Write how much the mean maps of all models of all studies lie in the planted region."""
     phantom, studies = Phantom(source.phantom), {}
-    parts = zip(source.maps, source.index, source.layers, source.masks, strict=True)
-    for maps, index, layers, mask in parts:
+    parts = (source.maps, source.attributions, source.index, source.layers, source.masks)
+    for maps, attributions, index, layers, mask in zip(*parts, strict=True):
         name = re.search(r"model-(.+)_desc-mean", maps).group(1)
-        model = Model(nib.load(maps), read_table(index), load_file(layers))
+        images = map(nib.load, (maps, attributions))
+        model = Model(*images, read_table(index), load_file(layers))
         studies.setdefault((Path(maps).parts[-3], mask), {})[name] = model
     rows = []
     for (study, path), models in studies.items():

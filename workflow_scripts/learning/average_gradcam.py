@@ -1,4 +1,4 @@
-"""Mean Grad-CAM of each class over the correctly classified test scans, and the regions it hits."""
+"""Mean maps of each class over the correctly classified test scans, and the regions they hit."""
 
 import logging
 from itertools import product
@@ -21,8 +21,9 @@ DECIMALS = 3
 REGIONS = ["explained", "split", "class", "n", "threshold", "region", "side", "volume_ml"]
 REGIONS += ["share_of_mask"]
 REGIONS += ["share_of_region", "p", "peak", "peak_x_mm", "peak_y_mm", "peak_z_mm"]
-# What a map explains: the logit of its class minus the other one, or that logit alone.
-DIFFERENCE, LOGIT = "difference", "logit"
+# What a map explains: the logit of its class minus the other one, or that logit alone, by
+# Grad-CAM; the difference by integrated gradients.
+DIFFERENCE, LOGIT, GRADIENTS = "difference", "logit", "integrated_gradients"
 LOG = logging.getLogger(__name__)
 
 
@@ -211,6 +212,7 @@ def main(source, out, params):
     for explained, paths, kept in (
         (DIFFERENCE, source.maps, out.maps),
         (LOGIT, source.logits, out.logits),
+        (GRADIENTS, source.attributions, out.attributions),
     ):
         maps = [nib.load(path) for path in paths]
         means[explained], index = average_maps(maps, tables, params.classes)

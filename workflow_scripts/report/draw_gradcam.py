@@ -1,6 +1,6 @@
 """Picture of the mean Grad-CAM of each class on the template: all splits, and each split.
 
-Of all splits also the map of the class's own logit.
+Of all splits also the map of the class's own logit, and integrated gradients.
 """
 
 from itertools import product
@@ -26,6 +26,11 @@ HEIGHTS_MM = (-28, 52)
 WIDE_INCH, TOP_INCH, ALL_INCH, HEADING_INCH, SPLIT_INCH = 13.2, 0.6, 2.4, 0.35, 1.65
 NOTHING = "no scan of this class was classified correctly"
 FAINTEST = 0.3
+MEANS = {
+    "maps": "difference\nof logits",
+    "logits": "logit alone",
+    "attributions": "integrated\ngradients",
+}
 CONTOURS = ["#ffffff", "#7df9ff", "#39ff14"]
 
 
@@ -100,8 +105,7 @@ def read_head(template: nib.Nifti1Image, mask: nib.Nifti1Image) -> tuple[np.ndar
 
 
 def draw_picture(
-    maps: nib.Nifti1Image,
-    logits: nib.Nifti1Image,
+    means: dict[str, nib.Nifti1Image],
     index: pd.DataFrame,
     head: tuple,
     thresholds: list[float],
@@ -111,7 +115,8 @@ def draw_picture(
 
     Parameters
     ----------
-    maps, logits : (x, y, z, maps) in MNI152, of differences of logits and of single logits
+    means : (x, y, z, maps) in MNI152 by what they are; of all splits all are shown, of each
+        split the first
     index : volume, split, class and n of each map
     head : template's data, 0..1, and affine
     thresholds : shares of a map's maximum that are outlined
@@ -122,7 +127,7 @@ def draw_picture(
     InputError
         If the index does not fit the maps.
     """
-    for image in (maps, logits):
+    for image in means.values():
         if len(index) != image.shape[3]:
             raise InputError(
                 f"{len(index)} rows for {image.shape[3]} maps of {title}; run average_gradcam again"
@@ -131,7 +136,7 @@ def draw_picture(
     classes = list(index["class"].unique())
     splits = [split for split in index["split"].unique() if split != "all"]
     columns = len(PLANES) * len(classes)
-    pooled = list(product((("difference\nof logits", maps), ("logit alone", logits)), classes))
+    pooled, first = list(product(means.items(), classes)), next(iter(means.values()))
     heights = [ALL_INCH] * len(pooled) + [HEADING_INCH] + [SPLIT_INCH] * len(splits)
     tall = TOP_INCH + sum(heights)
     figure = Figure(figsize=(WIDE_INCH, tall), dpi=100, facecolor=PAPER)
@@ -150,7 +155,7 @@ def draw_picture(
         axes.set_axis_off()
         axes.text(x, y, words, color=INK, va="center", **({"fontsize": 9} | style))
 
-    def show(name, split, line, cells, slices=None, maps=maps):
+    def show(name, split, line, cells, slices=None, maps=first):
         row = index[(index["class"] == name) & (index["split"] == split)].iloc[0]
         mean = np.asarray(maps.dataobj[..., row["volume"]], np.float32)
         share = mean / max(mean.max(), np.finfo(np.float32).tiny)
@@ -186,8 +191,7 @@ def draw_picture(
 def main(source, out, params, wildcards):
     """Draw the mean Grad-CAM of a model."""
     picture = draw_picture(
-        nib.load(source.maps),
-        nib.load(source.logits),
+        {name: nib.load(getattr(source, key)) for key, name in MEANS.items()},
         read_table(source.index),
         read_head(nib.load(source.template), nib.load(source.template_mask)),
         params.gradcam["thresholds"],

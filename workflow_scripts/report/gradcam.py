@@ -26,7 +26,8 @@ REGIONS += ["share_of_mask", "share_of_region", "p", "peak", "peak_x_mm", "peak_
 AGREEMENT = ["explained", "threshold", "class_a", "class_b", "pairs", "dice", "dice_low"]
 AGREEMENT += ["dice_high", "dice_by_chance"]
 EXPLAINED = {"difference": "difference of logits", "logit": "logit alone"}
-COMPARED = ["study", "model", "class", "auc_in_region", "chance_mean", "chance_low"]
+EXPLAINED |= {"integrated_gradients": "integrated gradients"}
+COMPARED = ["study", "model", "explained", "class", "auc_in_region", "chance_mean", "chance_low"]
 COMPARED += ["chance_high", "p", "n", "n_permutations", "share_in_region", "region_share"]
 
 
@@ -108,6 +109,7 @@ def comparison(path, study: str) -> dict | None:
     lines = [
         {
             "model": "all models" if row["model"] == "all" else label(row["model"]),
+            "explained": EXPLAINED[row["explained"]],
             "class": row["class"],
             "n": number(row["n"]),
             "auc": "n/a" if pd.isna(row["auc_in_region"]) else f"{row['auc_in_region']:.2f}",
