@@ -47,6 +47,7 @@ NEEDS = {
     "permutation": ["metrics"],
     "repeated_measures": ["metrics"],
     "published": ["metrics", "repeated_measures"],
+    "published_figures": ["metrics"],
     "added_value": ["optimism"],
 }
 OF_MODELS = ("metrics", "thresholds", "comparisons", "roc", "calibration", "decision_curve")

@@ -22,6 +22,7 @@ TABLES = {
     "splits": f"{STUDY}/split-{{split}}_splits.tsv",
     "flagged": FLAGGED,
     "validation": f"{STUDY}/validation_predictions.tsv",
+    "metrics": f"{STUDY}/metrics.tsv",
 }
 # What each reads beside the predictions, keys of the study that it depends on, and how the models
 # were fitted anew whose tables it reads.
@@ -39,6 +40,7 @@ READ = {
     "sensitivity": ["flagged"],
     "added_value": ["sample_size"],
     "reliability": ["features"],
+    "published_figures": ["metrics"],
 }
 KEYS = {"missing": ["models", "inputs"], "sensitivity": ["models"]}
 REFITS = {"sensitivity": "variants", "sites": "harmonization", "added_value": "blocks"}

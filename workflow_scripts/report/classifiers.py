@@ -15,6 +15,7 @@ from workflow_scripts.report.curves import calibration_part, decision_part, roc_
 from workflow_scripts.report.design import word
 from workflow_scripts.report.optimism import optimism_part
 from workflow_scripts.report.population import first_sessions
+from workflow_scripts.report.published_figures import published_part
 from workflow_scripts.report.text import (
     ALPHA,
     interval,
@@ -222,6 +223,7 @@ def classifiers_section(name: str, study: dict, read: Callable, design: dict) ->
         "metrics": metrics,
         "optimism": optimism,
         "comparisons": comparisons_part(read) if "comparisons" in asked else None,
+        "published": published_part(study, read),
         "features": features_plot(name, study, read),
         "scores": plots_classifiers.scores(tested, drawn, classes, f"{name}-scores")
         if drawn

@@ -10,6 +10,7 @@ from workflow_scripts.statistics import calibrate_models, missing_data, robustne
 from workflow_scripts.statistics import reliability as repeated_scans
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
+from workflow_scripts.statistics.published_figures import beside_published
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
 from workflow_scripts.statistics.trace_curves import trace_curves
@@ -101,6 +102,12 @@ def added_value(source, settings: dict) -> pd.DataFrame:
     return added.added_value(read_table(source.predictions), permuted, fits, settings)
 
 
+def published_figures(source, settings: dict) -> pd.DataFrame:
+    """A publication's figures beside this run's."""
+    metrics = read_table(source.metrics[0])
+    return beside_published(metrics, settings["published_figures"], settings["key"])
+
+
 def reliability(source, settings: dict) -> pd.DataFrame:
     """Agreement of features between two sessions."""
     features = read_table(source.features[0])
@@ -123,6 +130,7 @@ EVALUATIONS = {
         sensitivity,
         added_value,
         reliability,
+        published_figures,
     )
 }
 
