@@ -15,7 +15,7 @@ from tests.report.ties_of_images import IMAGES
 from tests.report.ties_of_metrics import METRICS
 from tests.report.ties_of_studies import STUDIES
 from tests.report.ties_of_tables import TABLES
-from workflow_scripts.cohort.config import check_config
+from workflow_scripts.cohort.config import check_config, load_schema
 from workflow_scripts.common.resources import resource
 from workflow_scripts.report.methods import Methods
 
@@ -61,6 +61,14 @@ def sentences() -> list[str]:
 def test_every_sentence_is_tied():
     loose = [part for part in sentences() if not any(phrase in part for phrase in TIES)]
     assert loose == []
+
+
+def test_no_evaluation_model_or_design_lacks_a_text():
+    pieces = load_schema()["$defs"]
+    asked = pieces["study"]["properties"]["evaluation"]["properties"]
+    assert set(asked) == set(TEXTS["studies"]["evaluation"])
+    for part, key in (("model", "models"), ("design", "design")):
+        assert set(pieces[part]["kinds"]) == set(TEXTS["studies"][key])
 
 
 @pytest.mark.parametrize("phrase", TIES)

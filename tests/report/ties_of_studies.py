@@ -149,6 +149,7 @@ STUDIES = {
         and "logits[:, 1] - logits[:, 0]"
         in text_of(L + "explain_predictions", "integrated_gradients")
     ),
+    "stand beside those of this run": lambda: uses(S + "published_figures", "printed"),
     "what speaks against the class was left out": lambda: (
         "clip(min=0)" in text_of(L + "explain_predictions", "attribute")
     ),
