@@ -17,8 +17,8 @@ def beside_published(metrics: pd.DataFrame, settings: dict, key: str) -> pd.Data
     ----------
     metrics : DataFrame
         metrics.tsv of the study.
-    settings : ``of`` (publication, of ``resources/published/figures.tsv``) and ``models`` (the study's model
-        for each of its inputs)
+    settings : ``of`` (publication of ``resources/published/figures.tsv``), ``models`` (the study's
+        model for each of its inputs)
     key : of the settings, for messages
 
     Returns
