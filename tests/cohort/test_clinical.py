@@ -248,15 +248,22 @@ def test_a_run_about_some_keeps_nothing_and_looks_at_them_alone(bids):
         load_cohort(checked(), bids, None, build_index=True)
 
 
-def test_a_simulated_cohort_has_its_participants_table_alone(tmp_path):
-    people = [{"participant_id": f"sub-{n}", "dx": x, "edss": n} for n, x in ((1, "a"), (2, "b"))]
+def test_a_simulated_cohort_has_the_tables_of_its_plan(tmp_path):
+    """sub-1 has an EDSS of its own, sub-2 one per session, the second of which lacks it."""
+    people = [{"participant_id": f"sub-{n}", "dx": x} for n, x in ((1, "a"), (2, "b"))]
+    people[0]["edss"] = 1.0
+    visits = [{"participant_id": "sub-2", "session_id": f"ses-{n}"} for n in (1, 2)]
     scans = [
-        {"participant_id": name, "session_id": None, "suffix": "T1w", "path": f"{name}/x.nii.gz"}
-        for name in ("sub-1", "sub-2")
+        row | {"suffix": "T1w", "path": f"{row['participant_id']}/x.nii.gz"}
+        for row in [{"participant_id": "sub-1", "session_id": None}, *visits]
     ]
+    edss = [row | {"edss": value} for row, value in zip(visits, (3.5, None), strict=True)]
+    plan = SimpleNamespace(participants=people, sessions=edss, scans=scans, exclusions=[])
     file = tmp_path / "cohort/index.tsv"
-    cohort = simulated_cohort(checked(), (people, scans, []), tmp_path / "bids", file)
-    assert cohort.clinical["sub-2", None]["edss"] == "2"
+    cohort = simulated_cohort(checked(), plan, tmp_path / "bids", file)
+    found = {key: row["edss"] for key, row in cohort.clinical.items()}
+    wanted = {("sub-1", None): "1.0", ("sub-2", "ses-1"): "3.5", ("sub-2", "ses-2"): None}
+    assert found == wanted
     assert read_rows(file.with_name(CLINICAL)) == list(cohort.clinical.values())
 
 

@@ -4,7 +4,7 @@ import yaml
 
 from tests.conftest import ROOT
 
-# By class and rank (demo/plan.py): one without scans, one excluded, one without diffusion, one
+# By class and rank (demo/lupus.py): one without scans, one excluded, one without diffusion, one
 # without vessels, one with centre lines.
 SUBJECTS = {"non-NPSLE": 4, "NPSLE": 2, "control": 2}
 PLANNED, HEADS = 8, 6
