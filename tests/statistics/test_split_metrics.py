@@ -340,7 +340,7 @@ def test_external_people_count_once_whatever_the_number_of_splits():
     right = predictions["split"] % 2 == 0
     predictions.loc[outside, "predicted"] = np.where(truth == right, *CLASSES[::-1])[outside]
     found = evaluate(predictions, CLASSES, bootstraps=5, seed=1)
-    assert found["estimate"].drop_duplicates().tolist() == ["test", "external"]
+    assert found["estimate"].drop_duplicates().tolist() == ["test", "external", "external_averaged"]
     rows = found[(found["estimate"] == "external") & (found["model"] == "mri")]
     alone = rows[rows["split"] == "all"].set_index("metric")
     limits = alone.loc["accuracy", ["value", "ci_low", "ci_high"]].tolist()
@@ -410,3 +410,17 @@ def test_goes_through_files(tmp_path):
     again = read_table(out.table)
     assert list(again.columns) == COLUMNS
     assert set(again["split"]) == {"1", "2", "3", "4", "all"}
+
+
+def test_external_people_are_also_judged_by_the_mean_of_their_probabilities():
+    predictions = external(of_folds(n=24, repeats=1, apparent=False))
+    found = evaluate(predictions, CLASSES, 20, 1)
+    chosen = found[found["estimate"] == "external_averaged"]
+    assert set(chosen["split"]) == {"all"} and set(chosen["n"]) == {14}
+    for model, rows in predictions[predictions["role"] == "external"].groupby("model"):
+        person = rows.groupby("participant_id").agg({"probability": "mean", "label": "first"})
+        truth = person["label"] == CLASSES[1]
+        value = chosen[chosen["model"] == model].set_index("metric")["value"]
+        assert value["auc"] == pytest.approx(judge.roc_auc_score(truth, person["probability"]))
+        accuracy = judge.accuracy_score(truth, person["probability"] > 0.5)
+        assert value["accuracy"] == pytest.approx(accuracy)

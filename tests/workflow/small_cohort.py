@@ -88,7 +88,8 @@ def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
 
     Patients' brains are 5 % larger along each axis, and a bit larger in each participant, so
     that the volumes tell the classes apart. EDSS stands per session in sessions.tsv, and is at
-    least 3.0 in patients and in the second session of sub-1, a control.
+    least 3.0 in patients and in the second session of sub-1, a control. In the second session of
+    sub-2 it was assessed a year after the scan.
     """
     root.mkdir()
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
@@ -99,13 +100,15 @@ def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
         ill = who["diagnosis"] == "patient"
         image = scaled(brain, 1 + 0.05 * ill + 0.002 * number)
         dark = nib.Nifti1Image(1100 * (brain.get_fdata() > 0) - brain.get_fdata(), image.affine)
-        edss = ["session_id\tedss"]
+        edss = ["session_id\tacq_time\tedss\tedss_date"]
         for session in ("ses-01", "ses-02")[: 2 if number in TWICE else 1]:
             folder = root / name / session / "anat"
             folder.mkdir(parents=True)
             nib.save(image, folder / f"{name}_{session}_T1w.nii.gz")
             nib.save(dark, folder / f"{name}_{session}_FLAIR.nii.gz")
             worse = ill or (number == 1 and session == "ses-02")
-            edss.append(f"{session}\t{4.0 if worse else 1.5}")
+            year = 1926 + (number == 2 and session == "ses-02")
+            score = 4.0 if worse else 1.5
+            edss.append(f"{session}\t1926-05-01T09:00:00\t{score}\t{year}-06-01")
         (root / name / f"{name}_sessions.tsv").write_text("\n".join(edss) + "\n")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")

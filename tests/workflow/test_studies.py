@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.workflow.small_cohort import QUICK, SITES, TWICE, make_sessions, person
+from tests.workflow.small_cohort import QUICK, SITES, make_sessions, person
 from tests.workflow.snake import finished, said, snakemake
 from workflow_scripts.common.tables import read_table
 
@@ -40,17 +40,42 @@ def tables_of(results, study):
 
 
 def test_scans_of_a_person_are_on_one_side_and_have_their_own_class(results):
-    splits, predictions, metrics = tables_of(results, "folds_flair_cnn")
+    splits, predictions, metrics = tables_of(results, "stratification")
     scans = splits.drop_duplicates(["participant_id", "session_id"])
-    assert len(scans) == len(SITES) + len(TWICE)
+    assert len(scans) == len(SITES) + 1  # of the two second sessions one was assessed late
     first = scans.set_index(["participant_id", "session_id"])["label"]
     assert first["sub-1", "ses-01"] == "mild"
     assert first["sub-1", "ses-02"] == "severe"
     assert (splits.groupby(["split", "participant_id"])["role"].nunique() == 1).all()
-    assert len(predictions) == len(scans)  # each is tested in one of the two folds
-    volumes = np.load(results / "studies/folds_flair_cnn/input-flair_volumes.npy", mmap_mode="r")
-    assert volumes.shape[:2] == (len(scans), 1)
+    assert (predictions["model"] == "brain").sum() == len(scans)  # each in one of the folds
+    volumes = np.load(results / "studies/stratification/input-brain_volumes.npy", mmap_mode="r")
+    assert volumes.shape[:2] == (len(scans), 2)
     assert (metrics.loc[metrics["split"] == "all", "n"] == len(SITES)).all()
+
+
+def test_a_network_is_validated_apart_and_ensembles_and_thresholds_follow(results):
+    folder = results / "studies/stratification"
+    splits, predictions, _ = tables_of(results, "stratification")
+    validation = read_table(folder / "validation_predictions.tsv")
+    assert set(validation["model"]) == {"brain", "deep", "together"}
+    keys = ["split", "participant_id"]
+    kept_apart = splits[splits["role"] == "validation"]
+    assert set(validation[keys].itertuples(index=False)) == set(
+        kept_apart[keys].itertuples(index=False)
+    )
+    networks = predictions[predictions["model"].isin(["brain", "deep"])]
+    mean = networks.groupby(["split", "participant_id", "session_id"])["probability"].mean()
+    together = predictions[predictions["model"] == "together"].set_index(mean.index.names)
+    np.testing.assert_allclose(together["probability"], mean.loc[together.index], atol=1e-6)
+    tested = read_table(folder / "permutation_test.tsv").groupby("model")["refitted"].first()
+    assert tested.to_dict() == {"brain": "no", "deep": "no", "together": "no", "volumes": "yes"}
+    assert set(read_table(folder / "thresholds.tsv")["model"]) == {"brain", "deep", "together"}
+    history = read_table(next(folder.glob("models/*brain_split-1*training_history.tsv")))
+    assert history["validation_loss"].notna().all()
+    flow = read_table(folder / "flow.tsv")
+    assert flow["n"].iloc[-1] == len(SITES)
+    regions = read_table(folder / "gradcam/model-deep_regions.tsv")
+    assert set(regions["explained"]) == {"difference", "logit", "integrated_gradients"}
 
 
 def test_each_site_is_tested_by_models_of_the_others(results):
@@ -115,7 +140,7 @@ def test_an_unchanged_run_does_nothing_and_the_report_names_the_studies(results,
     ("study", "rows", "message"),
     [
         (
-            "folds_flair_cnn",
+            "stratification",
             [
                 ("sub-3", "ses-01", "train"),
                 ("sub-2", "ses-01", "train"),

@@ -223,6 +223,7 @@ def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
         )
     problems = list(_external_problems(population, study, where))
     design = study.get("design", {"kind": None})
+    validated = bool(design.get("validation"))
     for label in design.get("classes", []):
         n = len(inside[label])
         if design["kind"] == "random_trials":
@@ -233,10 +234,11 @@ def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
                     f"trial needs {needed} ({design['train'][label]} to train and "
                     f"{design['test'][label]} to test); lower the numbers or add participants"
                 )
-        elif n < 3:
+        elif n < 3 + validated:
             problems.append(
-                f"{where}.design: class {label} has {n} participants with a usable {scans}, 3 are "
-                "needed to test one and train on two; add participants or choose other classes"
+                f"{where}.design: class {label} has {n} participants with a usable {scans}, "
+                f"{3 + validated} are needed to {'validate, ' * validated}test one and train on "
+                "two; add participants or choose other classes"
             )
     if problems:
         raise InputError("\n  ".join(problems))
