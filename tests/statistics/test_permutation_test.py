@@ -100,7 +100,7 @@ def run(folder, predictions, permuted):
     splits = predictions.drop_duplicates(["split", "participant_id", "session_id"])
     columns = ["split", "participant_id", "session_id", "label", "role"]
     splits[columns].to_csv(folder / "splits.tsv", sep="\t", index=False, na_rep="n/a")
-    metrics = evaluate(permuted, CLASSES, bootstraps=5, seed=1)
+    metrics = evaluate(permuted, CLASSES)
     write_table(metrics, folder / "metrics.tsv", resource("columns/statistics.tsv"))
     paths = []
     for number, (_, rows) in enumerate(permuted.groupby("model", sort=False)):
