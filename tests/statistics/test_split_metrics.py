@@ -103,6 +103,18 @@ def test_bootstrap_draws_patients_not_rows():
     assert width["six"] == pytest.approx(width["two"], rel=0.05)
 
 
+def test_people_tested_unequally_often_are_worth_less():
+    """Of 18 people per class six are tested twice, half of all right: Kish's 24^2 / 36 = 16."""
+    ids = np.arange(36)
+    right, parts = ids % 2 == 0, []
+    for split, tested in ((1, ids % 18 < 12), (2, ids % 18 >= 6)):
+        who = ids[tested]
+        called = (who >= 18) == right[who]
+        parts.append(table(who >= 18, np.where(called, 0.8, 0.3), split, ids=who))
+    row = overall(pd.concat(parts, ignore_index=True), "sensitivity")
+    assert [row["value"], row["ci_low"], row["ci_high"]] == pytest.approx([0.5, *wilson(8, 16)])
+
+
 def test_nobody_called_positive_has_no_precision():
     found = evaluate(published([(9, 0), (9, 0)]), CLASSES)
     precision = found[found["metric"] == "precision"].set_index("split")
