@@ -78,7 +78,7 @@ def predictions(classes, trials: int = 2, strategies=STRATEGIES, seed: int = 0) 
 
 
 def metrics(classes, **options) -> pd.DataFrame:
-    return evaluate(predictions(classes, **options), classes, bootstraps=20, seed=1)
+    return evaluate(predictions(classes, **options), classes)
 
 
 @cache

@@ -11,7 +11,7 @@ from workflow_scripts.statistics.calibrate_models import calibration_curves, cal
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.describe_population import describe
 from workflow_scripts.statistics.split_metrics import evaluate
-from workflow_scripts.statistics.trace_curves import trace_curves
+from workflow_scripts.statistics.trace_curves import decision_curves, roc_curves
 
 CLASSES = ["mild", "severe"]
 MODELS = {"alps": 1.5, "noise": 0.0}  # how far the classes lie apart
@@ -67,17 +67,17 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     splits = draw_splits(people, STUDY["design"], 1, "design")
     scored = predictions(splits, CLASSES, MODELS)
     calibration = calibration_curves(scored, CLASSES)
-    figures = calibration_figures(scored, CLASSES, 20, 1)
+    figures = calibration_figures(scored, CLASSES)
     once = people.drop_duplicates("participant_id")
     flow = pd.DataFrame([{"stage": stage, "n": 24} for stage in ("screened", "analysed")])
     statistics = {
         "flow": flow.assign(reason=None),
         "table1": describe(once, [], CLASSES),
         "predictions": scored,
-        "metrics": evaluate(scored, CLASSES, 20, 1),
+        "metrics": evaluate(scored, CLASSES),
         "comparisons": compare_predictions(scored, CLASSES),
-        "roc": trace_curves(scored, "roc", CLASSES, 20, 1),
-        "decision_curve": trace_curves(scored, "decision_curve", CLASSES, 20, 1),
+        "roc": roc_curves(scored, CLASSES, 20, 1),
+        "decision_curve": decision_curves(scored, CLASSES),
         "calibration": calibration,
         "calibration_figures": figures,
     }

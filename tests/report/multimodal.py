@@ -32,7 +32,7 @@ from workflow_scripts.statistics.permutation_test import compare_with_permutatio
 from workflow_scripts.statistics.robustness import sensitivity, site_metrics
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
-from workflow_scripts.statistics.trace_curves import trace_curves
+from workflow_scripts.statistics.trace_curves import decision_curves, roc_curves
 
 CLASSES = ["control", "non-NPSLE", "NPSLE"]
 FEATURES = ["alps", "nwi", "lumen_area_mm2"]
@@ -180,9 +180,9 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     )
     scores = by_model(with_apparent, classes)
     apparent = {model: own for (model, key), own in scores.items() if key == "apparent"}
-    metrics = evaluate(predictions, classes, 100, 1)
+    metrics = evaluate(predictions, classes)
     calibration = calibration_curves(with_apparent, classes)
-    figures = calibration_figures(with_apparent, classes, 100, 1)
+    figures = calibration_figures(with_apparent, classes)
     flow = pd.DataFrame(
         [
             {"stage": "screened", "n": 38},
@@ -203,11 +203,11 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
             p_holm=1.0, refitted="yes"
         ),
         "comparisons": compare_predictions(with_apparent, classes, samples),
-        "roc": trace_curves(with_apparent, "roc", classes, 100, 1),
+        "roc": roc_curves(with_apparent, classes, 100, 1),
         "calibration": calibration,
         "calibration_figures": figures,
-        "decision_curve": trace_curves(with_apparent, "decision_curve", classes, 100, 1),
-        "optimism": tabulate_optimism(apparent, samples, permuted, 100, 1),
+        "decision_curve": decision_curves(with_apparent, classes),
+        "optimism": tabulate_optimism(apparent, samples, permuted),
         "missing": missing_data(splits, features, participants, models, study["inputs"], classes),
         "sites": site_metrics(predictions, participants, [], settings),
         "sensitivity": sensitivity(predictions, imputed, predictions[:0], settings),

@@ -136,7 +136,7 @@ def designed(folder, kind, sessions):
     scored = external.predictions(splits, CLASSES, {"line": 1.0, "most": 0.0})
     made = external.tables() | {
         "predictions": ("statistics", scored),
-        "metrics": ("statistics", evaluate(scored, CLASSES, 20, 1)),
+        "metrics": ("statistics", evaluate(scored, CLASSES)),
         "split-1_population": ("cohort", people),
         "split-1_splits": ("cohort", splits),
     }

@@ -35,19 +35,22 @@ def drawn(kind: str) -> pd.DataFrame:
 def overall(kind: str) -> pd.DataFrame:
     """Metrics over the splits by name, of one model."""
     rows = drawn(kind) if kind != "folds" else of_folds(apparent=False).query("model == 'mri'")
-    found = evaluate(rows.reset_index(drop=True), CLASSES, 50, 1)
+    found = evaluate(rows.reset_index(drop=True), CLASSES)
     chosen = (found["split"] == "all") & (found["estimate"] != "external_averaged")
     return found[chosen].set_index("metric")
 
 
-def method(kind: str, metric: str) -> str:
-    return overall(kind).at[metric, "ci_method"]
+def means_over(kind: str) -> bool:
+    """Whether the figures over the splits are the means of those of the splits."""
+    found = evaluate(drawn(kind), CLASSES)
+    means = found[found["split"] != "all"].groupby("metric")["value"].mean()
+    return np.allclose(overall(kind)["value"], means[overall(kind).index])
 
 
 def is_wilson(kind: str) -> bool:
     """Whether the limits of sensitivity are Wilson's around its mean, for the people tested."""
     found, people = overall(kind).loc["sensitivity"], 20
-    if kind == "constant trials":
+    if "trials" in kind:
         rows = drawn(kind)
         people = rows.loc[rows["label"] == CLASSES[1], "participant_id"].nunique()
     wanted = proportion_confint(found["value"] * people, people, method="wilson")
@@ -58,7 +61,7 @@ def scans_count_as_one() -> bool:
     """One person's scan, given twice over, changes nothing."""
     rows = drawn("one side")
     again = pd.concat([rows.assign(session_id="ses-1"), rows[:1].assign(session_id="ses-2")])
-    values = [evaluate(r, CLASSES, 20, 1)["value"].to_numpy(float) for r in (rows, again)]
+    values = [evaluate(r, CLASSES)["value"].to_numpy(float) for r in (rows, again)]
     return np.allclose(*values, equal_nan=True)
 
 
@@ -80,37 +83,28 @@ METRICS = {
         overall("one side").at["accuracy", "value"]
         == (drawn("one side")["label"] == drawn("one side")["predicted"]).mean()
     ),
-    "from a bootstrap over test patients": lambda: (
-        method("trials", "sensitivity") == "patient bootstrap"
-    ),
-    "its limits coincide or no trial has both predictions": lambda: (
-        is_wilson("constant trials")
-        and method("constant trials", "sensitivity") == "Wilson, patients"
-    ),
-    "Accuracies take that interval as well": lambda: (
-        method("constant trials", "accuracy") == "Wilson, patients"
-    ),
-    "those of as many independent participants as were": lambda: (
-        "patients" in method("constant trials", "specificity")
-    ),
+    "Figures are means over the trials": lambda: means_over("trials"),
+    "else the means over the splits stand": lambda: means_over("trials"),
     "Where the test sides divide the participants": lambda: calls(
         S + "split_metrics", "blocks_of", "evaluate"
     ),
     "A participant counts once": lambda: is_wilson("folds") and overall("folds")["n"].eq(40).all(),
     "all pairs of the same": lambda: uses(S + "split_metrics", "area"),
-    "as were tested are Wilson's": lambda: is_wilson("one side"),
-    "of balanced accuracy those of Zou and Donner": lambda: (
-        method("one side", "balanced_accuracy") == "Zou-Donner from Wilson, patients"
+    "95 % intervals are Wilson's": lambda: is_wilson("one side"),
+    "those of Zou and Donner 2008": lambda: calls(
+        S + "split_metrics", "balanced_accuracy_interval", "evaluate_scores"
     ),
-    "DeLong's on the logit scale": lambda: method("one side", "auc") == "DeLong, logit scale",
-    "where the classes are separated": lambda: method("separated", "auc") == "Newcombe method 5",
-    "from the corrected resampled t": lambda: method("folds", "auc") == "corrected resampled t",
-    "those of Newcombe 2006": lambda: (
-        method("constant trials", "auc") == "Newcombe method 5, patients"
+    "of the AUC those of Newcombe 2006": lambda: calls(
+        S + "delong", "auc_interval", "area_interval"
     ),
-    "Each table's column names the method": lambda: uses(S + "split_metrics", "ci_method"),
-    "the interval of their AUC is DeLong's": lambda: (
-        method("external", "auc") == "DeLong, logit scale"
+    "as its variance between them is worth": lambda: calls(
+        S + "split_metrics", "worth", "proportion"
+    ),
+    "of the AUC DeLong's variance": lambda: calls(S + "delong", "covariance", "area_interval"),
+    "at most those tested": lambda: is_wilson("constant trials") and is_wilson("folds"),
+    "The fitted models are taken as given": lambda: not uses(S + "split_metrics", "train"),
+    "count once, by the mean over them": lambda: (
+        overall("external").loc[:, "n"].eq(40).all() and is_wilson("external")
     ),
     "by Holm's method over the models": lambda: (
         "groupby('metric')['p'].transform(corrected, 'holm')"

@@ -213,6 +213,12 @@ STUDIES = {
     "variance clustered by patient": lambda: (
         "np.add.at(meat, person" in text_of(S + "curves", "calibration_line")
     ),
+    "Limits of the Brier score are those of t": lambda: calls(
+        S + "calibration", "variance_between", "brier_score"
+    ),
+    "put together from Wilson's limits of both classes": lambda: calls(
+        S + "curves", "treated", "decision_curve"
+    ),
     "at the prevalence of the sample": lambda: (
         uses(S + "curves", "net_benefit") or uses(S + "trace_curves", "net_benefit")
     ),

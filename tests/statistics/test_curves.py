@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn import metrics as judge
 
-from tests.statistics.predicted import CLASSES, arrays, of_trials
+from tests.statistics.predicted import CLASSES, arrays, of_trials, table
 from workflow_scripts.statistics.curves import (
     calibration_curve,
     calibration_line,
@@ -16,6 +16,7 @@ from workflow_scripts.statistics.curves import (
 )
 from workflow_scripts.statistics.delong import area
 from workflow_scripts.statistics.scores import draw_participants, scores_of
+from workflow_scripts.statistics.split_metrics import evaluate
 
 
 def example(n=60, repeats=3, seed=0, folds=4):
@@ -45,8 +46,9 @@ def test_area_under_the_steps_is_the_auc_within_folds():
     assert steps == pytest.approx(area(scores).auc)
     assert table["sensitivity"].is_monotonic_increasing
     assert table["sensitivity"].iloc[-1] == 1
-    inside = (table["ci_low"] <= table["sensitivity"]) & (table["sensitivity"] <= table["ci_high"])
-    assert inside.all() and (table["ci_high"] - table["ci_low"]).max() > 0.1
+    above, below = (table["sensitivity"] - table[end] for end in ("ci_low", "ci_high"))
+    assert (above >= -1e-9).all() and (below <= 1e-9).all()
+    assert (table["ci_high"] - table["ci_low"]).min() > 0.1
 
 
 def test_calibration_bins():
@@ -94,21 +96,34 @@ def test_calibration_slope_is_undefined_without_overlap_or_spread():
 
 
 def test_net_benefit_agrees_with_dcurves():
-    scores, drawn = example(repeats=1)
-    table = decision_curve(scores, drawn).set_index("strategy")
+    scores, _ = example(repeats=1)
+    table = decision_curve(scores).set_index("strategy")
     data = pd.DataFrame({"y": scores.truth.astype(int), "p": scores.probability[0]})
     thresholds = np.arange(1, 100) / 100
     other = dcurves.dca(data=data, outcome="y", modelnames=["p"], thresholds=thresholds)
     for mine, theirs in (("model", "p"), ("all", "all"), ("none", "none")):
         expected = other.loc[other["model"] == theirs, "net_benefit"]
         assert table.loc[mine, "net_benefit"].to_numpy() == pytest.approx(expected.to_numpy())
-    limits = table.loc["model", "ci_high"] - table.loc["model", "ci_low"]
-    assert limits.iloc[40:60].min() > 0.05
+
+
+def test_limits_of_net_benefit_are_put_together_from_those_of_sensitivity_and_specificity():
+    """At equal classes and threshold 1/2 net benefit is balanced accuracy less 1/2."""
+    truth = np.arange(40) < 20
+    probability = np.where(np.arange(40) % 4 == 0, 0.3, 0.7) * truth + 0.1 * (np.arange(40) > 29)
+    probability = np.where(np.arange(40) == 25, 0.8, probability.clip(0.05))
+    scores = arrays(truth, probability)
+    row = decision_curve(scores).query("strategy == 'model' and threshold == 0.5").iloc[0]
+    metrics = evaluate(table(truth, probability, 1), CLASSES).set_index(["split", "metric"])
+    expected = metrics.loc[("all", "balanced_accuracy"), ["value", "ci_low", "ci_high"]] - 0.5
+    assert row[["net_benefit", "ci_low", "ci_high"]].tolist() == pytest.approx(expected.tolist())
+    everybody = decision_curve(arrays(truth, np.full(40, 0.9))).query("threshold == 0.2")
+    limits = everybody.set_index("strategy").loc["model", ["net_benefit", "ci_low", "ci_high"]]
+    assert limits["ci_low"] < limits["net_benefit"] == everybody["net_benefit"].iloc[1]
 
 
 def test_net_benefit_of_all_by_hand():
     """Prevalence 1/3 at threshold 0.2: 1/3 - 2/3 * 0.25 = 1/6."""
-    table = decision_curve(*example()).set_index(["strategy", "threshold"])
+    table = decision_curve(example()[0]).set_index(["strategy", "threshold"])
     assert table.loc[("all", 0.2), "net_benefit"] == pytest.approx(1 / 6)
     assert (table.loc["none", "net_benefit"] == 0).all()
 
@@ -158,7 +173,7 @@ def test_people_count_once_in_the_calibration_however_many_scans_or_trials():
 
 def test_net_benefit_of_trials_is_the_mean_over_the_times_a_person_is_tested():
     trials = scores_of(of_trials(), CLASSES)
-    table = decision_curve(trials, draw_participants(trials, 20, seed=0))
+    table = decision_curve(trials)
     treated = np.nanmean(np.where(trials.fold >= 0, trials.probability >= 0.3, np.nan), axis=0)
     expected = (treated * np.where(trials.truth, 1, -0.3 / 0.7)).mean()
     row = table[(table["strategy"] == "model") & (table["threshold"] == 0.3)].iloc[0]

@@ -8,14 +8,13 @@ from tests.statistics.predicted import CLASSES, arrays, of_folds, of_trials, wit
 from workflow_scripts.statistics.delong import (
     area,
     area_interval,
-    auc_limits,
     compare_areas,
     covariance,
     fold_areas,
     resampled_error,
-    resampled_interval,
     resampled_test,
 )
+from workflow_scripts.statistics.metrics import auc_interval, hanley_mcneil
 from workflow_scripts.statistics.scores import by_model, scores_of
 
 # DeLong et al. 1988, as in the SAS/STAT User's Guide, PROC LOGISTIC, "Comparing Receiver
@@ -117,15 +116,20 @@ def test_variance_of_repeated_folds_agrees_with_the_jackknife():
     assert covariance(found, found) == pytest.approx(jackknife, rel=0.05)
 
 
-def test_interval_is_on_the_logit_scale_and_newcombes_for_separated_classes():
+def test_limits_are_newcombes_for_as_many_people_as_delongs_variance_is_worth():
     truth, scores, _ = example()
     found = area(arrays(truth, scores[0]))
-    low, high, method = area_interval(found)
-    assert method == "DeLong, logit scale"
-    middle = (np.log(low / (1 - low)) + np.log(high / (1 - high))) / 2
-    assert middle == pytest.approx(np.log(found.auc / (1 - found.auc)))
-    low, high, method = area_interval(area(arrays(truth, truth)))
-    assert high == 1 and 0.5 < low < 1 and method == "Newcombe method 5"
+    single = hanley_mcneil(found.auc, found.n_positive, found.n_negative)
+    share = single / covariance(found, found)
+    assert share < 1
+    expected = auc_interval(found.auc, found.n_positive * share, found.n_negative * share)
+    assert area_interval(found) == pytest.approx(expected)
+    steady = area(arrays(truth, np.repeat(scores[0, :1], 5, 0) + np.arange(5)[:, None]))
+    assert area_interval(steady) == pytest.approx(area_interval(area(arrays(truth, scores[0, :1]))))
+    low, high = area_interval(area(arrays(truth, truth)))
+    assert (low, high) == auc_interval(1.0, truth.sum(), (~truth).sum())
+    alone = area(arrays(np.arange(8) == 0, np.arange(8.0)))
+    assert area_interval(alone) == auc_interval(alone.auc, 1, 7)
 
 
 def test_equal_models_have_no_test():
@@ -166,20 +170,6 @@ def test_fold_areas_leave_out_folds_of_one_class():
     found = fold_areas(arrays(truth, scores[0], fold))
     inside = fold[0] == 1
     assert found == pytest.approx([roc_auc_score(truth[inside], scores[0, 0, inside])])
-
-
-def test_interval_of_a_cross_validated_auc_stays_within_its_range():
-    truth, scores, _ = example(repeats=3)
-    cv = arrays(truth, scores[0], np.stack([np.arange(30) // 3 % 5] * 3))
-    low, high, method = resampled_interval(area(cv), cv)
-    assert 0 <= low < area(cv).auc < high <= 1
-    assert method == "corrected resampled t"
-    assert auc_limits(area(cv), cv) == (low, high, method)
-    perfect = arrays(truth, truth, np.arange(30) // 3 % 5)
-    low, high, method = resampled_interval(area(perfect), perfect)
-    assert 0.5 < low < high == 1 and method == "Newcombe method 5"
-    single = arrays(truth, scores[0, :1])
-    assert auc_limits(area(single), single) == area_interval(area(single))
 
 
 def clustered(seed=0, mixed=False):
@@ -246,9 +236,9 @@ def test_interval_of_clustered_scans_covers_and_that_of_independent_ones_does_no
     truth = person < 10
     for _ in range(300):
         score = rng.normal(size=20)[person] + 0.3 * rng.normal(size=60)
-        low, high, _ = area_interval(area(arrays(truth, score, person=person)))
+        low, high = area_interval(area(arrays(truth, score, person=person)))
         covered += low < 0.5 < high
-        low, high, _ = area_interval(area(arrays(truth, score)))
+        low, high = area_interval(area(arrays(truth, score)))
         naive += low < 0.5 < high
     assert 0.91 < covered / 300 < 0.99
     assert naive / 300 < 0.85
@@ -276,9 +266,9 @@ def test_trainings_do_not_add_degrees_of_freedom():
     assert resampled_error(fold_areas(thrice), thrice) == pytest.approx(
         resampled_error(fold_areas(once), once)
     )
-    assert auc_limits(area(thrice), thrice)[:2] == pytest.approx(auc_limits(area(once), once)[:2])
+    assert area_interval(area(thrice)) == pytest.approx(area_interval(area(once)))
 
 
 def test_scans_of_one_class_have_no_area():
     scores = arrays(np.ones(5, bool), np.arange(5.0))
-    assert np.isnan(area(scores).auc) and np.isnan(area_interval(area(scores))[:2]).all()
+    assert np.isnan(area(scores).auc) and np.isnan(area_interval(area(scores))).all()

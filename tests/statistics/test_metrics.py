@@ -1,74 +1,21 @@
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu, norm
-from sklearn import metrics as judge
+from scipy.stats import norm
 
 from workflow_scripts.statistics.metrics import (
-    METRICS,
     auc_interval,
     balanced_accuracy_interval,
-    metrics,
     wilson,
+    worth,
 )
 
 
-def example(n=40, seed=0):
-    rng = np.random.default_rng(seed)
-    positive = np.arange(n) < n // 3
-    score = (rng.normal(size=n) + positive).round(1)
-    return positive, score > 0.3, score
-
-
-def test_metrics_agree_with_sklearn_and_mann_whitney():
-    positive, predicted, score = example()
-    found = metrics(positive, predicted, score, np.ones((1, 40)))
-    value = {name: array[0] for name, array in found.items()}
-    tn, fp, fn, tp = judge.confusion_matrix(positive, predicted).ravel()
-    assert [value[c] for c in ("tn", "fp", "fn", "tp")] == [tn, fp, fn, tp]
-    assert value["accuracy"] == pytest.approx(judge.accuracy_score(positive, predicted))
-    assert value["balanced_accuracy"] == pytest.approx(
-        judge.balanced_accuracy_score(positive, predicted)
-    )
-    assert value["sensitivity"] == pytest.approx(judge.recall_score(positive, predicted))
-    assert value["specificity"] == pytest.approx(judge.recall_score(~positive, ~predicted))
-    assert value["precision"] == pytest.approx(judge.precision_score(positive, predicted))
-    u = mannwhitneyu(score[positive], score[~positive]).statistic
-    assert value["auc"] == pytest.approx(u / (positive.sum() * (~positive).sum()))
-    assert set(METRICS) < set(value)
-
-
-def test_weights_are_repeated_rows():
-    positive, predicted, score = example()
-    weight = np.random.default_rng(1).integers(0, 4, (3, 40))
-    weighted = metrics(positive, predicted, score, weight)
-    for sample in range(3):
-        rows = np.repeat(np.arange(40), weight[sample])
-        once = metrics(positive[rows], predicted[rows], score[rows], np.ones((1, len(rows))))
-        for name in METRICS:
-            assert weighted[name][sample] == pytest.approx(once[name][0])
-
-
-def test_published_precision_is_of_the_correct_ones():
-    """Inglese 2022, Table 2, crop, trial 1: 6 and 5 of 9 right, printed 45.5 / 55.6."""
-    positive = np.repeat([False, True], 9)
-    predicted = np.array([False] * 6 + [True] * 3 + [True] * 5 + [False] * 4)
-    found = metrics(positive, predicted, predicted.astype(float), np.ones((1, 18)))
-    assert round(100 * found["precision_published"][0], 1) == 45.5
-    assert round(100 * found["sensitivity"][0], 1) == 55.6
-    assert found["precision"][0] == pytest.approx(5 / 8)
-
-
-def test_undefined_is_nan_never_zero():
-    positive = np.array([True, True, False, False])
-    nobody = np.zeros(4, bool)
-    found = metrics(positive, nobody, np.zeros(4), np.ones((1, 4)))
-    assert np.isnan(found["precision"][0])
-    assert found["sensitivity"][0] == 0
-    assert found["auc"][0] == 0.5
-    found = metrics(nobody, nobody, np.zeros(4), np.ones((1, 4)))
-    for name in ("sensitivity", "balanced_accuracy", "auc", "precision"):
-        assert np.isnan(found[name][0])
-    assert found["specificity"][0] == 1
+def test_worth_is_the_effective_sample_size_of_kish_and_at_most_the_participants():
+    """Half of 12 weigh twice as much: variance p (1 - p) sum w^2 / (sum w)^2."""
+    weight = np.repeat([1, 2], 6)
+    variance = 0.25 * (weight**2).sum() / weight.sum() ** 2
+    assert worth(0.25 / 12, variance, 12) == pytest.approx(18**2 / 30)
+    assert worth(0.25 / 12, 0.01, 12) == worth(0.25 / 12, 0.0, 12) == 12
 
 
 def test_wilson_known_values():

@@ -104,7 +104,7 @@ def figures(predictions, permutation):
 def run(folder, permuted, refitted=lambda model: True):
     """The test of a study on files; what is fitted anew is compared with itself."""
     permuted.to_csv(folder / "predictions.tsv", sep="\t", index=False, na_rep="n/a")
-    metrics = evaluate(permuted, CLASSES, bootstraps=5, seed=1)
+    metrics = evaluate(permuted, CLASSES)
     write_table(metrics, folder / "metrics.tsv", resource("columns/statistics.tsv"))
     paths = []
     for number, (_, rows) in enumerate(permuted.groupby("model", sort=False)):

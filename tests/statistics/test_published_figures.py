@@ -14,7 +14,7 @@ SETTINGS = {"of": "coll2024", "models": {"global": "mri", "grey matter": "combin
 @pytest.fixture(scope="module")
 def metrics():
     predictions = external(of_folds(n=24, repeats=1, apparent=False))
-    return evaluate(predictions, CLASSES, 20, 1)
+    return evaluate(predictions, CLASSES)
 
 
 def test_printed_figures_stand_beside_those_of_the_same_people(metrics, tmp_path):

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss
 
 from tests.statistics.predicted import (
@@ -22,16 +24,15 @@ from workflow_scripts.common.tables import read_table
 from workflow_scripts.statistics import calibrate_models, trace_curves
 from workflow_scripts.statistics.calibration import brier_score
 from workflow_scripts.statistics.evaluate_classifiers import main
-from workflow_scripts.statistics.scores import draw_participants, scores_of
+from workflow_scripts.statistics.scores import scores_of
 
 
 def traced(predictions, bootstraps=40):
-    settings = (predictions, CLASSES, bootstraps, 1)
     return {
-        "roc": trace_curves.trace_curves(predictions, "roc", *settings[1:]),
+        "roc": trace_curves.roc_curves(predictions, CLASSES, bootstraps, 1),
         "calibration": calibrate_models.calibration_curves(predictions, CLASSES),
-        "figures": calibrate_models.calibration_figures(*settings),
-        "decisions": trace_curves.trace_curves(predictions, "decision_curve", *settings[1:]),
+        "figures": calibrate_models.calibration_figures(predictions, CLASSES),
+        "decisions": trace_curves.decision_curves(predictions, CLASSES),
     }
 
 
@@ -53,15 +54,18 @@ def test_curves_of_every_model():
 def test_brier_score_agrees_with_sklearn_and_has_limits_around_it():
     predictions = of_folds(repeats=1, apparent=False).query("model == 'mri'")
     scores = scores_of(predictions.reset_index(drop=True), CLASSES)
-    found = brier_score(scores, draw_participants(scores, 200, seed=1))
+    found = brier_score(scores)
     judge = brier_score_loss(predictions["label"] == "NPSLE", predictions["probability"])
     assert found["value"] == pytest.approx(judge)
-    assert found["ci_low"] < judge < found["ci_high"] and found["ci_method"] == "patient bootstrap"
+    error = (predictions["probability"] - (predictions["label"] == "NPSLE")) ** 2
+    within = [own.var(ddof=0) for _, own in error.groupby(predictions["label"])]
+    half = stats.t.ppf(0.975, 38) * np.sqrt(np.mean(within) / 38) / (judge * (1 - judge))
+    limits = expit(logit(judge) + half * np.array([-1, 1]))
+    assert [found["ci_low"], found["ci_high"]] == pytest.approx(limits)
 
 
 def test_brier_score_of_one_probability_for_all_has_no_limits():
-    scores = arrays(np.arange(20) < 8, np.full(20, 0.4))
-    found = brier_score(scores, draw_participants(scores, 50, seed=1))
+    found = brier_score(arrays(np.arange(20) < 8, np.full(20, 0.4)))
     assert found["value"] == pytest.approx(0.24)
     assert np.isnan([found["ci_low"], found["ci_high"]]).all()
 
@@ -72,9 +76,7 @@ def test_brier_score_of_trials_counts_people_not_times_tested():
     truth = predictions["label"] == "NPSLE"
     error = (predictions["probability"] - truth) ** 2
     expected = error.groupby(predictions["participant_id"]).mean().mean()
-    assert brier_score(scores, draw_participants(scores, 5, seed=1))["value"] == pytest.approx(
-        expected
-    )
+    assert brier_score(scores)["value"] == pytest.approx(expected)
 
 
 def test_calibration_figures_of_good_and_of_uninformative_models():
@@ -112,9 +114,9 @@ def test_models_without_probabilities_have_a_roc_curve_only():
     assert set(found["decisions"]["model"]) == {*MODELS[1:], "all", "none"}
     alone = predictions[svm].reset_index(drop=True)
     with pytest.raises(InputError, match="take calibration out of evaluation"):
-        calibrate_models.calibration_figures(alone, CLASSES, 5, 1)
+        calibrate_models.calibration_figures(alone, CLASSES)
     with pytest.raises(InputError, match="take decision_curve out of the study's evaluation"):
-        trace_curves.trace_curves(alone, "decision_curve", CLASSES, 5, 1)
+        trace_curves.decision_curves(alone, CLASSES)
 
 
 def test_external_people_of_one_class_have_neither_roc_nor_calibration():

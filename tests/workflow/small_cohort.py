@@ -74,13 +74,18 @@ def configuration(bids: Path, **changes) -> dict:
 
 
 SITES = "AABBAACC"
+SCANNERS = "XXXYYYXY"  # without the people of site A two each, else three or more
 TWICE = {1, 2}  # participants with a second session
 
 
 def person(number: int) -> dict:
-    """Class, site and age of a participant of the cohort with two sessions."""
-    label = LABELS[(number - 1) % 2]
-    return {"diagnosis": label, "site": SITES[number - 1], "age": 30 + 3 * number % 7}
+    """Class, site, scanner and age of a participant of the cohort with two sessions."""
+    return {
+        "diagnosis": LABELS[(number - 1) % 2],
+        "site": SITES[number - 1],
+        "scanner": SCANNERS[number - 1],
+        "age": 30 + 3 * number % 7,
+    }
 
 
 def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
@@ -93,10 +98,11 @@ def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
     """
     root.mkdir()
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
-    rows = ["participant_id\tage\tdiagnosis\tsite"]
+    rows = ["participant_id\tage\tdiagnosis\tsite\tscanner"]
     for number in range(1, len(SITES) + 1):
         who, name = person(number), f"sub-{number}"
-        rows.append(f"{name}\t{who['age']}\t{who['diagnosis']}\t{who['site']}")
+        columns = ("age", "diagnosis", "site", "scanner")
+        rows.append("\t".join([name, *(str(who[column]) for column in columns)]))
         ill = who["diagnosis"] == "patient"
         image = scaled(brain, 1 + 0.05 * ill + 0.002 * number)
         dark = nib.Nifti1Image(1100 * (brain.get_fdata() > 0) - brain.get_fdata(), image.affine)

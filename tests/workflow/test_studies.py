@@ -91,25 +91,38 @@ def test_each_site_is_tested_by_models_of_the_others(results):
 
 
 def test_checks_of_a_study_stand_in_its_tables(results):
-    """Of eight people at three sites: too few to harmonize, which is said, and nothing missing."""
+    """ComBat acts where three people of either scanner train, and nothing is missing.
+
+    The four people of site A are tested by models that saw two people of each scanner.
+    """
     folder = results / "studies/sites_features_logistic"
     names = ("missing", "sites", "sensitivity", "added_value", "sample_size")
     missing, sites, sensitivity, added, size = (read_table(folder / f"{n}.tsv") for n in names)
     assert (missing["n_missing"] == 0).all()
     assert set(missing["model"]) == {"confounds", "logistic", "harmonized", "both"}
-    assert set(sites["site"]) == {"A", "B", "C", "all"}
-    whole = sites[sites["site"] == "all"].set_index("metric")["value"]
-    assert whole["unharmonized_scans"] == 1 and whole["unharmonized_splits"] == 1
+    assert set(sites["site"]) == {"X", "Y", "all"}
+    whole = sites[sites["site"] == "all"].groupby("metric")["value"].mean()
+    assert whole["unharmonized_scans"] == 0.5
+    assert whole["unharmonized_splits"] == pytest.approx(1 / 3)
+    assert whole["site_share_harmonized"] < whole["site_share"]
+    scores = read_table(folder / "predictions.tsv").pivot(
+        index=["split", "participant_id"], columns="model", values="score"
+    )
+    moved = (scores["harmonized"] - scores["logistic"]).abs().groupby("split").max()
+    assert (moved > 1e-6).tolist() == [False, True, True]
     configured = sensitivity[sensitivity["variant"] == "as_configured"]
     assert set(configured["model"]) == set(missing["model"]) | {"majority"}
     other = sensitivity[sensitivity["variant"] == "not_harmonized"]
-    assert len(other) and (other["difference"] == 0).all()
+    assert len(other) and other["difference"].notna().all()
     alone = sensitivity[sensitivity["variant"] == "not_flagged"]  # all sessions are flagged
     assert set(alone["model"]) == set(missing["model"]) and (alone["n"] == 0).all()
     assert {"auc", "likelihood_ratio", "net_benefit_difference"} <= set(added["metric"])
     assert size.set_index("model").at["both", "n_parameters"] == 3
     page = (results / "report/index.html").read_text()
-    assert "nothing was harmonized" in page and '<td rowspan="2">confounds' in page
+    assert (
+        "in 33 % of the splits of harmonized too few sites" in page
+        and '<td rowspan="2">confounds' in page
+    )
 
 
 def test_another_site_is_scored_and_never_trained_on(results):

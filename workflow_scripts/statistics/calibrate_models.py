@@ -5,7 +5,7 @@ import pandas as pd
 from workflow_scripts.common.job import InputError
 from workflow_scripts.statistics.calibration import brier_score
 from workflow_scripts.statistics.curves import calibration_curve, calibration_line
-from workflow_scripts.statistics.scores import by_model, draw_participants
+from workflow_scripts.statistics.scores import by_model
 
 LINE = ["value", "ci_low", "ci_high"]
 
@@ -50,15 +50,12 @@ def calibration_curves(predictions: pd.DataFrame, classes: list[str]) -> pd.Data
     return table[["model", "estimate", *table.columns.drop(["model", "estimate"])]]
 
 
-def calibration_figures(
-    predictions: pd.DataFrame, classes: list[str], bootstraps: int, seed: int
-) -> pd.DataFrame:
+def calibration_figures(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Brier score, calibration slope and intercept of every model of `calibrated_scores`.
 
     Parameters
     ----------
     predictions, classes : as of `calibration_curves`
-    bootstraps, seed : int
 
     Returns
     -------
@@ -69,8 +66,7 @@ def calibration_figures(
     figures = []
     for (model, estimate), scores in calibrated_scores(predictions, classes).items():
         identity = {"model": model, "estimate": estimate}
-        error = brier_score(scores, draw_participants(scores, bootstraps, seed))
-        figures.append(identity | {"metric": "brier"} | error)
+        figures.append(identity | {"metric": "brier"} | brier_score(scores))
         for name, values in calibration_line(scores).items():
             found = dict(zip(LINE, values, strict=True)) | {"ci_method": "clustered by patient"}
             figures.append(identity | {"metric": name} | found)

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import job
+from workflow_scripts.common.metrics import ratio
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.statistics.metrics import PROPORTIONS, ratio
+from workflow_scripts.statistics.metrics import PROPORTIONS
 from workflow_scripts.statistics.printed import agreement, half_unit, line, read_printed
 from workflow_scripts.statistics.published_fractions import fraction_lines
 from workflow_scripts.statistics.published_population import (

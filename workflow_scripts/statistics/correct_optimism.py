@@ -10,11 +10,12 @@ import pandas as pd
 from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.statistics.calibration import brier_score
 from workflow_scripts.statistics.delong import area, area_interval
-from workflow_scripts.statistics.scores import Scores, draw_participants
+from workflow_scripts.statistics.scores import Scores
 
 COLUMNS = ["model", "estimate", "metric", "value", "ci_low", "ci_high", "ci_method", "optimism"]
 COLUMNS += ["null_mean", "null_low", "null_high", "p", "n_permutations"]
 COLUMNS += ["n_negative", "n_positive", "n_samples", "note"]
+NEWCOMBE = "Newcombe method 5, patients"
 APPARENT = "scored on the people it was fitted to; not a forecast for new patients"
 
 
@@ -66,9 +67,7 @@ def null_distribution(observed: float, null: np.ndarray) -> dict:
     }
 
 
-def tabulate_optimism(
-    apparent: dict[str, Scores], samples, permutations, bootstraps: int, seed: int
-) -> pd.DataFrame:
+def tabulate_optimism(apparent: dict[str, Scores], samples, permutations) -> pd.DataFrame:
     """Apparent and optimism-corrected AUC and Brier score of every model.
 
     Parameters
@@ -87,11 +86,11 @@ def tabulate_optimism(
         found = area(scores)
         counts = {"n_negative": round(found.n_negative), "n_positive": round(found.n_positive)}
         identity = {"model": model, "estimate": "apparent", "note": APPARENT} | counts
-        low, high, method = area_interval(found)
-        of_auc = {"value": found.auc, "ci_low": low, "ci_high": high, "ci_method": method}
+        low, high = area_interval(found)
+        of_auc = {"value": found.auc, "ci_low": low, "ci_high": high, "ci_method": NEWCOMBE}
         null = permutations.loc[permutations["model"] == model, "auc"].to_numpy(float)
         rows.append(identity | {"metric": "auc"} | of_auc | null_distribution(found.auc, null))
-        error = brier_score(scores, draw_participants(scores, bootstraps, seed))
+        error = brier_score(scores)
         rows.append(identity | {"metric": "brier"} | error)
         own = samples[samples["model"] == model]
         identity |= {"estimate": "optimism_corrected", "note": None, "n_samples": len(own)}

@@ -1,17 +1,14 @@
-"""ROC, calibration and decision curves of predictions.
-
-Arguments are the same throughout: ``scores`` of one model, ``drawn`` int array (B, N) with the
-times each scan is drawn, with its participant, in B bootstrap samples.
-"""
+"""ROC, calibration and decision curves of predictions: ``scores`` of one model."""
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
 from scipy.special import logit
+from statsmodels.stats.proportion import proportion_confint
 
 from workflow_scripts.common.metrics import pairs_in_order, ratio
-from workflow_scripts.statistics.metrics import wilson
+from workflow_scripts.statistics.metrics import wilson, worth
 from workflow_scripts.statistics.scores import Scores
 
 GRID = np.arange(101) / 100
@@ -20,12 +17,20 @@ PER_BIN, MOST_BINS = 10, 10
 
 
 def roc_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
-    """ROC curve within the splits, averaged over them, with a pointwise bootstrap band.
+    """ROC curve within the splits, averaged over them, with a pointwise 95 % band.
+
+    The band is Wilson's for as many positive participants as the variance over bootstrap samples
+    is `worth`, since percentiles of samples have no width where all positives lie above.
 
     The curve is the distribution of the placement values: the share of the
     negatives of the same split that lie above a positive (Pepe 2003). Every pair
     counts once, so that the area under this step function is the AUC of
     `delong.area`.
+
+    Parameters
+    ----------
+    drawn : int array, (B, N)
+        Times each scan is drawn, with its participant, in B bootstrap samples.
 
     Returns
     -------
@@ -47,8 +52,10 @@ def roc_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
         mass += np.bincount((offset + step).ravel(), (w1 * pairs).ravel(), len(mass))
     curves = mass.reshape(-1, bins).cumsum(1)
     curves = ratio(curves, curves[:, -1:])
-    low, high = np.nanpercentile(curves[1:], [2.5, 97.5], axis=0)
-    columns = {"sensitivity": curves[0], "ci_low": low, "ci_high": high}
+    n, whole = scores.participants(truth), curves[0].clip(0, 1)
+    people = worth(whole * (1 - whole) / n, np.nanvar(curves[1:], axis=0), n)
+    low, high = proportion_confint(whole * people, people, method="wilson")
+    columns = {"sensitivity": whole, "ci_low": low, "ci_high": high}
     return pd.DataFrame({"false_positive_rate": GRID} | columns)
 
 
@@ -150,22 +157,41 @@ def benefit_of_each(scores: Scores) -> np.ndarray:
 
     Of those with a probability at or above each of `THRESHOLDS`, the mean over the rows.
     """
-    above = scores.probability[:, :, None] >= THRESHOLDS - 1e-12
-    times = (scores.fold >= 0).sum(0)
-    return above.sum(0) / times[:, None] * _gain(scores)
-
-
-def _gain(scores: Scores) -> np.ndarray:
-    """What treating each scan adds to the net benefit, times the participants: (N, T)."""
     gain = np.where(scores.truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
-    return gain * scores.scan_weight[:, None]
+    return _above(scores) * gain * scores.scan_weight[:, None]
 
 
-def decision_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
+def _above(scores: Scores) -> np.ndarray:
+    """Share of the rows in which each scan is at or above each of `THRESHOLDS`: (N, T)."""
+    above = (scores.probability[:, :, None] >= THRESHOLDS - 1e-12).sum(0)
+    return above / (scores.fold >= 0).sum(0)[:, None]
+
+
+def treated(scores: Scores, member: np.ndarray) -> np.ndarray:
+    """Share of a class that is treated at each of `THRESHOLDS`, with Wilson's 95 % limits: (3, T).
+
+    The limits are for as many participants as the share, the mean over the rows, is `worth`.
+
+    Parameters
+    ----------
+    member : bool array, (N,)
+    """
+    n, weight = scores.participants(member), (member * scores.scan_weight)[:, None]
+    if not n:
+        return np.zeros((3, len(THRESHOLDS)))
+    share = _above(scores)
+    rate = (weight * share).sum(0) / n
+    variance = scores.variance_between(weight * (share - rate) / n)
+    people = worth(rate * (1 - rate) / n, variance, n)
+    return np.stack([rate, *proportion_confint(rate * people, people, method="wilson")])
+
+
+def decision_curve(scores: Scores) -> pd.DataFrame:
     """Net benefit of treating those at or above a threshold, all, and none.
 
-    Net benefit = TP / N - FP / N * t / (1 - t), averaged over the rows; the
-    prevalence is that of the sample. Percentile limits over participants.
+    Net benefit = TP / N - FP / N * t / (1 - t), averaged over the rows; the prevalence is that of
+    the sample. Its limits are put together from those of both classes by Zou and Donner's method
+    (2008, 10.1002/sim.3095).
 
     Returns
     -------
@@ -177,23 +203,19 @@ def decision_curve(scores: Scores, drawn: np.ndarray) -> pd.DataFrame:
     -----
     Vickers & Elkin 2006, 10.1177/0272989X06295361.
     """
-    gain, n = _gain(scores), scores.participants()
+    prevalence = scores.participants(scores.truth) / scores.participants()
+    gain, loss = prevalence, (1 - prevalence) * THRESHOLDS / (1 - THRESHOLDS)
+    right, wrong = (treated(scores, member) for member in (scores.truth, ~scores.truth))
+    benefit = gain * right[0] - loss * wrong[0]
     tables = []
-    for strategy, benefit in (
-        ("model", benefit_of_each(scores)),
-        ("all", gain),
-        ("none", np.zeros_like(gain)),
-    ):
-        low, high = np.percentile(drawn @ benefit / n, [2.5, 97.5], axis=0)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "strategy": strategy,
-                    "threshold": THRESHOLDS,
-                    "net_benefit": benefit.sum(0) / n,
-                    "ci_low": low,
-                    "ci_high": high,
-                }
-            )
-        )
+    for strategy, values, below, above in (
+        ("model", benefit, (right[0] - right[1], wrong[2] - wrong[0]),
+         (right[2] - right[0], wrong[0] - wrong[1])),
+        ("all", gain - loss, (0, 0), (0, 0)),
+        ("none", 0 * loss, (0, 0), (0, 0)),
+    ):  # fmt: skip
+        low = values - np.hypot(gain * below[0], loss * below[1])
+        high = values + np.hypot(gain * above[0], loss * above[1])
+        columns = {"net_benefit": values, "ci_low": low, "ci_high": high}
+        tables.append(pd.DataFrame({"strategy": strategy, "threshold": THRESHOLDS} | columns))
     return pd.concat(tables, ignore_index=True)

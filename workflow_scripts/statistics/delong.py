@@ -15,13 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, logit
 
 from workflow_scripts.common.metrics import auc, pairs_in_order, ratio
-from workflow_scripts.statistics.metrics import Z, auc_interval
+from workflow_scripts.statistics.metrics import SMALLEST, Z, auc_interval, hanley_mcneil, worth
 from workflow_scripts.statistics.scores import Scores
-
-SMALLEST = 1e-12
 
 
 @dataclass
@@ -82,16 +79,16 @@ def covariance(a: Area, b: Area) -> float:
     return float(total)
 
 
-def area_interval(a: Area) -> tuple[float, float, str]:
-    """95 % interval of an AUC, on the logit scale: low, high, name of the method.
+def area_interval(a: Area, auc: float | None = None) -> tuple[float, float]:
+    """95 % limits of an AUC, or of a mean ``auc`` of the same scans.
 
-    Newcombe's method 5 stands in where DeLong's variance is zero (separated classes).
+    Newcombe's method 5 for as many participants as DeLong's variance is worth, at most those there
+    are, which it takes where that is zero (separated classes).
     """
-    variance = covariance(a, a)
-    if not variance > SMALLEST or not 0 < a.auc < 1:
-        return *auc_interval(a.auc, a.n_positive, a.n_negative), "Newcombe method 5"
-    half = Z * np.sqrt(variance) / (a.auc * (1 - a.auc))
-    return expit(logit(a.auc) - half), expit(logit(a.auc) + half), "DeLong, logit scale"
+    auc = a.auc if auc is None else auc
+    counts = np.array([a.n_positive, a.n_negative])
+    single = hanley_mcneil(auc, *counts) if counts.all() else np.nan
+    return auc_interval(auc, *counts * worth(single, covariance(a, a), 1))
 
 
 def compare_areas(a: Area, b: Area) -> dict:
@@ -156,18 +153,6 @@ def resampled_error(values: np.ndarray, scores: Scores) -> tuple[float, int]:
     return float(np.sqrt(values.var(ddof=1) * factor)), len(values) - 1
 
 
-def resampled_interval(a: Area, scores: Scores) -> tuple[float, float, str]:
-    """95 % interval of a cross-validated AUC: low, high, name of the method.
-
-    Newcombe's method 5 where all splits have the same AUC.
-    """
-    se, df = resampled_error(fold_areas(scores), scores)
-    if not se > np.sqrt(SMALLEST):
-        return *auc_interval(a.auc, a.n_positive, a.n_negative), "Newcombe method 5"
-    half = stats.t.ppf(0.975, df) * se
-    return max(a.auc - half, 0.0), min(a.auc + half, 1.0), "corrected resampled t"
-
-
 def resampled_test(difference: float, values: np.ndarray, scores: Scores) -> dict:
     """Corrected resampled t-test of a difference in cross-validated AUC.
 
@@ -193,10 +178,3 @@ def resampled_test(difference: float, values: np.ndarray, scores: Scores) -> dic
         "resampled_high": difference + half,
         "resampled_p": 2 * stats.t.sf(abs(difference / se), df),
     }
-
-
-def auc_limits(a: Area, scores: Scores) -> tuple[float, float, str]:
-    """95 % limits and their method: DeLong's for single test sides, over the splits for folds."""
-    if len(np.unique(scores.fold[0])) == 1:
-        return area_interval(a)
-    return resampled_interval(a, scores)

@@ -13,7 +13,7 @@ from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.published_figures import beside_published
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
-from workflow_scripts.statistics.trace_curves import trace_curves
+from workflow_scripts.statistics.trace_curves import decision_curves, roc_curves
 from workflow_scripts.statistics.validation_thresholds import at_validated_thresholds
 
 
@@ -30,13 +30,13 @@ def shared(settings: dict) -> dict:
 
 def metrics(source, settings: dict) -> pd.DataFrame:
     """Metrics per split and over the splits."""
-    return evaluate(read_table(source.predictions), **shared(settings))
+    return evaluate(read_table(source.predictions), settings["classes"])
 
 
 def thresholds(source, settings: dict) -> pd.DataFrame:
     """Metrics at the thresholds that sides for validation choose."""
     tables = read_table(source.predictions), read_table(source.validation[0])
-    return at_validated_thresholds(*tables, **shared(settings))
+    return at_validated_thresholds(*tables, settings["classes"])
 
 
 def comparisons(source, settings: dict) -> pd.DataFrame:
@@ -47,12 +47,12 @@ def comparisons(source, settings: dict) -> pd.DataFrame:
 
 def roc(source, settings: dict) -> pd.DataFrame:
     """ROC curves."""
-    return trace_curves(with_apparent(source), "roc", **shared(settings))
+    return roc_curves(with_apparent(source), **shared(settings))
 
 
 def decision_curve(source, settings: dict) -> pd.DataFrame:
     """Net benefit over the thresholds."""
-    return trace_curves(with_apparent(source), "decision_curve", **shared(settings))
+    return decision_curves(with_apparent(source), settings["classes"])
 
 
 def calibration(source, settings: dict) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def calibration(source, settings: dict) -> pd.DataFrame:
 
 def calibration_figures(source, settings: dict) -> pd.DataFrame:
     """Brier score, calibration slope and intercept."""
-    return calibrate_models.calibration_figures(with_apparent(source), **shared(settings))
+    return calibrate_models.calibration_figures(with_apparent(source), settings["classes"])
 
 
 def optimism(source, settings: dict) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def optimism(source, settings: dict) -> pd.DataFrame:
     apparent = by_model(read_table(source.apparent[0]), settings["classes"])
     scores = {model: found for (model, _), found in apparent.items()}
     refitted = [read_table(path) for path in (*source.samples, *source.permutations)]
-    return tabulate_optimism(scores, *refitted, settings["bootstraps"], settings["seed"])
+    return tabulate_optimism(scores, *refitted)
 
 
 def missing(source, settings: dict) -> pd.DataFrame:

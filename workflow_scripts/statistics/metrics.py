@@ -1,11 +1,13 @@
-"""Metrics of a two-class classifier and their intervals."""
+"""Metrics of a two-class classifier by name, and intervals of them.
+
+Precision is TP / (TP + FP); ``precision_published`` is the TP / (TP + TN) that Inglese et al. 2022
+printed under this name.
+"""
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
-
-from workflow_scripts.common.metrics import pairs_in_order, ratio
 
 Z = norm.ppf(0.975)
 PROPORTIONS = {
@@ -16,43 +18,7 @@ PROPORTIONS = {
     "precision_published": (("tp",), ("tp", "tn")),
 }
 METRICS = ["accuracy", "balanced_accuracy", *list(PROPORTIONS)[1:], "auc"]
-
-
-def metrics(positive, predicted, score, weight) -> dict:
-    """Weighted confusion counts and metrics of one test side.
-
-    Parameters
-    ----------
-    positive, predicted : bool arrays, (N,)
-    score : float array, (N,)
-        Higher means more like the positive class.
-    weight : array, (B, N)
-        Times each row counts, for B bootstrap samples.
-
-    Returns
-    -------
-    dict of float arrays, (B,)
-        tn, fp, fn, tp and `METRICS`; NaN where a metric is undefined.
-
-    Notes
-    -----
-    Precision is TP / (TP + FP); ``precision_published`` is the TP / (TP + TN)
-    that Inglese et al. 2022 printed under this name.
-    """
-    weight = np.asarray(weight, float)
-    found = {
-        "tn": weight @ (~positive & ~predicted),
-        "fp": weight @ (~positive & predicted),
-        "fn": weight @ (positive & ~predicted),
-        "tp": weight @ (positive & predicted),
-    }
-    for name, (hits, total) in PROPORTIONS.items():
-        found[name] = ratio(sum(found[c] for c in hits), sum(found[c] for c in total))
-    found["balanced_accuracy"] = (found["sensitivity"] + found["specificity"]) / 2
-    above = pairs_in_order(score[positive], score[~positive])
-    w1, w0 = weight[:, positive], weight[:, ~positive]
-    found["auc"] = ratio(((w1 @ above) * w0).sum(1), w1.sum(1) * w0.sum(1))
-    return found
+SMALLEST = 1e-12
 
 
 def wilson(hits: float, total: float) -> tuple[float, float]:
@@ -81,6 +47,31 @@ def balanced_accuracy_interval(sensitivity, specificity) -> tuple[float, float]:
     ) / 2
 
 
+def worth(single, variance, n):
+    """Independent participants that an estimate is worth, at most the n that there are.
+
+    Parameters
+    ----------
+    single : variance that it would have from n independent participants
+    variance : its variance between the participants; where either is zero or unknown, n are assumed
+
+    Notes
+    -----
+    The effective sample size of Korn & Graubard 1998, Survey Methodology 24:193. More than n, as
+    means over many repeats seem to give, are not taken: the models of the splits, which are in no
+    variance between participants, share their training participants.
+    """
+    known = (np.asarray(variance) > SMALLEST) & (np.asarray(single) > SMALLEST)
+    return n * np.where(known, np.minimum(1, single / np.where(known, variance, 1)), 1.0)
+
+
+def hanley_mcneil(area: float, n_positive: float, n_negative: float) -> float:
+    """Variance of an AUC of independent participants by Hanley & McNeil, as Newcombe has it."""
+    others = (n_positive + n_negative) / 2 - 1
+    spread = 1 + others * ((1 - area) / (2 - area) + area / (1 + area))
+    return area * (1 - area) * spread / (n_positive * n_negative)
+
+
 def auc_interval(auc: float, n_positive: float, n_negative: float) -> tuple[float, float]:
     """95 % score interval of the AUC, also for a perfect separation.
 
@@ -95,43 +86,12 @@ def auc_interval(auc: float, n_positive: float, n_negative: float) -> tuple[floa
     """
     if not np.isfinite(auc):
         return np.nan, np.nan
-    others = (n_positive + n_negative) / 2 - 1
 
     def distance(area):
-        spread = 1 + others * ((1 - area) / (2 - area) + area / (1 + area))
-        variance = area * (1 - area) * spread / (n_positive * n_negative)
-        return (area - auc) ** 2 - Z**2 * variance
+        return (area - auc) ** 2 - Z**2 * hanley_mcneil(area, n_positive, n_negative)
 
     nearly = 1e-9  # 0 and 1 themselves are trivial roots
     exact = 1e-12  # weights of scans leave rounding errors
     low = 0.0 if auc < exact else brentq(distance, 0, min(auc, 1 - nearly))
     high = 1.0 if auc > 1 - exact else brentq(distance, max(auc, nearly), 1)
     return low, high
-
-
-def single_intervals(
-    value: dict[str, float], people: dict[str, float], n_positive: float, n_negative: float
-) -> dict[str, tuple[float, float]]:
-    """95 % limits around the metrics of independent participants, by metric.
-
-    Parameters
-    ----------
-    value : the metrics
-    people : participants by cell (tn, fp, fn, tp), which need not be whole numbers
-    n_positive, n_negative : participants by class
-    """
-    interval = {}
-    for name, (_, total) in PROPORTIONS.items():
-        n = sum(people[cell] for cell in total)
-        interval[name] = wilson(value[name] * n, n)
-    interval["balanced_accuracy"] = around(value, interval)
-    interval["auc"] = auc_interval(value["auc"], n_positive, n_negative)
-    return interval
-
-
-def around(value: dict[str, float], interval: dict) -> tuple[float, float]:
-    """Limits of balanced accuracy from those of sensitivity and specificity."""
-    parts = ("sensitivity", "specificity")
-    limits = balanced_accuracy_interval(*((value[name], *interval[name]) for name in parts))
-    shift = value["balanced_accuracy"] - np.mean([value[name] for name in parts])
-    return tuple(np.clip(np.array(limits) + shift, 0, 1))

@@ -15,7 +15,7 @@ SHARES = ("site_share", "site_share_harmonized")
 
 def overall(predictions: pd.DataFrame, settings: dict) -> pd.DataFrame:
     """Metrics over the splits, of predictions of any models: `KEYS` and `FIGURES`."""
-    table = evaluate(predictions, settings["classes"], settings["bootstraps"], settings["seed"])
+    table = evaluate(predictions, settings["classes"])
     shown = (table["split"] == "all") & table["metric"].isin(SHOWN)
     return table.loc[shown, [*KEYS, *FIGURES]]
 
@@ -32,7 +32,7 @@ def site_metrics(
     clinical : DataFrame
         With session_site.
     harmonized : tables of the models that harmonize, of `refit_features.harmonization`
-    settings : classes, bootstraps, seed
+    settings : classes
 
     Returns
     -------

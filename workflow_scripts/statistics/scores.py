@@ -54,6 +54,24 @@ class Scores:
         """Number of participants, of scans ``who`` (N,) bool: as much as these scans count."""
         return float(self.scan_weight[slice(None) if who is None else who].sum())
 
+    def variance_between(self, share: np.ndarray) -> np.ndarray:
+        """Variance of the sum over the scans of what each adds, between the people of a class.
+
+        Parameters
+        ----------
+        share : float array, (N, ...)
+            Of independent scans the variance is (value - mean)^2 / n^2, summed over them.
+        """
+        total = np.zeros((self.person.max() + 1, *share.shape[1:]))
+        for member in (self.truth, ~self.truth):
+            if not member.any():
+                continue
+            own = np.zeros_like(total)
+            np.add.at(own, self.person[member], share[member])
+            people = np.unique(self.person[member])
+            total[people] += own[people] - own[people].mean(0)
+        return (total**2).sum(0)
+
     @property
     def both_classes(self) -> bool:
         """Whether there are scans of either class."""

@@ -1,4 +1,8 @@
-"""ROC or decision curves of a study's models."""
+"""ROC and decision curves of a study's models.
+
+Columns are model (of decision curves also all and none, once per estimate), estimate, and those of
+`curves.roc_curve` or `curves.decision_curve`.
+"""
 
 import pandas as pd
 
@@ -6,48 +10,46 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.statistics.curves import decision_curve, roc_curve
 from workflow_scripts.statistics.scores import by_model, draw_participants
 
-CURVES = {"roc": roc_curve, "decision_curve": decision_curve}
 
-
-def trace_curves(
-    predictions: pd.DataFrame, curve: str, classes: list[str], bootstraps: int, seed: int
+def roc_curves(
+    predictions: pd.DataFrame, classes: list[str], bootstraps: int, seed: int
 ) -> pd.DataFrame:
-    """A curve of every model and estimate that can have it.
-
-    ROC curves need scans of both classes, decision curves probabilities.
+    """ROC curve of every model and estimate with scans of both classes.
 
     Parameters
     ----------
     predictions : DataFrame
         Columns of `common.predictions`, apparent ones among them.
-    curve : roc or decision_curve
     classes : [negative, positive]
     bootstraps, seed : int
-
-    Returns
-    -------
-    DataFrame
-        Columns model (of decision curves also all and none, once per estimate), estimate, and
-        those of `curves.roc_curve` or `curves.decision_curve`.
 
     Raises
     ------
     InputError
-        If no model can have it.
+        If there is none.
     """
+    tables = [
+        roc_curve(scores, draw_participants(scores, bootstraps, seed)).assign(model=m, estimate=e)
+        for (m, e), scores in by_model(predictions, classes).items()
+        if scores.both_classes
+    ]
+    return _together(tables, "scans of both classes; take roc out of the study's evaluation")
+
+
+def decision_curves(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Decision curve of every model and estimate with probabilities; arguments as `roc_curves`."""
     tables = []
     for (model, estimate), scores in by_model(predictions, classes).items():
-        if scores.both_classes if curve == "roc" else scores.calibrated:
-            table = CURVES[curve](scores, draw_participants(scores, bootstraps, seed))
-            if curve == "decision_curve":
-                strategies = table.pop("strategy").replace("model", model)
-                table.insert(0, "model", strategies)
-            else:
-                table.insert(0, "model", model)
-            table.insert(1, "estimate", estimate)
-            tables.append(table)
+        if scores.calibrated:
+            table = decision_curve(scores)
+            names = table.pop("strategy").replace("model", model)
+            tables.append(table.assign(model=names, estimate=estimate))
+    table = _together(tables, "probabilities; take decision_curve out of the study's evaluation")
+    return table.drop_duplicates(["estimate", "model", "threshold"])
+
+
+def _together(tables: list[pd.DataFrame], lack: str) -> pd.DataFrame:
     if not tables:
-        lack = "scans of both classes" if curve == "roc" else "probabilities"
-        raise InputError(f"no model has {lack}; take {curve} out of the study's evaluation")
+        raise InputError(f"no model has {lack}")
     table = pd.concat(tables, ignore_index=True)
-    return table.drop_duplicates(["estimate", "model", table.columns[2]])
+    return table[["model", "estimate", *table.columns.drop(["model", "estimate"])]]

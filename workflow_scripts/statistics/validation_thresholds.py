@@ -31,7 +31,7 @@ def youden_threshold(truth, score, weight) -> float:
 
 
 def at_validated_thresholds(
-    predictions: pd.DataFrame, validation: pd.DataFrame, classes, bootstraps: int, seed: int
+    predictions: pd.DataFrame, validation: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """`evaluate` of the trainings that have a side for validation with both classes.
 
@@ -57,6 +57,6 @@ def at_validated_thresholds(
     chosen = pd.DataFrame(chosen, columns=[*TRAINING, "threshold"])
     rows = predictions.drop(columns="threshold").merge(chosen, on=TRAINING)
     rows["predicted"] = np.where(rows["score"] > rows["threshold"], classes[1], classes[0])
-    table = evaluate(rows, classes, bootstraps, seed)
+    table = evaluate(rows, classes)
     mean = chosen.groupby(["model", "split"])["threshold"].mean().reset_index()
     return table.merge(mean.astype({"split": str}), on=["model", "split"], how="left")
