@@ -125,3 +125,4 @@ rule report:
 rule predict:
     input:
         "predictions/sessions.tsv",
+        ["predictions/metrics.tsv"] if CONFIG["frozen_label"] else [],

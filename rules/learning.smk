@@ -78,7 +78,7 @@ rule predict_sessions:
         **of_template("mask", "regions", "gm", "wm"),
         models=FROZEN,
         descriptions=[beside(path, ".json") for path in FROZEN],
-        images=lambda wildcards: image_files(session_images(FROZEN, SCANS, channel_paths)),
+        images=lambda wildcards: image_files(sessions_to_score()),
     output:
         **tables(predictions="predictions/sessions.tsv"),
     log:
@@ -87,7 +87,8 @@ rule predict_sessions:
         mem_mb=need(4000),
         runtime=need(30, sessions=0.2),
     params:
-        sessions=lambda wildcards: session_images(FROZEN, SCANS, channel_paths),
+        sessions=lambda wildcards: sessions_to_score(),
+        label=CONFIG["frozen_label"],
     script:
         "../workflow_scripts/learning/predict_sessions.py"
 

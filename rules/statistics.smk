@@ -78,6 +78,18 @@ rule evaluate_classifiers:
         "../workflow_scripts/statistics/evaluate_classifiers.py"
 
 
+rule evaluate_frozen:
+    """Figures of frozen networks on sessions with labels."""
+    input:
+        predictions=rules.predict_sessions.output.predictions,
+    output:
+        **tables(table="predictions/metrics.tsv"),
+    log:
+        "logs/evaluate_frozen.log",
+    script:
+        "../workflow_scripts/statistics/evaluate_frozen.py"
+
+
 rule permutation_test:
     """Models against permutations of the labels."""
     input:

@@ -1,4 +1,5 @@
 from workflow_scripts.cohort.population import session_prefixes, trainings
+from workflow_scripts.common.labels import label_column
 from workflow_scripts.learning.frozen import frozen_models, image_files, session_images
 
 INPUT = "studies/{study}/input-{input}"
@@ -30,6 +31,15 @@ def channel_paths(prefix, channels, space):
         for n in channels
     ]
     return sessions(names, [prefix])
+
+
+def sessions_to_score():
+    """Sessions with the images that frozen networks read, and the text of their label."""
+    found, label = session_images(FROZEN, SCANS, channel_paths), CONFIG["frozen_label"]
+    for session in found if label else ():
+        row = COHORT.clinical[session["participant_id"], session["session_id"]]
+        session["label"] = row[label_column(label)]
+    return found
 
 
 def of_template(*outputs):

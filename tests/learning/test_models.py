@@ -129,14 +129,31 @@ def said(weights, volumes):
     return (logits[:, 1] - logits[:, 0]).tolist()
 
 
-def test_sessions_are_scored_and_known_ones_marked(weights, sessions, template, tmp_path):
+def test_sessions_are_scored_but_those_of_people_of_the_training(
+    weights, sessions, template, tmp_path
+):
     table = score(weights, sessions, template)
     assert table["participant_id"].tolist() == ["sub-1", "sub-2", "sub-3"]
     assert table["seen_in_training"].tolist() == ["no", "yes", "no"]
     assert set(table["model"]) == {"model-crop_split-1_repeat-1"}
-    assert table["probability"].between(0, 1).all() and table["score"].nunique() == 3
+    assert table["score"].notna().tolist() == [True, False, True]
+    assert table["predicted"].notna().tolist() == [True, False, True]
+    assert table["probability"].dropna().between(0, 1).all() and table["score"].nunique() == 2
     write_table(table, tmp_path / "sessions.tsv", resource("columns/learning.tsv"))
     assert len(read_table(tmp_path / "sessions.tsv")) == 3
+
+
+def test_labels_are_classes_of_the_model(weights, sessions, template):
+    for session, edss in zip(sessions, ("3.0", "2.5", None, "9"), strict=True):
+        session["label"] = edss
+    threshold = {"column": "edss", "at_least": 3}
+    table = score(weights, sessions, template, threshold)
+    negative, positive = table[["negative", "positive"]].iloc[0]
+    assert table["label"].fillna("none").tolist() == [positive, negative, "none"]
+    assert score(weights, sessions, template, "edss")["label"][0] == "3.0"
+    sessions[0]["label"] = "three"
+    with pytest.raises(InputError, match="frozen_label: edss of sub-1 is three, no number"):
+        score(weights, sessions, template, threshold)
 
 
 def test_a_model_of_version_0_6_says_what_it_said(weights, old_weights, sessions, template):

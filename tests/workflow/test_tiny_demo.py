@@ -87,9 +87,10 @@ def test_models_of_a_release_score_other_sessions(tiny, tiny_copy, tmp_path):
     finished("freeze", config=tiny_copy, folder=tmp_path)
     [release] = Path(tiny_copy["output_dir"], "releases").iterdir()
     assert not list(release.rglob("*.nii.gz"))
-    frozen = tiny_copy | {"frozen_models": f"{release}/studies/npsle_contrastive/models"}
+    models = f"{release}/studies/npsle_contrastive/models"
+    frozen = tiny_copy | {"frozen_models": models, "frozen_label": "diagnosis"}
     process = finished("predict", config=frozen, folder=tmp_path)
-    assert jobs(process) == Counter(["predict_sessions", "predict"])
+    assert jobs(process) == Counter(["predict_sessions", "evaluate_frozen", "predict"])
     scores = read_table(f"{tiny_copy['output_dir']}/predictions/sessions.tsv")
     assert scores.groupby("model")["participant_id"].nunique().tolist() == 2 * [HEADS]
     own = scores[scores["model"] == "model-crop_split-1_repeat-1"].set_index("participant_id")
@@ -99,6 +100,10 @@ def test_models_of_a_release_score_other_sessions(tiny, tiny_copy, tmp_path):
     told = study_table(tiny, "predictions").query("split == 1 and model == 'crop'")
     told = told.set_index("participant_id")["score"]
     np.testing.assert_allclose(own.loc[told.index, "score"], told, atol=0.02)
+    assert own.loc[sorted(trained), "score"].isna().all()
+    metrics = read_table(f"{tiny_copy['output_dir']}/predictions/metrics.tsv")
+    known = own["label"].isin(["non-NPSLE", "NPSLE"]) & own["score"].notna()
+    assert metrics.loc[metrics["model"] == "crop", "n"].iloc[0] == known.sum()
 
 
 def test_audit_does_a_job_of_every_rule_again(tiny, tiny_copy, tmp_path):

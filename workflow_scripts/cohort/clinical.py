@@ -15,6 +15,7 @@ from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
+from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.resources import resource
 
 SESSION = ["participant_id", "session_id"]
@@ -51,27 +52,33 @@ def columns_by_key(study: dict) -> dict[str, list[str]]:
     return clinical_columns(study) | clinical_inputs(study, feature_columns())
 
 
-def named_columns(studies: dict) -> dict[str, str]:
-    """Columns of the participants' tables that the studies name, with the key that does so."""
+def named_columns(studies: dict, frozen_label=None) -> dict[str, str]:
+    """Columns of the participants' tables that are named, with the key that does so."""
     named = {}
     for name, study in studies.items():
         for key, columns in columns_by_key(study).items():
             for column in columns:
                 named.setdefault(column, f"studies.{name}.{key}")
+    if frozen_label:
+        named.setdefault(label_column(frozen_label), "frozen_label")
     return named
 
 
 def read_clinical(
-    bids_dir: Path | None, participants: list[dict], sessions: list[tuple], studies: dict
+    bids_dir: Path | None,
+    participants: list[dict],
+    sessions: list[tuple],
+    studies: dict,
+    frozen_label=None,
 ) -> list[dict]:
-    """One row per session with the columns that the studies name.
+    """One row per session with the columns that the studies and ``frozen_label`` name.
 
     Parameters
     ----------
     bids_dir : root of the dataset; None for a simulated one, which has participants.tsv alone
     participants : rows of participants.tsv
     sessions : participant and session (or None) of all rows
-    studies : of the checked configuration
+    studies, frozen_label : of the checked configuration
 
     Returns
     -------
@@ -88,7 +95,7 @@ def read_clinical(
         If a named column is nowhere, in several tables of phenotype/, has two values, or stands
         in a table whose ids all lack their sub- or ses-.
     """
-    named = named_columns(studies)
+    named = named_columns(studies, frozen_label)
     tables = {"participants.tsv": participants}
     if bids_dir and named:
         tables |= _phenotype(bids_dir, named) | _sessions_tables(bids_dir, sessions, named)

@@ -113,7 +113,9 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
         )
     index = complete(index, _rows_of(only, participants), config["scans"])
     note_ages(bids_dir, index, participants, exclusions)
-    clinical = read_clinical(bids_dir, participants, _sessions(index), config["studies"])
+    clinical = read_clinical(
+        bids_dir, participants, _sessions(index), config["studies"], config["frozen_label"]
+    )
     add_scanners(clinical, index, config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
     there = cohort.sessions
@@ -138,7 +140,9 @@ def simulated_cohort(config: dict, plan, bids_dir: Path, index_file: Path | None
     as_written = [
         {key: None if row.get(key) is None else str(row[key]) for key in columns} for row in tables
     ]
-    clinical = read_clinical(None, as_written, _sessions(index), config["studies"])
+    clinical = read_clinical(
+        None, as_written, _sessions(index), config["studies"], config["frozen_label"]
+    )
     add_scanners(clinical, [], config["studies"])  # sidecars are simulated when the run begins
     if index_file:
         keep_cohort(index, clinical, index_file)

@@ -7,6 +7,7 @@ import jsonschema
 import yaml
 
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.people import CONFOUNDS
 from workflow_scripts.common.resources import resource
 
@@ -131,7 +132,7 @@ def clinical_columns(study: dict) -> dict[str, list[str]]:
     A column of an input or one that group tests are adjusted for may also be one of features.tsv.
     """
     label = study["label"]
-    columns = {"label": [label if isinstance(label, str) else label["column"]]}
+    columns = {"label": [label_column(label)]}
     if "within_days" in study:
         columns["within_days"] = [study["within_days"][key] for key in ("date", "scan")]
     columns["table1"] = study["table1"]

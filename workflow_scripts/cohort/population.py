@@ -3,7 +3,6 @@
 Imported by the Snakefile, so nothing heavy is imported here.
 """
 
-import math
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,8 @@ from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, listing
-from workflow_scripts.common.values import NUMBER, code_problem, name_problem, value_problem
+from workflow_scripts.common.labels import class_of, label_column
+from workflow_scripts.common.values import code_problem, name_problem, value_problem
 
 
 def label_of(row: dict, study: dict) -> str | None:
@@ -25,14 +25,7 @@ def label_of(row: dict, study: dict) -> str | None:
         If a value that a threshold applies to is no number.
     """
     label = study["label"]
-    if isinstance(label, str):
-        return row[label]
-    if row[label["column"]] is None:
-        return None
-    value = row[label["column"]]
-    if not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
-        raise ValueError(value)
-    return study["classes"][float(value) >= label["at_least"]]
+    return class_of(row[label_column(label)], label, study["classes"])
 
 
 def days_apart(row: dict, study: dict) -> int | None:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.labels import class_of, label_column
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.learning.classifier import predictions
@@ -45,17 +46,27 @@ def check_grid(description: dict, template: Template, weights) -> Grid:
     return grid
 
 
-def score(weights, sessions: list[dict], template: Template) -> pd.DataFrame:
+def score(weights, sessions: list[dict], template: Template, label=None) -> pd.DataFrame:
     """Predictions of one model for the sessions that have its channels.
+
+    People that it was trained on get none.
 
     Parameters
     ----------
     weights : path of the model
-    sessions : participant_id, session_id, and by space (MNI152, native) the path of each contrast
+    sessions : participant_id, session_id, by space (MNI152, native) the path of each contrast, and
+        the text of the label where there is one
+    label : as of a study, of which column the text is and what it means; None for no labels
 
     Returns
     -------
-    DataFrame: participant_id, session_id, model, seen_in_training, score, probability, predicted
+    DataFrame: participant_id, session_id, model, seen_in_training, label, negative, positive
+    (classes of the model), score, probability, predicted
+
+    Raises
+    ------
+    InputError
+        If no session has its channels, or a label is no number where one is needed.
     """
     classifier, description = load_classifier(weights)
     entry = description["input"]
@@ -79,19 +90,36 @@ def score(weights, sessions: list[dict], template: Template) -> pd.DataFrame:
         logits.append(infer(classifier, torch.from_numpy(np.stack(volumes)), device, BATCH))
     scans = pd.DataFrame(usable)[["participant_id", "session_id"]]
     seen = scans["participant_id"].isin(description["participants"])
+    classes = description["classes"]
     told = scans.assign(
         model=Path(weights).name.removesuffix("_model.safetensors"),
         seen_in_training=seen.map({True: "yes", False: "no"}),
+        label=[_labelled(session, label, classes) for session in usable],
+        negative=classes[0],
+        positive=classes[1],
     )
-    scored = predictions(told, torch.cat(logits), description["classes"])
-    return scored.drop(columns="threshold")
+    scored = predictions(told, torch.cat(logits), classes).drop(columns="threshold")
+    scored.loc[seen, ["score", "probability", "predicted"]] = None
+    return scored
+
+
+def _labelled(session: dict, label, classes: list[str]) -> str | None:
+    if label is None:
+        return None
+    try:
+        return class_of(session["label"], label, classes)
+    except ValueError as error:
+        raise InputError(
+            f"frozen_label: {label_column(label)} of {session['participant_id']} is {error}, no "
+            "number; correct it or write n/a"
+        ) from error
 
 
 def main(source, out, params, threads: int):
     """Score all sessions with all models."""
     torch.set_num_threads(threads)
     template = read_template(source)
-    tables = [score(path, params.sessions, template) for path in source.models]
+    tables = [score(path, params.sessions, template, params.label) for path in source.models]
     write_table(pd.concat(tables), out.predictions, resource("columns/learning.tsv"))
 
 
