@@ -105,6 +105,8 @@ class OwnLARS(torch.optim.Optimizer):
 class SilentHistory:
     """Stands for workflow_scripts.learning.history.History, which needs pandas and tqdm."""
 
+    setbacks = stalled = 0  # without a side for validation
+
     def __init__(self, epochs, past, shown=True):
         self.rows = [*past]
 

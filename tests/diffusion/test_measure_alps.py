@@ -267,7 +267,7 @@ def test_noise_sd_is_that_over_independent_noise(smooth, tmp_path, monkeypatch):
     full = from_lower_triangular(tensor) / 1000
     clean = 100 * np.exp(-bvals * np.einsum("...ij,iv,jv->...v", full, vectors, vectors))
     rng, found, guessed = np.random.default_rng(1), [], []
-    for trial in range(150):
+    for trial in range(80):
         noise = gaussian_filter(rng.standard_normal(clean.shape), 3 * [smooth] + [0])
         noisy = clean + 5 * noise / noise.std()
         evals, evecs, _ = fit(noisy[..., used], brain, bvals[used], vectors[:, used])

@@ -269,7 +269,7 @@ def test_views_on_a_gpu_are_those_on_a_cpu():
 
 @pytest.mark.parametrize("strategy", ["crop+spin", "", "crop+"])
 def test_unknown_transforms_are_refused(strategy):
-    with pytest.raises(InputError, match=r"augmentation: .*unknown transform.*crop, flip"):
+    with pytest.raises(InputError, match=r"augmentation: .*unknown transform.*crop, shift, flip"):
         Augmentation(strategy)
 
 

@@ -3,12 +3,26 @@
 import os
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from tests.workflow.snake import said, snakemake
 from workflow_scripts.common.tables import read_table
 
 DATA = Path(os.environ.get("NEUROIMMUNE_MRI_TEST_DATA", "/nonexistent")) / "real-mini"
+
+
+def shorten(raw: Path, folder: Path, volumes: int) -> None:
+    """The first volumes of the diffusion series of a folder, which take half the time."""
+    folder.mkdir(parents=True)
+    [series] = raw.glob("*_dwi.nii.gz")
+    nib.save(nib.load(series).slicer[..., :volumes], folder / series.name)
+    for ending in ("bval", "bvec"):
+        [table] = raw.glob(f"*_dwi.{ending}")
+        np.savetxt(folder / table.name, np.loadtxt(table, ndmin=2)[:, :volumes], fmt="%.8g")
+    [metadata] = raw.glob("*_dwi.json")
+    (folder / metadata.name).write_text(metadata.read_text())
 
 
 @pytest.mark.full
@@ -24,8 +38,9 @@ def test_real_scans(tmp_path):
     rows = (DATA / "participants.tsv").read_text().splitlines()
     rows = [rows[0], *(row for row in rows[1:] if row.split("\t")[0] in kept)]
     (bids / "participants.tsv").write_text("\n".join(rows) + "\n")
-    for name in kept[:-1]:
+    for name in ("sub-IXI012", "sub-XA30"):
         (bids / name).symlink_to(DATA / name)
+    shorten(DATA / "sub-PH08/dwi", bids / "sub-PH08/dwi", volumes=16)
     (bids / "sub-MS12").mkdir()
     (bids / "sub-MS12/ses-01").symlink_to(DATA / "sub-MS12/ses-01")
     config = {
