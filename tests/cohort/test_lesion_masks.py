@@ -8,9 +8,11 @@ import pytest
 from tests.cohort.test_index import dataset
 from workflow_scripts.cohort.index import index_lesions, with_gaps
 from workflow_scripts.cohort.preflight import COLUMNS, check_scans
+from workflow_scripts.cohort.startup import start
 from workflow_scripts.cohort.status import problem_of
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import InputError
+from workflow_scripts.demo.plan import plan_cohort
 
 SHAPE = (30, 32, 28)
 AFFINE = np.diag([4.0, 4, 4, 1])
@@ -41,6 +43,20 @@ def test_folder_without_masks_and_several_of_a_session_are_errors(tmp_path):
     names = [f"sub-01/anat/sub-01{space}_desc-lesion_mask.nii.gz" for space in ("", "_space-FLAIR")]
     with pytest.raises(InputError, match="sub-01 has several masks .*space-FLAIR.*keep one"):
         index_lesions(dataset(tmp_path, *names))
+
+
+def test_the_simulated_cohort_of_multiple_sclerosis_uses_its_own_masks(tmp_path):
+    """But the two sessions that have none."""
+    demo = {"cohort": "multiple_sclerosis", "subjects": {"A": 8, "B": 2}}
+    config = {"output_dir": str(tmp_path), "anatomical": {}, "demo": demo, "studies": {}}
+    scans = start(config, plan_cohort, main_process=False).scans
+    assert len(scans["lesions"]) == len(scans["T1w"]) - 2
+    index = {name: rows[0]["path"] for name, rows in scans["lesions"].items()}
+    assert all(
+        path.startswith("demo/bids/derivatives/lesions/")
+        and path.endswith(f"{name}_desc-lesion_mask.nii.gz")
+        for name, path in index.items()
+    )
 
 
 def checked(folder, data=MASK, affine=AFFINE, name="sub-01_desc-lesion_mask", t1w=True):
