@@ -89,6 +89,7 @@ def make_head(job) -> None:
     source = {
         "t1w": f"{folder}/t1w.nii.gz",
         "mask": f"{folder}/brain.nii.gz",
+        "lesions": [],
         "template": f"{root}/template_t1w.nii.gz",
         "template_mask": f"{root}/template_mask.nii.gz",
     }

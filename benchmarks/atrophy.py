@@ -1,9 +1,10 @@
 """Tissues and regions over simulated atrophy, and ventricles of labelled heads.
 
-python benchmarks/atrophy.py [--brainweb FOLDER] [--heads BIDS] [--network WEIGHTS] | grep -v "^ "
+python benchmarks/atrophy.py [--lesions] [--brainweb FOLDER] [--heads BIDS] [--network WEIGHTS]
 
 Simulated are heads of the demo's phantom, as different as those of real cohorts. Printed are true
-and recovered fractions and mL, and the slopes of one on the other.
+and recovered fractions and mL, and the slopes of one on the other; with ``--lesions`` those of the
+heads processed with a mask of their lesions too.
 
 ``--brainweb`` holds t1, csf, gm, wm and mask (``*.nii.gz``, maps of 0 to 255) of BrainWeb at
 2 mm. Its ventricles and its outer CSF are made wider by up to 10 and 0.9 mm at the cost of what
@@ -80,8 +81,8 @@ def templates(folder: Path) -> SimpleNamespace:
     return made
 
 
-def process(t1w: str, folder: Path, template, network: Path | None):
-    """Outputs of segment_brain of a raw T1w, and its measures."""
+def process(t1w: str, folder: Path, template, network: Path | None, lesions=()):
+    """Outputs of segment_brain of a raw T1w, and its measures; ``lesions`` may be a mask's path."""
     raw = SimpleNamespace(t1w=t1w, template=template.t1w, template_mask=template.mask)
     t1 = outputs(folder, t1w="t1w.nii.gz", mask="mask.nii.gz", sidecar="t1w.json")
     prepare_t1w.main(raw, t1, SimpleNamespace(brain_extraction="deepbet"))
@@ -89,7 +90,7 @@ def process(t1w: str, folder: Path, template, network: Path | None):
     mni = outputs(
         folder, transforms=transforms, t1w="mni.nii.gz", brain="brain.nii.gz", sidecar="mni.json"
     )
-    brain = {"t1w": t1.t1w, "mask": t1.mask}
+    brain = {"t1w": t1.t1w, "mask": t1.mask, "lesions": lesions}
     registered = SimpleNamespace(**brain, template=template.t1w, template_mask=template.mask)
     register_to_mni.main(registered, mni, SimpleNamespace(registration="syn"))
     labels, tissues = [], []
@@ -121,8 +122,15 @@ def process(t1w: str, folder: Path, template, network: Path | None):
     return found, json.loads(Path(found.sidecar).read_text())["Measures"]
 
 
-def simulated_range(phantom, folder: Path, template, network=None, heads=None) -> pd.DataFrame:
+def simulated_range(
+    phantom, folder: Path, template, network=None, heads=None, masked=False
+) -> pd.DataFrame:
     """True and recovered fractions of the tissues and mL of regions of the heads of `RANGE`.
+
+    Parameters
+    ----------
+    heads : their numbers, None for all
+    masked : whether lesions come with a mask
 
     Returns
     -------
@@ -139,7 +147,10 @@ def simulated_range(phantom, folder: Path, template, network=None, heads=None) -
         )
         save_image(t1w, affine, place / "raw.nii.gz")
         volumes = simulate_t1w.volumes_ml(maps, np.prod(T1W["voxel_mm"]) / 1000)
-        _, found = process(str(place / "raw.nii.gz"), place, template, network)
+        mask = str(place / "desc-lesion_mask.nii.gz") if masked else []
+        if masked:
+            save_image((maps["lesion"] >= 128).astype("u1"), affine, mask)
+        _, found = process(str(place / "raw.nii.gz"), place, template, network, mask)
         for tissue in TISSUES:
             share = volumes[f"{tissue}_volume_ml"] / volumes["tiv_ml"]
             rows.append([number, f"{tissue}_fraction", share, found[f"{tissue}_fraction"]])
@@ -238,6 +249,7 @@ def measure_heads(bids: Path, folder: Path, template, network) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lesions", action="store_true", help="also with masks of the lesions")
     parser.add_argument("--brainweb", type=Path)
     parser.add_argument("--heads", type=Path)
     parser.add_argument("--network", type=Path, help="folder with MeshNet weights")
@@ -246,9 +258,12 @@ if __name__ == "__main__":
         made = templates(Path(name) / "templates")
         save_fractions(*build_phantom.build(), Path(name) / "phantom.nii.gz")
         phantom = Phantom(Path(name) / "phantom.nii.gz")
-        found = simulated_range(phantom, Path(name), made, asked.network)
-        print(found.pivot(index="head", columns="measure").round(3).to_string())
-        print(slopes(found).round(3).to_string())
+        for masked in (False, True) if asked.lesions else (False,):
+            folder = Path(name) / f"masked{masked}"
+            found = simulated_range(phantom, folder, made, asked.network, masked=masked)
+            print("with masks of the lesions" if masked else "without masks of the lesions")
+            print(found.pivot(index="head", columns="measure").round(3).to_string())
+            print(slopes(found).round(3).to_string(), flush=True)
         if asked.brainweb:
             measure_atrophy(asked.brainweb, Path(name), made, asked.network)
         if asked.heads:

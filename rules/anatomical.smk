@@ -45,6 +45,7 @@ rule register_to_mni:
     input:
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
+        lesions=lesion_mask,
         template=rules.make_templates.output.t1w,
         template_mask=rules.make_templates.output.mask,
     output:
@@ -70,6 +71,7 @@ if ANATOMICAL["network"]:
         input:
             t1w=rules.prepare_t1w.output.t1w,
             mask=rules.prepare_t1w.output.mask,
+            lesions=lesion_mask,
             layers=f"{ANATOMICAL['network']}/model.json",
             weights=f"{ANATOMICAL['network']}/model.safetensors",
         output:
@@ -98,6 +100,7 @@ rule segment_brain:
         gm_prior=rules.make_templates.output.gm,
         wm_prior=rules.make_templates.output.wm,
         regions=rules.make_templates.output.regions,
+        lesions=lesion_mask,
         network=if_network("labels"),
         network_tissues=if_network("probabilities"),
     output:
@@ -115,6 +118,20 @@ rule segment_brain:
         prior_weight=ANATOMICAL["prior_weight"],
     script:
         "../workflow_scripts/anatomical/segment_brain.py"
+
+
+rule measure_lesions:
+    """Volumes of the lesions of a session."""
+    input:
+        lesions=lesion_mask,
+        regions=rules.segment_brain.output.regions,
+        tissues=rules.segment_brain.output.sidecar,
+    output:
+        sidecar=bids_anat("lesions.json"),
+    log:
+        "logs/measure_lesions/{folder}/{prefix}.log",
+    script:
+        "../workflow_scripts/anatomical/measure_lesions.py"
 
 
 rule align_contrast:

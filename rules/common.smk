@@ -56,10 +56,12 @@ bids_figures = partial(bids, "{folder}/figures", "{prefix}")
 SCANS, CONTRASTS, PLACES = STARTING.scans, STARTING.contrasts, STARTING.places
 DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
 T1W, VWI = COHORT.usable("T1w"), COHORT.usable("VWI")
+LESION_MASKS = COHORT.usable("lesions")
 ALL_SCANS = sorted(
     row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows
 )
 HAVE = {"T1w": T1W, "dwi": DWI, "vesselwall": VESSELS}
+HAVE["lesions"] = {prefix: row for prefix, row in LESION_MASKS.items() if prefix in T1W}
 MEASURED = sorted({*T1W, *DWI, *VESSELS}, key=lambda prefix: natural_order([prefix]))
 
 
@@ -150,10 +152,11 @@ def steps(prefix):
         "T1w": ["prepare_t1w", "register_to_mni", "segment_brain"],
         "dwi": ["prepare_dwi", "fit_tensor", register_dwi, "measure_alps"],
         "vesselwall": ["measure_vessel_wall"],
+        "lesions": ["measure_lesions"],
     }
 
 
-def sidecars(prefix, suffixes=("T1w", "dwi", "vesselwall")):
+def sidecars(prefix, suffixes=tuple(HAVE)):
     """The files whose measures make a session's row of a feature table."""
     names = [
         getattr(rules, name).output.sidecar
@@ -179,6 +182,7 @@ def qc_pictures(wildcards=None):
     return [
         path
         for suffix, prefixes in HAVE.items()
+        if suffix != "lesions"
         for path in sessions(bids_figures(f"{suffix}.webp", desc="qc"), prefixes)
     ]
 

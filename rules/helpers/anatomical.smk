@@ -16,6 +16,12 @@ def if_network(output):
     return getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []
 
 
+def lesion_mask(wildcards):
+    """Mask of the lesions of a session; none where there is none."""
+    row = LESION_MASKS.get(wildcards.prefix)
+    return row["path"] if row else []
+
+
 def bids_suffix(contrast):
     """Suffix and desc of the files of a contrast, which may be named otherwise than its suffix."""
     suffix = CONFIG["scans"][contrast].get("suffix", contrast)

@@ -27,7 +27,9 @@ def inherited_metadata(wildcards):
 def metadata_of(images):
     """JSON files that apply to images; of the simulated dataset those that rules make."""
     if not CONFIG["bids_dir"]:
-        return [beside(path, ".json") for path in images if "_dir-" in path or DEMO_SIDECARS]
+        made = {*DEMO_SIDECARS}
+        files = (beside(path, ".json") for path in images)
+        return [file for file in files if "_dir-" in file or file in made]
     found = [str(f) for path in images if ".nii" in path for f in metadata_files(Path(path))]
     return those_there(dict.fromkeys(found))
 

@@ -58,6 +58,7 @@ def labelled(head, mask, network, folder):
     source = SimpleNamespace(
         t1w=folder / "t1w.nii.gz",
         mask=folder / "mask.nii.gz",
+        lesions=[],
         layers=network[0],
         weights=network[1],
     )

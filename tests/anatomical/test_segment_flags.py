@@ -20,7 +20,7 @@ def save(data, path):
     return str(path)
 
 
-def segmented(folder, t1w, labels=None):
+def segmented(folder, t1w, labels=None, lesions=None):
     """Sidecar of segment_brain of a phantom that is its own template."""
     _, mask, shares, first, ventricles = phantom()
     write_itk_matrix(np.eye(4), folder / "xfm.mat")
@@ -29,6 +29,7 @@ def segmented(folder, t1w, labels=None):
     source = SimpleNamespace(
         t1w=save(t1w, folder / "t1w.nii.gz"),
         mask=save(mask, folder / "mask.nii.gz"),
+        lesions=[] if lesions is None else save(lesions, folder / "desc-lesion_mask.nii.gz"),
         transforms=[str(folder / "xfm.mat")],
         template=save(t1w, folder / "template.nii.gz"),
         gm_prior=save(shares[..., 1], folder / "gm.nii.gz"),

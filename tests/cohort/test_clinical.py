@@ -258,7 +258,7 @@ def test_a_simulated_cohort_has_the_tables_of_its_plan(tmp_path):
         for row in [{"participant_id": "sub-1", "session_id": None}, *visits]
     ]
     edss = [row | {"edss": value} for row, value in zip(visits, (3.5, None), strict=True)]
-    plan = SimpleNamespace(participants=people, sessions=edss, scans=scans, exclusions=[])
+    plan = SimpleNamespace(participants=people, sessions=edss, scans=scans, masks=[], exclusions=[])
     file = tmp_path / "cohort/index.tsv"
     cohort = simulated_cohort(checked(), plan, tmp_path / "bids", file)
     found = {key: row["edss"] for key, row in cohort.clinical.items()}

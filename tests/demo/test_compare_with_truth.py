@@ -77,7 +77,7 @@ def test_missing_measure_is_named():
 def test_sessions_of_a_participant_are_kept_apart():
     sessions = {"participant_id": ["a", "a"], "session_id": ["ses-1", "ses-2"]}
     truth = pd.DataFrame(sessions | {"lesion_volume_ml": [10.0, 20.0]})
-    features = pd.DataFrame(sessions | {"lesion_volume_ml": [11.0, 20.0]})[::-1]
+    features = pd.DataFrame(sessions | {"lesions_volume_ml": [11.0, 20.0]})[::-1]
     table = with_error(recovered_measures(truth, features, LESIONS))
     np.testing.assert_allclose(table["error_percent"], [10, 0], atol=1e-9)
     assert summarise(table)["participants"].item() == 1

@@ -76,7 +76,12 @@ SIDECARS = {
     "T1w": {
         "desc-preproc_T1w": {"BrainExtraction": "deepbet"},
         "space-MNI152NLin2009aSym_desc-preproc_T1w": {"Registration": "ANTs affine, then SyN"},
-        "dseg": {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"},
+        "dseg": {
+            "TissueSegmentation": "atropos",
+            "PartialVolumes": True,
+            "Labels": "atlas",
+            "LesionsFilled": False,
+        },
     },
     "dwi": {
         "desc-preproc_dwi": {

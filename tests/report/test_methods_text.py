@@ -86,6 +86,7 @@ def made(kind: str, fields: dict, **anatomical) -> str:
 
 def test_tissues_without_shares_and_labels_of_a_network_are_said():
     fields = {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"}
+    fields["LesionsFilled"] = False
     text = made("dseg", fields)
     assert "mixtures of two" in text and "Harvard-Oxford" in text and "they are flagged" not in text
     text = made("dseg", fields | {"PartialVolumes": False, "Labels": "network"}, network="mesh")
@@ -95,6 +96,18 @@ def test_tissues_without_shares_and_labels_of_a_network_are_said():
     text = made("dseg", fields | {"TissueSegmentation": "hmrf", "PartialVolumes": False},
                 tissue_segmentation="hmrf")  # fmt: skip
     assert "no shares" in text and "Atropos" not in text
+
+
+def test_lesions_are_said_to_be_filled_or_not_accounted_for():
+    fields = {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"}
+    dsegs = [{"dseg": fields | {"LesionsFilled": done}} for done in (True, True, False)]
+    dsegs[0]["lesions"] = {}
+    sidecars = {f"sub-{number}": kinds for number, kinds in enumerate(dsegs)}
+    texts = Methods(sidecars, CONFIG).images()["T1-weighted images"]
+    said = {title: text for title, text in texts if title.startswith(("Lesions", "Volumes of"))}
+    assert "filled with" in said["Lesions (2 sessions)"]
+    assert "not accounted for" in said["Lesions (1 session)"]
+    assert "(periventricular)" in said["Volumes of lesions (1 session)"]
 
 
 TRIALS = {

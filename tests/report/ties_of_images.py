@@ -123,6 +123,17 @@ IMAGES = {
     "run on the grid of the scan": lambda: (
         "atropos_probabilities(t1w, mask" in text_of(A + "segment_brain", "main")
     ),
+    "filled with the intensity of the normal white matter around them": lambda: (
+        calls(A + "lesions", "local_mean", "filled")
+        and calls(A + "register_to_mni", "lesions_filled", "main")
+        and calls(A + "segment_brain", "lesions_filled", "main")
+    ),
+    "lesions were not accounted for": lambda: (
+        "if not source.lesions" in text_of(A + "lesions", "lesions_filled")
+    ),
+    "within 10 mm of the lateral ventricles": lambda: (
+        constant(A + "measure_lesions", "PERIVENTRICULAR_MM") == 10
+    ),
     "sum of its shares or probabilities": lambda: (
         ".sum(axis=0, dtype=float) * voxel_ml" in text_of(A + "segment_brain", "tissue_volumes")
     ),

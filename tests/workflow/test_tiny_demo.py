@@ -21,7 +21,12 @@ from workflow_scripts.common.tables import read_table
 DWI, VESSELS = HEADS - 1, HEADS - 1  # one of the heads without each
 # Its diffusion series all have a T1w; the subject with contours is added in test_reruns.py;
 # three others are asked for by name, and the cohort of multiple sclerosis alone has lesion masks.
-NOT_RUN = {"register_dwi_to_mni", "simulate_vessel_contours", "simulate_lesion_mask"}
+NOT_RUN = {
+    "register_dwi_to_mni",
+    "simulate_vessel_contours",
+    "simulate_lesion_mask",
+    "measure_lesions",
+}
 NOT_RUN |= {"predict_sessions", "audit", "freeze"}
 
 

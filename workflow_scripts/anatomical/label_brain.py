@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from workflow_scripts.anatomical.lesions import lesions_filled
 from workflow_scripts.anatomical.meshnet import (
     bring_back,
     class_probabilities,
@@ -35,6 +36,9 @@ def main(source, out, threads):
         )
     head = nib.load(source.t1w)
     mask = np.asanyarray(nib.load(source.mask).dataobj) > 0
+    if source.lesions:
+        seen = lesions_filled(head.get_fdata(), mask, head.header.get_zooms(), source)
+        head = nib.Nifti1Image(seen, head.affine, head.header)
     box = tuple(slice(axis.min(), axis.max() + 1) for axis in np.nonzero(mask))
     conformed = conform(head, mask)
     found = class_probabilities(network, conformed)
@@ -49,7 +53,7 @@ def main(source, out, threads):
     volumes = np.bincount(labels[mask], minlength=len(known)) * voxel_volume_ml(head)
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w, source.mask],
+        sources=[source.t1w, source.mask, *([source.lesions] if source.lesions else [])],
         software=["torch"],
         measures={},
         Description="Labels of a network, numbered as in LabelNames",

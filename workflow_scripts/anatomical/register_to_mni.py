@@ -8,6 +8,7 @@ import ants
 import numpy as np
 
 from workflow_scripts.anatomical.fsl import register_with_fsl
+from workflow_scripts.anatomical.lesions import lesions_filled
 from workflow_scripts.common.images import round_intensities, round_warp, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import coarsened, register_images
@@ -94,16 +95,22 @@ def unlike_template(correlation: float, method: str) -> list[str]:
 
 
 def main(source, out, params):
-    """Register a T1w to the template, and write transforms and normalized images."""
+    """Register a T1w to the template, and write transforms and normalized images.
+
+    Lesions of a mask are filled for the registration alone.
+    """
     method = params.registration
     template = ants.image_read(source.template)
     t1w = ants.image_read(source.t1w)
-    brain = t1w * ants.image_read(source.mask)
+    mask = ants.image_read(source.mask)
+    brain = t1w * mask
+    seen = lesions_filled(t1w.numpy(), mask.numpy(), t1w.spacing, source)
+    registered = t1w.new_image_like(seen) * mask
     with tempfile.TemporaryDirectory() as folder:
         if method.startswith("fsl_"):
-            transforms = register_with_fsl(source.template, brain, method, Path(folder))
+            transforms = register_with_fsl(source.template, registered, method, Path(folder))
         else:
-            transforms = register(template, brain, method, f"{folder}/")
+            transforms = register(template, registered, method, f"{folder}/")
         for made, kept in zip(transforms, out.transforms, strict=True):
             if made.endswith(".nii.gz"):
                 round_warp(made)
@@ -124,7 +131,7 @@ def main(source, out, params):
         measures |= {"jacobian_min": inside.min(), "jacobian_max": inside.max()}
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w, source.template],
+        sources=[source.t1w, source.template, *([source.lesions] if source.lesions else [])],
         software=["nipype"] if method.startswith("fsl_") else ["antspyx"],
         measures=measures,
         Flags=unlike_template(correlation, method),

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.transform import resize
 
 from workflow_scripts.anatomical.fsl import fast_probabilities
+from workflow_scripts.anatomical.lesions import LESION, lesions_filled, read_lesions
 from workflow_scripts.anatomical.partial_volume import tissue_shares
 from workflow_scripts.anatomical.regions import GM, WM, network_regions, subject_regions
 from workflow_scripts.common.images import (
@@ -184,7 +185,9 @@ def main(source, out, params):
     method = params.tissue_segmentation
     mask = ants.image_read(source.mask)
     box = box_around(mask.numpy())
-    t1w, mask = part_of(ants.image_read(source.t1w), box), part_of(mask, box)
+    t1w = ants.image_read(source.t1w)
+    t1w = t1w.new_image_like(lesions_filled(t1w.numpy(), mask.numpy(), t1w.spacing, source))
+    t1w, mask = part_of(t1w, box), part_of(mask, box)
     affine, *warps = source.transforms
 
     def from_template(path, onto, **options):
@@ -239,6 +242,8 @@ def main(source, out, params):
         volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
     cortex, ventricles = from_template(source.gm_prior, t1w) > 0.5, indices["ventricles"]
     dark = (from_template(source.wm_prior, t1w) > SURELY_WHITE) & (tissues > 0) & (tissues != WM)
+    if source.lesions:
+        dark &= read_lesions(source.lesions, source.t1w)[box] < LESION
     volumes["dark_white_matter_volume_ml"] = dark.sum() * voxel_ml
     overlaps = {
         "grey_matter_overlap": dice(cortex, tissues == GM),
@@ -257,14 +262,17 @@ def main(source, out, params):
     if source.network and not low <= volumes["thalamus_volume_ml"] <= high:
         flags.append(f"network: a thalamus of {volumes['thalamus_volume_ml']:.1f} mL, look at it")
     atlas_files = [source.gm_prior, source.wm_prior, source.regions]
+    made_from = [source.t1w, *([source.network] if source.network else atlas_files)]
+    made_from += [source.lesions] if source.lesions else []
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w, *([source.network] if source.network else atlas_files)],
+        sources=made_from,
         software=SOFTWARE[method],
         measures=volumes | overlaps,
         Description="Tissues: 1 CSF, 2 GM, 3 WM",
         TissueSegmentation=method,
         PartialVolumes=shares is not None,
+        LesionsFilled=bool(source.lesions),
         Labels="network" if source.network else "atlas",
         **({"Flags": flags} if flags else {}),
     )

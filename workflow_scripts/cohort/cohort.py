@@ -16,6 +16,7 @@ from workflow_scripts.cohort.clinical import (
 )
 from workflow_scripts.cohort.dictionaries import described_level
 from workflow_scripts.cohort.index import (
+    index_lesions,
     index_scans,
     index_vessels,
     read_rows,
@@ -105,6 +106,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     index = index_scans(bids_dir, config["scans"], only)
     if config["vessel_wall"]["derivatives"]:
         index += index_vessels(Path(config["vessel_wall"]["derivatives"]), only)
+    if config["anatomical"]["lesions"]:
+        index += index_lesions(Path(config["anatomical"]["lesions"]), only)
     strangers = sorted({row["participant_id"] for row in index} - names)
     if strangers:
         raise InputError(
@@ -133,7 +136,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
 def simulated_cohort(config: dict, plan, bids_dir: Path, index_file: Path | None) -> Cohort:
     """Cohort of the simulation, from its plan: participants, sessions, scans and exclusions."""
     participants, exclusions = plan.participants, plan.exclusions
-    index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in plan.scans]
+    scans = [*plan.scans, *plan.masks]
+    index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in scans]
     index = complete(index, participants, config["scans"])
     tables = [*participants, *plan.sessions]
     columns = dict.fromkeys(column for row in tables for column in row)

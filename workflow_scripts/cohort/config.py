@@ -42,7 +42,7 @@ NETWORKS = ("contrastive", "cnn")
 NO_PROBABILITY = ("svm", "one_class_svm")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
 PAIR = ("model", "base")  # of added_value
-NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI"}
+NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI", "lesions"}
 # Evaluations, and those without which they have nothing to read.
 NEEDS = {
     "permutation": ["metrics"],
@@ -119,8 +119,10 @@ def shown_config(config: dict, written: dict) -> dict:
     """
     shown = {key: value for key, value in config.items() if key != "output_dir"}
     alps_rois = written.get("diffusion", {}).get("alps_rois")
+    lesions = written.get("anatomical", {}).get("lesions")
     return shown | {
         "exclusions": written.get("exclusions"),
+        "anatomical": config["anatomical"] | {"lesions": lesions},
         "diffusion": config["diffusion"] | {"alps_rois": alps_rois},
         "vessel_wall": written.get("vessel_wall", {}),
     }
@@ -342,7 +344,7 @@ def _contradictions(where: str, study: dict, scans: dict):
                 "correct it"
             )
     for suffix in study["requires"]:
-        if suffix not in scans and suffix != "vesselwall":
+        if suffix not in scans and suffix not in ("vesselwall", "lesions"):
             yield (
                 f"{where}: needs the scan {suffix}, which scans does not name "
                 f"({', '.join(scans)}); correct it, or add scans.{suffix}"

@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts.cohort.filters import check_filters, explain_choice, matches, written
-from workflow_scripts.common.bids import beside, entities_of, read_object, session_prefix
+from workflow_scripts.common.bids import (
+    beside,
+    entities_of,
+    is_lesion_mask,
+    read_object,
+    session_prefix,
+)
 from workflow_scripts.common.files import FETCH, is_there, read_text, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 
@@ -22,6 +28,8 @@ FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
+# Of derivatives, which a key of the configuration names.
+DERIVED = ("vesselwall", "lesions")
 # A session may have several of these, and all are used.
 SERIES = {"dwi", "epi", "vesselwall"}
 # Images of one measurement differ in these: its echoes, what was made of it, its other parts.
@@ -158,15 +166,47 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
     return rows
 
 
+def index_lesions(derivatives: Path, only: list[str] | None = None) -> list[dict]:
+    """Rows of suffix ``lesions`` for the masks of lesions of a derivative, one per session.
+
+    Raises
+    ------
+    InputError
+        If the folder is no BIDS dataset or holds no such file, or a session has several.
+    """
+    found: dict[tuple, list[dict]] = {}
+    for row in _images(derivatives, "anatomical.lesions", only):
+        if is_lesion_mask(Path(row["path"]).name) and row["ext"] in IMAGE_EXTENSIONS:
+            _require_place(row, derivatives)
+            found.setdefault((row["participant_id"], row["session_id"]), []).append(row)
+    if not found and not only:
+        raise InputError(
+            f"anatomical.lesions {derivatives}: holds no *_desc-lesion_mask.nii.gz or "
+            "*_label-lesion_mask.nii.gz; see docs/cohort.md, or leave the key out"
+        )
+    problems = [
+        f"anatomical.lesions {derivatives}: {session_prefix(*session)} has several masks "
+        f"({', '.join(sorted(Path(row['path']).name for row in rows))}); keep one"
+        for session, rows in found.items()
+        if len(rows) > 1
+    ]
+    if problems:
+        raise InputError(listing(problems))
+    return [
+        _row(*session, "lesions", str(derivatives / row["path"]))
+        for session, [row] in found.items()
+    ]
+
+
 def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
     """Rows in order of session and suffix, with one without a path for each gap.
 
-    T1w and FLAIR are expected of each session, diffusion series, vessel walls and further
-    contrasts where any session has them.
+    T1w and FLAIR are expected of each session, diffusion series, vessel walls, masks of lesions
+    and further contrasts where any session has them.
     """
     present = {row["suffix"] for row in rows}
     expected = [suffix for suffix in EXPECTED if suffix in suffixes]
-    others = [*suffixes, "vesselwall"]
+    others = [*suffixes, *DERIVED]
     expected += [s for s in others if s in present and s not in (*EXPECTED, *NEVER_EXPECTED)]
     have = {(row["participant_id"], row["session_id"], row["suffix"]) for row in rows}
     gaps = [

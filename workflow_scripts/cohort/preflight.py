@@ -16,13 +16,14 @@ COLUMNS = [*SCAN_FIELDS, *ACQUISITION, "conflict", "note", "code"]
 
 
 def check_scans(
-    paths: list[str], known: pd.DataFrame, code: str, slabs=(), reverse=()
+    paths: list[str], known: pd.DataFrame, code: str, slabs=(), reverse=(), lesions=None
 ) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
     A row holds while the file and its gradient table have their size and time stamp, and the
     checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head,
-    ``reverse`` those that may be one image of reverse phase encoding. What is compared between
+    ``reverse`` those that may be one image of reverse phase encoding, ``lesions`` has the T1w of
+    each mask of lesions. What is compared between
     scans is compared anew, see `compare_scans`, and metadata are read anew.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
@@ -41,14 +42,17 @@ def check_scans(
     table = pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=[*SCAN_FIELDS, "code"])
     table = table.astype({"shell": float, "directions": "Int64"})
     taken = pd.DataFrame([acquisition(uris[uri]) for uri in table["path"]], index=table.index)
-    return pd.concat([compare_scans(table, uris, reverse), taken], axis=1).reindex(columns=COLUMNS)
+    compared = compare_scans(table, uris, reverse, lesions)
+    return pd.concat([compared, taken], axis=1).reindex(columns=COLUMNS)
 
 
 def main(source, out, params):
     """Check the scans, those that changed since the last time."""
     table = Path(out.table)
     known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
-    checked = check_scans(list(source.scans), known, params.code, params.slabs, params.epi)
+    checked = check_scans(
+        list(source.scans), known, params.code, params.slabs, params.epi, params.lesions
+    )
     write_table(checked, table, columns=resource("columns/cohort.tsv"))
 
 

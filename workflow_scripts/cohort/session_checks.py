@@ -28,6 +28,7 @@ from workflow_scripts.common.gradients import (
     shell_of_alps,
 )
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.scans import off_grid
 
 SHOWN = 5
 FEW_DIRECTIONS = 12
@@ -41,14 +42,17 @@ HEAD = re.compile("head|brain")
 NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
-def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> pd.DataFrame:
-    """Metadata of echo-planar images, scans of the same values, images that serve no series.
+def compare_scans(
+    checked: pd.DataFrame, paths: dict[str, str], reverse=(), lesions=None
+) -> pd.DataFrame:
+    """Metadata of echo-planar images, scans of the same values, images that serve no other.
 
     Parameters
     ----------
     checked : rows of the preflight, with BIDS URIs
     paths : URI -> path
     reverse : paths of images named ``_dwi`` that serve as reverse phase encoding alone
+    lesions : path of the T1w of each mask of lesions, by its path; None where there is no T1w
 
     Returns
     -------
@@ -58,6 +62,7 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
     notes: dict[str, list[str]] = defaultdict(list)
     conflicts: dict[str, str] = {}
     sound = checked[checked["problem"].isna()]
+    values = dict(zip(sound["path"], sound["values"], strict=True))
     for uris in sound.dropna(subset="values").groupby("values")["path"].apply(list):
         for uri in uris if len(uris) > 1 else ():
             others = [other for other in uris if other != uri]
@@ -65,6 +70,13 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row)
+    for uri in sound["path"]:
+        if paths[uri] in (lesions or {}):
+            t1w = lesions[paths[uri]]
+            if t1w is None:
+                notes[uri].append("lesions are not measured without a T1w of the session")
+            elif bids_uri(t1w) in values and (problem := off_grid(paths[uri], t1w)):
+                conflicts[uri] = problem
     images = [uri for uri in sound["path"] if _suffix(uri) in ("dwi", "epi")]
     for uri in images:
         try:
@@ -77,7 +89,6 @@ def compare_scans(checked: pd.DataFrame, paths: dict[str, str], reverse=()) -> p
         if uri not in conflicts:
             is_epi = _suffix(uri) == "epi" or paths[uri] in reverse
             sessions[Path(paths[uri]).parents[1]][is_epi].append(uri)
-    values = dict(zip(sound["path"], sound["values"], strict=True))
     untensored = set(sound["path"][sound["directions"] == 0])
     unweighted = set(sound["path"][sound["directions"].isna()])
     for series, epi in sessions.values():

@@ -10,14 +10,14 @@ from pathlib import Path
 from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
-from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.cohort.index import DERIVED, read_rows
 from workflow_scripts.cohort.population import (
     frozen_population,
     number_of_splits,
     session_prefixes,
 )
 from workflow_scripts.cohort.written import check_files, expanded
-from workflow_scripts.common.bids import RAW, VESSEL_WALL
+from workflow_scripts.common.bids import LESIONS, RAW, VESSEL_WALL
 from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
@@ -25,7 +25,7 @@ SPLIT = "studies/{study}/split-{split}"
 NETWORK_FILES = ("model.json", "model.safetensors")
 SIMULATED = Path("demo/bids")
 # Names of scans that rules of their own measure; all others are further contrasts.
-MEASURED = ("T1w", "dwi", "epi", "VWI", "vesselwall")
+MEASURED = ("T1w", "dwi", "epi", "VWI", *DERIVED)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Start:
 
     @cached_property
     def scans(self) -> dict[str, dict[str, list[dict]]]:
-        """Index rows of usable scans, by name in ``scans`` (and vesselwall) and session prefix."""
+        """Index rows of usable scans, by name in ``scans`` or `DERIVED` and session prefix."""
         names = dict.fromkeys([*MEASURED, *self.config["scans"]])
         return {name: self.cohort.scans(name) for name in names}
 
@@ -67,8 +67,11 @@ class Start:
     @property
     def places(self) -> dict[str, str]:
         """Folders whose files are recorded as BIDS URIs, by the URI's beginning."""
-        vessels = self.config["vessel_wall"]["derivatives"]
-        places = {RAW: self.config["bids_dir"] and str(self.bids_dir), VESSEL_WALL: vessels}
+        places = {
+            RAW: self.config["bids_dir"] and str(self.bids_dir),
+            VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
+            LESIONS: self.config["anatomical"]["lesions"],
+        }
         return {uri: folder for uri, folder in places.items() if folder}
 
 
@@ -108,6 +111,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         keep_apart(bids_dir.resolve(), output_dir.resolve())
         _make_absolute(config, "exclusions")
         _make_absolute(config["vessel_wall"], "derivatives")
+        _make_absolute(config["anatomical"], "lesions")
         moved_from = _former_place(output_dir / INDEX, bids_dir) if main_process else None
         cohort = load_cohort(config, bids_dir, kept, main_process)
     else:
@@ -130,7 +134,7 @@ def _former_place(index: Path, bids_dir: Path) -> str | None:
     """Where the dataset of the last run lay, if not in ``bids_dir``."""
     rows = read_rows(index) if index.is_file() else []
     for row in rows:
-        if row["path"] and row["suffix"] != "vesselwall":
+        if row["path"] and row["suffix"] not in DERIVED:
             before = row["path"].split(f"/{row['participant_id']}/")[0]
             return before if before != str(bids_dir) else None
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError
 
-RAW, VESSEL_WALL = "bids:raw:", "bids:vesselwall:"
+RAW, VESSEL_WALL, LESIONS = "bids:raw:", "bids:vesselwall:", "bids:lesions:"
 
 
 def bids(folder: str, prefix: str, suffix: str, **entities: str) -> str:
@@ -39,6 +39,17 @@ def entities_of(name: str) -> dict[str, str]:
     suffix, dot, extension = last.partition(".")
     entities = {key: value for key, _, value in (pair.partition("-") for pair in pairs) if value}
     return entities | {"suffix": suffix, "ext": dot + extension}
+
+
+def is_lesion_mask(name: str) -> bool:
+    """Whether a file is a mask of lesions by its name.
+
+    >>> is_lesion_mask("sub-01_space-T1w_desc-lesion_mask.nii.gz")
+    True
+    """
+    entities = entities_of(name)
+    named = "lesion" in (entities.get("desc"), entities.get("label"))
+    return named and entities["suffix"] in ("mask", "probseg")
 
 
 def metadata_files(path: Path) -> list[Path]:
@@ -137,8 +148,9 @@ def bids_uri(path: str | None) -> str | None:
     """Where a file lies in its dataset, wherever that lies on this machine.
 
     ``bids:raw:sub-01/anat/...`` for a file of the raw dataset, ``bids:vesselwall:...`` of a
-    dataset of derivatives, ``bids::...`` for a relative path, which is one of the output
-    folder. A path that no ``dataset_description.json`` stands above stays as it is.
+    dataset of derivatives, ``bids:lesions:...`` for a mask of lesions, ``bids::...`` for a
+    relative path, which is one of the output folder. A path that no
+    ``dataset_description.json`` stands above stays as it is.
     """
     if path is None:
         return None
@@ -146,7 +158,10 @@ def bids_uri(path: str | None) -> str | None:
     if not path.is_absolute():
         return f"bids::{path.as_posix()}"
     root = dataset_of(path.parent)
-    return f"{_uri(root)}{path.relative_to(root).as_posix()}" if root else str(path)
+    if not root:
+        return str(path)
+    uri = LESIONS if is_lesion_mask(path.name) else _uri(root)
+    return f"{uri}{path.relative_to(root).as_posix()}"
 
 
 @cache

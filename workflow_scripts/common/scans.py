@@ -1,8 +1,8 @@
 """Is a scan fit for use?
 
 What is asked of a file depends on its BIDS suffix: `_dwi` is a series with a
-gradient table, `_epi` may be one, `_mask` and `_probseg` show a piece of a vessel,
-`.tsv` holds contours or a centre line; all others are one 3D image of a head.
+gradient table, `_epi` may be one, `_mask` and `_probseg` show a piece of a vessel or the lesions
+of a head, `.tsv` holds contours or a centre line; all others are one 3D image of a head.
 """
 
 import gzip
@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.bids import entities_of, is_lesion_mask
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
 from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
@@ -36,6 +36,7 @@ SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "valu
 SCAN_FIELDS += ["shell", "directions", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
+ROUNDING = 1e-3
 HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
 
 
@@ -44,7 +45,8 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
 
     It must open to its last byte, have the dimensions of its suffix, an invertible
     affine with voxel sizes and a field of view of a head (or a vessel), hold finite
-    values only, and not be constant. A diffusion series needs a sound gradient
+    values only, and not be constant; a mask of lesions values of 0 to 1, and it may be
+    empty. A diffusion series needs a sound gradient
     table, a TSV a header and rows of its length.
 
     Parameters
@@ -75,7 +77,10 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
         row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
         row["problem"] = row["problem"] or _scale_problem(path, image)
         data = None if row["problem"] else np.asanyarray(image.dataobj)
-        row["problem"] = row["problem"] or _value_problem(data)
+        lesions = is_lesion_mask(path.name)
+        row["problem"] = row["problem"] or _value_problem(data, may_be_empty=lesions)
+        if lesions and not row["problem"]:
+            row["problem"] = _fraction_problem(data)
         if suffix in WEIGHTED and not row["problem"]:
             row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
@@ -201,14 +206,24 @@ def _scale_problem(path: Path, image) -> str | None:
     return None
 
 
-def _value_problem(data: np.ndarray) -> str | None:
+def _value_problem(data: np.ndarray, may_be_empty: bool = False) -> str | None:
     if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
     if not np.isfinite(data).all():
         return f"{int((~np.isfinite(data)).sum())} voxels are NaN or infinite; convert it again"
-    if data.min() == data.max():
+    if data.min() == data.max() and not (may_be_empty and data.flat[0] == 0):
         return f"all voxels are {data.flat[0]:g}; the image is empty"
     return None
+
+
+def _fraction_problem(data: np.ndarray) -> str | None:
+    low, high = float(data.min()), float(data.max())
+    if low >= 0 and high <= 1 + ROUNDING:
+        return None
+    return (
+        f"values run from {low:g} to {high:g}; save the lesions as a mask of 0 and 1, or as "
+        "fractions between them"
+    )
 
 
 def _intensity_problem(data: np.ndarray) -> str | None:
@@ -268,6 +283,23 @@ def same_volumes(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two series (x, y, z, volumes) have a volume in common."""
     hashes = [{values_hash(v) for v in np.moveaxis(data, -1, 0)} for data in (one, other)]
     return not hashes[0].isdisjoint(hashes[1])
+
+
+def off_grid(mask, t1w) -> str | None:
+    """Why a mask of lesions does not lie on the grid of its T1w; both are paths."""
+    mask, t1w = Path(mask), Path(t1w)
+    space = entities_of(mask.name).get("space", "T1w")
+    if space not in ("T1w", "orig"):
+        return f"space-{space}: resample it to the T1w ({t1w.name}), and name it space-T1w"
+    one, other = nib.load(mask), nib.load(t1w)
+    shapes = ["x".join(map(str, image.shape[:3])) for image in (one, other)]
+    shift = np.abs((one.affine - other.affine)[:3] * [*other.shape[:3], 1]).max()
+    if shapes[0] == shapes[1] and shift <= FRAME_TOLERANCE_MM:
+        return None
+    return (
+        f"its grid is not that of the T1w ({t1w.name}): {shapes[0]} and {shapes[1]} voxels, axes "
+        f"or origin up to {shift:.3g} mm apart; resample it to the T1w"
+    )
 
 
 def require_usable(path: str, reverse: bool = False) -> None:

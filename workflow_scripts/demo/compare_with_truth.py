@@ -26,7 +26,7 @@ ALPS = {
 }
 VESSELS = {"nwi": "nwi", "lumen_area_mm2": "lumen_area_mm2"}
 # Where lesion masks are given.
-LESIONS = {"lesion_volume_ml": "lesion_volume_ml"}
+LESIONS = {"lesions_volume_ml": "lesion_volume_ml"}
 SESSION = ["participant_id", "session_id"]
 
 

@@ -1,0 +1,121 @@
+"""Masks of lesions: indexed like scans, and read by check."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.cohort.test_index import dataset
+from workflow_scripts.cohort.index import index_lesions, with_gaps
+from workflow_scripts.cohort.preflight import COLUMNS, check_scans
+from workflow_scripts.cohort.startup import start
+from workflow_scripts.cohort.status import problem_of
+from workflow_scripts.common.bids import bids_uri
+from workflow_scripts.common.job import InputError
+from workflow_scripts.demo.plan import plan_cohort
+
+SHAPE = (30, 32, 28)
+AFFINE = np.diag([4.0, 4, 4, 1])
+HEAD = np.random.default_rng(0).integers(0, 3000, SHAPE).astype("i2")
+MASK = (np.arange(HEAD.size).reshape(SHAPE) % 97 == 0).astype("u1")
+
+
+def test_masks_are_found_by_desc_or_label_one_of_a_session(tmp_path):
+    wanted = [
+        "sub-01/ses-a/anat/sub-01_ses-a_desc-lesion_mask.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_run-1_space-T1w_label-lesion_mask.nii",
+        "sub-02/anat/sub-02_desc-lesion_probseg.nii.gz",
+    ]
+    others = ["sub-02/anat/sub-02_desc-brain_mask.nii.gz", "sub-02/anat/sub-02_desc-lesion_T1w.nii"]
+    found = index_lesions(dataset(tmp_path, *wanted, *others))
+    assert [row["path"] for row in found] == [str(tmp_path / name) for name in wanted]
+    assert {row["suffix"] for row in found} == {"lesions"}
+    t1w = {"participant_id": "sub-03", "session_id": None, "suffix": "T1w", "path": "x"}
+    gaps = with_gaps([*found, t1w], {("sub-03", None)}, ["T1w"])
+    assert [row["suffix"] for row in gaps if row["path"] is None] == ["lesions"]
+
+
+def test_folder_without_masks_and_several_of_a_session_are_errors(tmp_path):
+    with pytest.raises(InputError, match=r"anatomical\.lesions .*dataset_description\.json"):
+        index_lesions(tmp_path)
+    with pytest.raises(InputError, match="holds no .*leave the key out"):
+        index_lesions(dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz"))
+    names = [f"sub-01/anat/sub-01{space}_desc-lesion_mask.nii.gz" for space in ("", "_space-FLAIR")]
+    with pytest.raises(InputError, match="sub-01 has several masks .*space-FLAIR.*keep one"):
+        index_lesions(dataset(tmp_path, *names))
+
+
+def test_the_simulated_cohort_of_multiple_sclerosis_uses_its_own_masks(tmp_path):
+    """But the two sessions that have none."""
+    demo = {"cohort": "multiple_sclerosis", "subjects": {"A": 8, "B": 2}}
+    config = {"output_dir": str(tmp_path), "anatomical": {}, "demo": demo, "studies": {}}
+    scans = start(config, plan_cohort, main_process=False).scans
+    assert len(scans["lesions"]) == len(scans["T1w"]) - 2
+    index = {name: rows[0]["path"] for name, rows in scans["lesions"].items()}
+    assert all(
+        path.startswith("demo/bids/derivatives/lesions/")
+        and path.endswith(f"{name}_desc-lesion_mask.nii.gz")
+        for name, path in index.items()
+    )
+
+
+def checked(folder, data=MASK, affine=AFFINE, name="sub-01_desc-lesion_mask", t1w=True):
+    """Row of the preflight of a mask in a folder of derivatives, beside a T1w."""
+    (folder / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    scan, mask = folder / "sub-01_T1w.nii.gz", folder / f"{name}.nii.gz"
+    nib.save(nib.Nifti1Image(HEAD, AFFINE), scan)
+    nib.save(nib.Nifti1Image(data, affine), mask)
+    nothing, pairs = pd.DataFrame(columns=COLUMNS), {str(mask): str(scan) if t1w else None}
+    table = check_scans([str(scan), str(mask)], nothing, "code", lesions=pairs)
+    rows = table.astype(object).where(table.notna(), None).set_index("path").to_dict("index")
+    return rows[bids_uri(str(mask))]
+
+
+def test_masks_without_lesions_fractions_and_axes_of_length_1_are_sound(tmp_path):
+    for data in (MASK, 0 * MASK, MASK * np.float32(0.4), MASK[..., None]):
+        row = checked(tmp_path, data)
+        assert problem_of(row) is None and row["note"] is None
+
+
+@pytest.mark.parametrize("data", [MASK * 255, MASK * np.float32(-1), MASK * np.float32(1.5)])
+def test_values_beyond_0_to_1_are_invalid(tmp_path, data):
+    assert "save the lesions as a mask of 0 and 1" in problem_of(checked(tmp_path, data))
+
+
+def test_a_mask_that_is_1_everywhere_or_cut_off_is_invalid(tmp_path):
+    assert "all voxels are 1" in problem_of(checked(tmp_path, 0 * MASK + 1))
+    path = tmp_path / "sub-01_desc-lesion_mask.nii.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    table = check_scans([str(path)], pd.DataFrame(columns=COLUMNS), "code")
+    assert "damaged or cut off" in table["problem"][0]
+
+
+def moved(axis):
+    affine = AFFINE.copy()
+    affine[axis, 3] += 2
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("data", "affine"),
+    [
+        (MASK[:-1], AFFINE),
+        (MASK, moved(1)),
+        (MASK, np.diag([-4.0, 4, 4, 1])),
+        (MASK, np.diag([4.0, 4, 4.1, 1])),
+    ],
+)
+def test_another_grid_than_the_t1w_is_invalid(tmp_path, data, affine):
+    problem = problem_of(checked(tmp_path, data, affine))
+    assert "not that of the T1w (sub-01_T1w.nii.gz)" in problem and "resample it" in problem
+
+
+@pytest.mark.parametrize("space", ["FLAIR", "MNI152NLin2009cAsym"])
+def test_a_mask_in_another_space_is_invalid(tmp_path, space):
+    problem = problem_of(checked(tmp_path, name=f"sub-01_space-{space}_desc-lesion_mask"))
+    assert problem.startswith(f"space-{space}: resample it to the T1w (sub-01_T1w.nii.gz)")
+
+
+def test_a_mask_without_a_t1w_is_told(tmp_path):
+    row = checked(tmp_path, t1w=False)
+    assert problem_of(row) is None and "not measured without a T1w" in row["note"]
