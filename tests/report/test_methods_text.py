@@ -158,6 +158,27 @@ def test_means_and_tests_are_those_of_the_design(design, means, resampled):
     assert ("corrected resampled t" in made["Comparisons of models"]) == resampled
 
 
+@pytest.mark.parametrize(
+    ("design", "best"),
+    [
+        (TRIALS, False),
+        ({"kind": "folds", "folds": 3}, False),
+        ({"kind": "folds", "folds": 3, "validation": True}, True),
+        ({"kind": "holdout", "validation": 0.2}, True),
+        ({"kind": "given", "table": "x.tsv"}, False),
+    ],
+)
+def test_a_network_is_described_with_every_design(design, best):
+    study = {
+        "label": "group", "classes": ["a", "b"], "inputs": {"image": {"channels": ["T1w"]}},
+        "design": design, "evaluation": {"metrics": None},
+        "models": {"net": {"kind": "cnn", "inputs": ["image"]}},
+    }  # fmt: skip
+    config = check_config({"output_dir": "x", "anatomical": {}, "studies": {"s": study}})
+    text = " ".join(text for _, text in Methods({}, CONFIG).study(config["studies"]["s"]))
+    assert ("the weights are those of the epoch with the lowest" in text) == best
+
+
 def test_evaluations_are_described_by_their_settings():
     groups, correlations = {"features": ["alps"]}, {"features": ["alps"], "clinical": ["age"]}
     asked = {"groups": groups, "correlations": correlations, "reliability": groups}
