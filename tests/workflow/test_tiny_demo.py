@@ -20,14 +20,14 @@ from workflow_scripts.common.tables import read_table
 
 DWI, VESSELS = HEADS - 1, HEADS - 1  # one of the heads without each
 # Its diffusion series all have a T1w; the subject with contours is added in test_reruns.py;
-# three others are asked for by name, and the cohort of multiple sclerosis alone has lesion masks.
+# others are asked for by name, and the cohort of multiple sclerosis alone has lesion masks.
 NOT_RUN = {
     "register_dwi_to_mni",
     "simulate_vessel_contours",
     "simulate_lesion_mask",
     "measure_lesions",
 }
-NOT_RUN |= {"predict_sessions", "audit", "freeze"}
+NOT_RUN |= {"combine_models", "predict_sessions", "evaluate_frozen", "audit", "freeze"}
 
 
 def study_table(results, name):
@@ -93,7 +93,8 @@ def test_models_of_a_release_score_other_sessions(tiny, tiny_copy, tmp_path):
     [release] = Path(tiny_copy["output_dir"], "releases").iterdir()
     assert not list(release.rglob("*.nii.gz"))
     models = f"{release}/studies/npsle_contrastive/models"
-    frozen = tiny_copy | {"frozen_models": models, "frozen_label": "diagnosis"}
+    study = tiny_copy["studies"]["npsle_contrastive"]
+    frozen = tiny_copy | {"frozen_models": models, "frozen_label": study["label"]}
     process = finished("predict", config=frozen, folder=tmp_path)
     assert jobs(process) == Counter(["predict_sessions", "evaluate_frozen", "predict"])
     scores = read_table(f"{tiny_copy['output_dir']}/predictions/sessions.tsv")
@@ -107,7 +108,7 @@ def test_models_of_a_release_score_other_sessions(tiny, tiny_copy, tmp_path):
     np.testing.assert_allclose(own.loc[told.index, "score"], told, atol=0.02)
     assert own.loc[sorted(trained), "score"].isna().all()
     metrics = read_table(f"{tiny_copy['output_dir']}/predictions/metrics.tsv")
-    known = own["label"].isin(["non-NPSLE", "NPSLE"]) & own["score"].notna()
+    known = own["label"].isin(study["classes"]) & own["score"].notna()
     assert metrics.loc[metrics["model"] == "crop", "n"].iloc[0] == known.sum()
 
 
