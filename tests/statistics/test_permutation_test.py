@@ -201,3 +201,19 @@ def test_scans_of_a_participant_are_exchanged_together():
     sizes = found.assign(n=found["n_positive"] + found["n_negative"]).groupby("split")["n"]
     np.testing.assert_allclose(sizes.first(), people)
     np.testing.assert_allclose(found["n_positive"] % 1, 0, atol=1e-9)
+
+
+def test_a_class_that_changes_within_a_participant_does_so_in_every_permutation():
+    """Constant predictions are no better than with exchanged labels, whoever's class changes."""
+    ids = ["sub-1", "sub-1", "sub-2", "sub-3", "sub-4", "sub-5", "sub-5"]
+    rows = pd.DataFrame({"model": "net", "split": 1, "repeat": 1, "participant_id": ids})
+    positive = np.array([False, True, True, False, True, True, True])
+    rows["label"] = np.where(positive, CLASSES[1], CLASSES[0])
+    score = np.random.default_rng(0).random(7)
+    rows = rows.assign(score=score, predicted=CLASSES[1])
+    found = exchange_labels(rows, 200, 1, CLASSES[1])
+    assert (found["sensitivity"] == 1).all() and (found["specificity"] == 0).all()
+    observed = split_figures(positive, np.ones(7, bool), score, np.array(ids))
+    assert (found["n_positive"] == observed["n_positive"]).all()
+    # the classes of sub-1 and sub-5 change places in half of them, those of the others among three
+    assert found["auc"].nunique() == 2 * 3

@@ -24,8 +24,9 @@ def exchange_labels(
     """Figures of fixed predictions with the labels of the tested people exchanged.
 
     Each participant draws one number per permutation, the same in every split; on each test side
-    as many participants as there are of the positive class, those with the highest numbers, are
-    called positive. A participant whose scans differ in class counts by the first.
+    the labels of a participant's scans, all together, go to another one with as many scans there,
+    in the order of these numbers. So a class that changes between a participant's scans does so
+    under every permutation too.
 
     Parameters
     ----------
@@ -41,12 +42,17 @@ def exchange_labels(
     names = np.unique(rows["participant_id"].to_numpy(str))
     drawn = rng.random((permutations, len(names)))
     for (model, split, repeat), part in rows.groupby(["model", "split", "repeat"], sort=False):
-        people, first, person = np.unique(
-            part["participant_id"].to_numpy(str), return_index=True, return_inverse=True
+        people, person, scans = np.unique(
+            part["participant_id"].to_numpy(str), return_inverse=True, return_counts=True
         )
         truth = (part["label"] == positive_class).to_numpy()
-        rank = drawn[:, np.searchsorted(names, people)].argsort(axis=1).argsort(axis=1)
-        called = (rank >= len(people) - truth[first].sum())[:, person]
+        place = np.searchsorted(names, people)
+        called = np.tile(truth, (permutations, 1))
+        for size in np.unique(scans):
+            members = np.flatnonzero(scans == size)
+            rows_of = np.stack([np.flatnonzero(person == member) for member in members])
+            order = drawn[:, place[members]].argsort(axis=1)
+            called[:, rows_of.ravel()] = truth[rows_of][order].reshape(permutations, -1)
         predicted = (part["predicted"] == positive_class).to_numpy()
         score = part["score"].to_numpy(float)
         found += [
