@@ -201,12 +201,12 @@ def main(source, out, params, threads: int):
         )
     first, step = cell_positions(classifier.encoder, volumes.shape[1:])
     cells = mask.affine @ nib.affines.from_matvec(np.diag(step), first)
-    channels = [channel_maps(classifier.encoder, volumes[row]) for row in rows_of(index, tested)]
+    scanned = [volumes[row] for row in rows_of(index, tested)]
+    channels = [channel_maps(classifier.encoder, volume) for volume in scanned]
     layers = load_file(source.layers)
     for path, shared in ((out.maps, None), (out.logits, layers["shared"])):
         maps = explain(channels, layers["weight"][0], tested, cells, mask, shared)
         save_probability(maps, mask, path)
-    scanned = (volumes[row] for row in rows_of(index, tested))
     save_probability(attribute(classifier, scanned, tested, mask), mask, out.attributions)
     write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
     sums, counts = sum_maps(channels, layers, cells, mask)
