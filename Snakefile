@@ -1,3 +1,4 @@
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -44,7 +45,8 @@ if not CONFIG["participants"]:
 
 # Reruns follow the fingerprint of a rule's script; what a split holds does not change with it.
 for made in workflow.rules:
-    made.conda_env = f"{workflow.basedir}/envs/environment.yaml"
+    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+        made.conda_env = f"{workflow.basedir}/envs/environment.yaml"
     if made.script and made.name not in ("freeze_population", "draw_splits"):
         made.set_params(code=code(made.script.removeprefix("../workflow_scripts/")))
 
