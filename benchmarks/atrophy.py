@@ -12,7 +12,7 @@ lies around them; the T1w changes by the mean intensities of the tissues. Printe
 recovered fractions and the slopes of one on the other.
 
 ``--heads`` is a BIDS folder with T1w and derivatives/dlmuse (labels of DLMUSE). Printed are the
-overlap of the atlas brought to the subject, and mL and Dice of lateral ventricles, thalamus and
+overlap of the atlas brought to the subject, and mL and Dice of ventricles, thalamus and
 brainstem.
 """
 
@@ -63,7 +63,13 @@ WIDENING_MM = [(0, 0), (2, 0.2), (4, 0.4), (7, 0.6), (10, 0.9)]  # of ventricles
 DEEP_MM = 30
 REACHED = ("ventricles_overlap", "grey_matter_overlap")
 # Numbers of DLMUSE and of resources/regions.tsv.
-LABELS = {"ventricles": ([49, 50, 51, 52], 4), "thalamus": ([59, 60], 6), "brainstem": ([35], 5)}
+LABELS = {
+    "lateral ventricles": ([49, 50, 51, 52], 4),
+    "third ventricle": ([4], 7),
+    "fourth ventricle": ([11], 8),
+    "thalamus": ([59, 60], 6),
+    "brainstem": ([35], 5),
+}
 
 
 def outputs(folder: Path, **names) -> SimpleNamespace:

@@ -45,10 +45,11 @@ def test_all_images_but_the_atlas_are_on_one_grid(made):
     assert 0.6 < tissue[inside].mean() < 1
 
 
-def test_regions_are_those_of_the_table_that_have_structures(made):
+def test_regions_are_those_of_the_table_that_have_structures_or_a_box(made):
     found = set(np.unique(nib.load(made["regions"]).dataobj)) - {0}
     table = pd.read_csv(resource("regions.tsv"), sep="\t")
-    assert found == set(table.loc[table["structures"].notna(), "index"])
+    named = table["structures"].notna() | table["box"].notna()
+    assert found == set(table.loc[named, "index"])
 
 
 def test_the_atlas_is_copied_as_it_is(made):

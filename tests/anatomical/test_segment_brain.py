@@ -3,10 +3,19 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn.datasets import (
+    load_mni152_brain_mask,
+    load_mni152_gm_template,
+    load_mni152_wm_template,
+)
 from scipy import ndimage
 
 from tests.conftest import ROOT
-from workflow_scripts.anatomical.regions import network_regions, subject_regions
+from workflow_scripts.anatomical.regions import (
+    network_regions,
+    reach_of_middle_ventricles,
+    subject_regions,
+)
 from workflow_scripts.anatomical.segment_brain import (
     atropos_probabilities,
     coarse_probabilities,
@@ -14,7 +23,7 @@ from workflow_scripts.anatomical.segment_brain import (
     tissue_priors,
     tissue_volumes,
 )
-from workflow_scripts.common.atlas import atlas_regions, region_labels
+from workflow_scripts.common.atlas import atlas_regions, middle_ventricles, region_labels
 
 REGIONS = pd.read_csv(ROOT / "resources/regions.tsv", sep="\t")
 INDEX = dict(zip(REGIONS["region"], REGIONS["index"], strict=True))
@@ -94,14 +103,23 @@ def test_shells_are_recovered(shells, method):
 
 
 def test_region_labels_take_the_most_probable_structure_above_the_threshold():
-    regions = pd.DataFrame({"index": [7, 9], "structures": ["A,B", "C"]})
-    probabilities = np.array([[60, 10, 0, 0], [0, 30, 20, 0], [0, 0, 24, 0], [10, 0, 30, 60]])
-    labels = region_labels(probabilities.reshape(4, 1, 1, 4), list("ABCD"), regions)
-    assert labels.ravel().tolist() == [7, 7, 0, 0]
+    regions = pd.DataFrame({"index": [7, 9], "structures": ["A,B", "C"], "threshold": [25, 50]})
+    probabilities = np.array(
+        [
+            [60, 10, 0, 0],
+            [0, 30, 20, 0],
+            [24, 0, 0, 0],
+            [10, 0, 30, 60],
+            [0, 0, 49, 0],
+            [0, 0, 50, 0],
+        ]
+    )
+    labels = region_labels(probabilities.reshape(6, 1, 1, 4), list("ABCD"), regions)
+    assert labels.ravel().tolist() == [7, 7, 0, 0, 0, 9]
 
 
 def test_unknown_structure_is_named():
-    regions = pd.DataFrame({"index": [1], "structures": ["Nucleus"]})
+    regions = pd.DataFrame({"index": [1], "structures": ["Nucleus"], "threshold": [25]})
     with pytest.raises(KeyError, match="Nucleus"):
         region_labels(np.zeros((1, 1, 1, 1)), ["A"], regions)
 
@@ -113,6 +131,7 @@ def test_atlas_is_on_the_right_side_and_of_the_right_size(template):
     image = nib.load(template[0])
     names = ",".join(REGIONS["structures"].dropna()).split(",")
     one_each = pd.DataFrame({"index": range(1, len(names) + 1), "structures": names})
+    one_each["threshold"] = np.where(one_each["structures"] == "Brain-Stem", 50, 25)
     labels = atlas_regions(image, one_each)
     volume = {}
     for index, name in zip(one_each["index"], names, strict=True):
@@ -128,9 +147,10 @@ def test_atlas_is_on_the_right_side_and_of_the_right_size(template):
 SHADES = np.array([0, 20, 60, 100])
 
 
-def regions_of(atlas, tissues, t1w=None):
+def regions_of(atlas, tissues, t1w=None, middle=0):
     t1w = SHADES[tissues] if t1w is None else t1w
-    return subject_regions(atlas, tissues, t1w, INDEX, (1, 1, 1))
+    middle = np.broadcast_to(middle, atlas.shape)
+    return subject_regions(atlas, middle, tissues, t1w, INDEX, (1, 1, 1))
 
 
 def ventricle_case():
@@ -163,9 +183,47 @@ def test_third_ventricle_is_not_lateral():
     third[37:43, 32:48, 6:14] = True
     tissues[third] = 1
     tissues[39:41, 39:41, 14:20] = 1  # foramen
-    found = regions_of(atlas, tissues) == INDEX["ventricles"]
-    assert not (found & third).any()
-    assert (found & ventricles).sum() == ventricles.sum()
+    reach = np.zeros_like(atlas)
+    reach[35:45, 30:50, 5:14] = INDEX["third_ventricle"]
+    found = regions_of(atlas, tissues, middle=reach)
+    lateral = found == INDEX["ventricles"]
+    assert not (lateral & third).any()
+    assert (lateral & ventricles).sum() == ventricles.sum()
+    np.testing.assert_array_equal(found == INDEX["third_ventricle"], third)
+
+
+def test_the_third_ventricle_widens_sideways_and_the_fourth_everywhere():
+    """On a template of 1 mm whose midline is at voxel 20."""
+    affine, regions = np.diag([1.0, 1, 1, 1]), np.zeros((40, 40, 40), np.uint8)
+    affine[:3, 3] = -20
+    regions[20, 10:20, 25:30] = INDEX["third_ventricle"]
+    regions[20, 20, 8] = INDEX["fourth_ventricle"]
+    reach = reach_of_middle_ventricles(regions, INDEX, affine)
+    third, fourth = (reach == INDEX[f"{name}_ventricle"] for name in ("third", "fourth"))
+    expected = np.zeros(regions.shape, bool)
+    expected[15:26, 10:20, 25:30] = True
+    np.testing.assert_array_equal(third, expected)
+    ball = np.sum((np.indices(regions.shape).T - [20, 20, 8]) ** 2, axis=-1).T <= 9
+    np.testing.assert_array_equal(fourth, ball)
+
+
+def test_middle_ventricles_of_the_template_are_where_and_as_large_as_in_adults():
+    """A third ventricle of 0.5 to 2 mL, a fourth of 1 to 3 mL, in a brain 1.2 to 1.6 times an
+    adult's; the third between the commissures, which lie at y = 2 and -26."""
+    gm, wm, brain = (
+        load_mni152_gm_template(2),
+        load_mni152_wm_template(2),
+        load_mni152_brain_mask(2),
+    )
+    csf = (brain.get_fdata() > 0) & (gm.get_fdata() + wm.get_fdata() < 0.5)
+    labels = middle_ventricles(csf, brain.affine)
+    third, fourth = (labels == INDEX[f"{name}_ventricle"] for name in ("third", "fourth"))
+    assert 0.5 < third.sum() * 0.008 < 2 * 1.6
+    assert 1 < fourth.sum() * 0.008 < 3 * 1.6
+    y = nib.affines.apply_affine(brain.affine, np.argwhere(third))[:, 1]
+    assert -28 <= y.min() <= -20 and -2 <= y.max() <= 8
+    middle = nib.affines.apply_affine(brain.affine, np.argwhere(fourth)).mean(axis=0)
+    assert abs(middle[0]) < 2 and middle[1] < -35 and middle[2] < -25
 
 
 def test_border_voxels_that_are_mostly_csf_are_no_grey_matter():
@@ -190,7 +248,8 @@ def test_labels_of_a_network_stand_for_those_of_the_atlas():
     assert regions[found[7]] == "thalamus"
     assert regions[found[13]] == "brainstem"
     assert {regions[n] for n in found[[8, 9, 10, 14, 15, 16]]} == {"subcortical_grey_matter"}
-    assert not found[[0, 1, 2, 5, 6, 11, 12, 17]].any()
+    assert [regions[n] for n in found[[11, 12]]] == ["third_ventricle", "fourth_ventricle"]
+    assert not found[[0, 1, 2, 5, 6, 17]].any()
 
 
 def test_regions_follow_the_subject_tissue():

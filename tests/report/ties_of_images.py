@@ -152,7 +152,8 @@ IMAGES = {
         "Harvard-Oxford atlas (regions; packaged" in (ROOT / "README.md").read_text()
     ),
     "by the inverse of the registration": lambda: (
-        "whichtoinvert=inverted" in text_of(A + "segment_brain", "from_template")
+        "whichtoinvert=inverted" in text_of("common/registration", "from_template")
+        and uses(A + "segment_brain", "from_template")
     ),
     "labels of a network with the weights": lambda: uses(A + "segment_brain", "network_regions"),
     "kept where the subject has grey or white matter": lambda: (
@@ -161,6 +162,19 @@ IMAGES = {
     "within 4 mm of them": lambda: constant(A + "regions", "NEAR_MM") == 4,
     "a watershed on the thickness of the CSF": lambda: calls(
         A + "regions", "watershed", "lateral_ventricles"
+    ),
+    "from z = -67 mm of MNI152 upwards": lambda: (
+        "-67 mm" in (ROOT / "resources/regions.tsv").read_text()
+    ),
+    "third and fourth ventricle from the template": lambda: uses(
+        A + "make_templates", "middle_ventricles"
+    ),
+    "their labels, widened by 5 mm sideways and by 3 mm": lambda: (
+        constant(A + "regions", "SIDEWAYS_MM") == 5 and constant(A + "regions", "AROUND_MM") == 3
+    ),
+    "the CSF in their labels": lambda: (
+        "tissues == CSF" in text_of(A + "regions", "subject_regions")
+        and "middle = network_regions" in text_of(A + "segment_brain", "main")
     ),
     "the tissues outside these structures": lambda: (
         text_of(A + "regions", "subject_regions").index("tissues == WM")

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 from nilearn.datasets import (
     load_mni152_brain_mask,
     load_mni152_gm_template,
@@ -9,7 +10,12 @@ from nilearn.datasets import (
     load_mni152_wm_template,
 )
 
-from workflow_scripts.common.atlas import atlas_regions, harvard_oxford, named_regions
+from workflow_scripts.common.atlas import (
+    atlas_regions,
+    harvard_oxford,
+    middle_ventricles,
+    named_regions,
+)
 from workflow_scripts.common.images import save_image, save_labels, save_probability
 from workflow_scripts.common.job import job
 
@@ -20,9 +26,13 @@ def main(source, out, params):
     mask = load_mni152_brain_mask(params.resolution).get_fdata()
     save_image(template.get_fdata() * mask, template, out.t1w)
     save_labels(mask, template, out.mask)
-    save_probability(load_mni152_gm_template(params.resolution).get_fdata(), template, out.gm)
-    save_probability(load_mni152_wm_template(params.resolution).get_fdata(), template, out.wm)
-    save_labels(atlas_regions(template, named_regions()), template, out.regions)
+    gm = load_mni152_gm_template(params.resolution).get_fdata()
+    wm = load_mni152_wm_template(params.resolution).get_fdata()
+    save_probability(gm, template, out.gm)
+    save_probability(wm, template, out.wm)
+    middle = middle_ventricles((mask > 0) & (gm + wm < 0.5), template.affine)
+    regions = atlas_regions(template, named_regions())
+    save_labels(np.where(middle > 0, middle, regions), template, out.regions)
     for file, copy in zip(harvard_oxford(), (out.atlas, out.atlas_names), strict=True):
         shutil.copyfile(file, copy)
 

@@ -9,12 +9,12 @@ import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
 from workflow_scripts.anatomical.lesions import read_lesions
+from workflow_scripts.anatomical.regions import FLUID
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 
 PERIVENTRICULAR_MM = 10.0
-FLUID = "ventricles"
 
 
 def lesion_volumes(
@@ -42,9 +42,9 @@ def lesion_volumes(
     found = {"lesions_volume_ml": volume(...)}
     found["lesions_fraction"] = found["lesions_volume_ml"] / tiv_ml
     for region, label in index.items():
-        if region != FLUID:
+        if region not in FLUID:
             found[f"lesions_{region}_volume_ml"] = volume(regions == label)
-    ventricles = regions == index[FLUID]
+    ventricles = regions == index[FLUID[0]]
     if ventricles.any():
         near = distance_transform_edt(~ventricles, sampling=spacing) <= PERIVENTRICULAR_MM
         found["lesions_periventricular_volume_ml"] = volume(near)

@@ -11,10 +11,14 @@ CSF, GM, WM = 1, 2, 3
 NEAR_MM = 4.0
 OUTER_MM = 10.0
 BETWEEN_MM = 10.0
+SIDEWAYS_MM = 5.0
+AROUND_MM = 3.0
+FLUID = ("ventricles", "third_ventricle", "fourth_ventricle")
 
 
 def subject_regions(
     atlas: np.ndarray,
+    middle: np.ndarray,
     tissues: np.ndarray,
     t1w: np.ndarray,
     index: dict[str, int],
@@ -23,12 +27,14 @@ def subject_regions(
     """Label image of the regions of one subject.
 
     Brainstem, thalamus and subcortical grey matter are the atlas's labels where
-    the subject has tissue (GM or WM), ventricles see `lateral_ventricles`.
+    the subject has tissue (GM or WM), ventricles see `lateral_ventricles`; third and fourth
+    ventricle are the CSF where these may lie that is no lateral ventricle.
     White and grey matter are the tissues outside all of these.
 
     Parameters
     ----------
     atlas : (x, y, z) region index of the atlas in the subject's space, 0 outside
+    middle : likewise, of the third and fourth ventricle alone, as far as they may reach
     tissues : (x, y, z) 0 outside the brain, 1 CSF, 2 GM, 3 WM
     t1w : (x, y, z)
     index : region name -> label
@@ -45,9 +51,39 @@ def subject_regions(
     solid = (tissues == GM) | (tissues == WM)
     for region in ("subcortical_grey_matter", "brainstem", "thalamus"):
         result[(atlas == index[region]) & solid] = index[region]
+    for region in FLUID[1:]:
+        result[(middle == index[region]) & (tissues == CSF)] = index[region]
     found = lateral_ventricles(atlas[box], tissues[box], t1w[box], index, spacing)
     result[box][found] = index["ventricles"]
     return result
+
+
+def reach_of_middle_ventricles(
+    regions: np.ndarray, index: dict[str, int], affine: np.ndarray
+) -> np.ndarray:
+    """How far the third and the fourth ventricle may reach from where the template has them.
+
+    The third, a cleft in the midline, widens sideways between the thalami and is open to cisterns
+    below and behind: `SIDEWAYS_MM` to each side of x = 0 and no further than the template's
+    up, down, forwards and backwards. The fourth by `AROUND_MM` in all directions.
+
+    Parameters
+    ----------
+    regions : (x, y, z) region index on the template
+    index : region name -> label
+    affine : (4, 4) of the template, without rotation, voxel to MNI mm
+
+    Returns
+    -------
+    (x, y, z) region index of these two, 0 elsewhere
+    """
+    x = affine[0, 0] * np.arange(len(regions)) + affine[0, 3]
+    third, fourth = (regions == index[region] for region in FLUID[1:])
+    reach = np.zeros(regions.shape, np.uint8)
+    reach[:, third.any(axis=0)] = index[FLUID[1]] * (np.abs(x) <= SIDEWAYS_MM)[:, None]
+    near = _distance(~fourth, np.abs(np.diag(affine)[:3])) <= AROUND_MM
+    reach[near & (reach == 0)] = index[FLUID[2]]
+    return reach
 
 
 def lateral_ventricles(
