@@ -253,7 +253,7 @@ CONTRADICTIONS = {
     ),
     "an unknown region": (
         {"inputs.brain.region": "brainstem+wrist"},
-        r"inputs.brain.region: wrist is none of brain, white_matter, .*thalamus; correct it",
+        r"inputs.brain.region: wrist is none of brain, white_matter, .*thalamus, .*; correct it",
     ),
     "an ensemble of a model that is not there": (
         {"models.both": {"kind": "ensemble", "of": ["net", "x"]}},
