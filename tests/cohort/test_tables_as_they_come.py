@@ -277,6 +277,65 @@ def test_ids_without_their_prefix_are_named(tmp_path, text, message):
         cohort_of(root, table1=["moca"])
 
 
+NEAR = ["sub-3", "sub-03 ", " sub-03", "SUB-03", "Sub-03", "03", "3", "sub_03", "sub03"]
+NEAR += ["sub-03\N{NO-BREAK SPACE}", "sub-03\N{ZERO WIDTH SPACE}", "sub-003", '"sub-03"']
+
+
+def phenotype(root, ids, session=None):
+    for number in (1, 2, 3):
+        folder = root / f"sub-0{number}" / (session or "") / "anat"
+        folder.mkdir(parents=True)
+        prefix = f"sub-0{number}_{session}" if session else f"sub-0{number}"
+        (folder / f"{prefix}_T1w.nii.gz").touch()
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    lines = [f"sub-0{n}\t{'aba'[n - 1]}" for n in (1, 2, 3)]
+    (root / "participants.tsv").write_text("\n".join(["participant_id\tdx", *lines]) + "\n")
+    (root / "phenotype").mkdir()
+    (root / "phenotype/x.tsv").write_text("\n".join(ids) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("near", NEAR, ids=ascii)
+def test_an_id_that_is_nearly_someones_is_no_missing_value(tmp_path, near):
+    table = ["participant_id\tmoca", "sub-01\t27", "sub-02\t28", f"{near}\t29", "sub-77\t1"]
+    root = phenotype(tmp_path, table)
+    cohort_of(root)
+    with pytest.raises(InputError) as error:
+        cohort_of(root, table1=["moca"])
+    assert str(error.value) == (
+        f"phenotype/x.tsv: participant_id is {near!r}, which nobody has, but sub-03 is there, and "
+        "'moca' is used; correct it"
+    )
+    # a row that says nothing of the column may be anyone's
+    (root / "phenotype/x.tsv").write_text("\n".join(table).replace("\t29", "\tn/a"))
+    cohort_of(root, table1=["moca"])
+
+
+@pytest.mark.parametrize("near", ["ses-1", "01", "1", "SES-01", "ses-01 ", "ses_01", "ses-001"])
+def test_a_session_that_is_nearly_anothers_is_no_missing_value(tmp_path, near):
+    rows = ["sub-01\tses-01\t27", "sub-02\tses-01\t28", f"sub-03\t{near}\t29"]
+    root = phenotype(tmp_path, ["participant_id\tsession_id\tmoca", *rows], "ses-01")
+    with pytest.raises(InputError, match=f"session_id of sub-03 is '{near}', but ses-01 is there"):
+        cohort_of(root, table1=["moca"])
+    # another session, of which there is no scan, is nobody's business
+    table = root / "phenotype/x.tsv"
+    table.write_text(table.read_text().replace(f"\t{near}\t", "\tses-02\t"))
+    cohort_of(root, table1=["moca"])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["participant_id\tmoca", "sub-901\t27"],
+        ["participant_id\tsession_id\tmoca", "sub-01\tses-01\t27", "sub-02\tses-01\t28"],
+        ["participant_id\tmoca", "n/a\t27"],
+    ],
+)
+def test_a_table_that_fits_nobody_is_named(tmp_path, rows):
+    with pytest.raises(InputError, match="no row is of a participant and session|a row has no"):
+        cohort_of(phenotype(tmp_path, rows), table1=["moca"])
+
+
 def test_a_thousand_sessions_are_checked_in_a_second(tmp_path):
     """Names, tables and readability of 1000 sessions with T1w, FLAIR and a diffusion series."""
     lines = ["participant_id\tdx\tsex\tedss\tage"]

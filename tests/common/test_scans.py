@@ -1,4 +1,5 @@
 import gzip
+import os
 from itertools import permutations, product
 
 import ants
@@ -152,6 +153,13 @@ def test_damaged_table(tmp_path, content):
 def test_missing_files(tmp_path):
     for name in ("sub-01_dwi.nii.gz", "sub-01_desc-vesselwall_contours.tsv"):
         assert "does not exist" in problem(tmp_path / name)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "sub-01_T1w.nii.gz")
+    (tmp_path / "sub-02_T1w.nii.gz").mkdir()
+    for number in (1, 2):
+        assert "no file" in problem(tmp_path / f"sub-0{number}_T1w.nii.gz")
 
 
 def test_require_usable_names_the_file(tmp_path):

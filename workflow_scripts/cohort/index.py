@@ -23,10 +23,14 @@ from workflow_scripts.common.files import FETCH, is_there, read_text, why_unread
 from workflow_scripts.common.job import InputError, listing
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
-LIKE_PARTICIPANT = re.compile("sub-|sub[-_][A-Za-z0-9]+$", re.I)
+LIKE_PARTICIPANT = re.compile("sub-|sub_[A-Za-z0-9]+$|sub[0-9]+$", re.I)
+SESSION = re.compile("ses-[A-Za-z0-9]+")
+NAME_OF_SESSION = "a session's folder is ses- and then letters and digits alone; rename it"
+DATATYPES = ("anat", "dwi", "fmap")
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
+SIDECARS = (".json", ".bval", ".bvec", ".tsv", ".txt")
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 # Of derivatives, which a key of the configuration names.
 DERIVED = ("vesselwall", "lesions")
@@ -75,13 +79,14 @@ def index_scans(
     found: dict[tuple, list[dict]] = {}
     candidates: dict[str, list[dict]] = {name: [] for name in filters}
     sessions: set[tuple] = set()
-    capitals, misnamed = {name.casefold(): name for name in filters}, {}
+    misnamed, find_like = {}, _finder(filters)
     for row in _images(bids_dir, "bids_dir", only):
         session = row["participant_id"], row["session_id"]
-        name = capitals.get(row["suffix"].casefold())
-        if name and (row["ext"] not in IMAGE_EXTENSIONS or row["suffix"] != name):
-            misnamed.setdefault((*session, name), Path(row["path"]).name)
-        if row["ext"] not in IMAGE_EXTENSIONS:
+        image = row["ext"] in IMAGE_EXTENSIONS and row["named"]
+        if row["datatype"] in (None, *DATATYPES) and not (image and row["suffix"] in filters):
+            for name in find_like(row["path"]):
+                misnamed.setdefault((*session, name), Path(row["path"]).name)
+        if not image:
             continue
         for name, wanted in named.items():
             if row["suffix"] == wanted["suffix"]:
@@ -115,9 +120,23 @@ def index_scans(
     if undecided:
         raise InputError(explain_choice(undecided))
     for key in misnamed.keys() - found.keys():
-        note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{key[2]}.nii.gz"
+        wanted = filters[key[2]].get("suffix", key[2])
+        note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{wanted}.nii.gz"
         chosen.append(_row(*key, None, note=note))
     return with_gaps(chosen, sessions, filters)
+
+
+def _finder(names):
+    """Function of a path: which of these names, in any capitals, its file's name is made of."""
+    known = {name.casefold(): name for name in names}
+    like = re.compile(f"(?:^|[_/])({'|'.join(map(re.escape, names))})(?![A-Za-z0-9])[^/]*$", re.I)
+
+    def find(path: str) -> list[str]:
+        if path.endswith(SIDECARS):
+            return []
+        return [known[name.casefold()] for name in like.findall(path)]
+
+    return find
 
 
 def _choose(suffix: str, rows: list[dict], wanted: dict) -> tuple[list[dict], str | None]:
@@ -153,8 +172,8 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
         If the folder is no BIDS dataset or holds no such file.
     """
     rows = []
-    for row in _images(derivatives, "vessel_wall.derivatives", only, VESSEL_EXTENSIONS):
-        if row["suffix"] in VESSEL_SUFFIXES and row["ext"] in VESSEL_EXTENSIONS:
+    for row in _images(derivatives, "vessel_wall.derivatives", only):
+        if row["named"] and row["suffix"] in VESSEL_SUFFIXES and row["ext"] in VESSEL_EXTENSIONS:
             _require_place(row, derivatives)
             session = row["participant_id"], row["session_id"]
             rows.append(_row(*session, "vesselwall", str(derivatives / row["path"])))
@@ -229,18 +248,14 @@ def _row(*values, note: str | None = None) -> dict:
     return dict(zip(FIELDS, values, strict=True)) | ({"note": note} if note else {})
 
 
-def _images(
-    root: Path, key: str, only: list[str] | None, extensions: set[str] = IMAGE_EXTENSIONS
-) -> Iterator[dict]:
+def _images(root: Path, key: str, only: list[str] | None) -> Iterator[dict]:
     """Files of the participants' and sessions' folders, and of the folders in these.
-
-    Those with extensions in capitals too, which are no names of BIDS.
 
     Yields
     ------
     Their entities and ``datatype``, ``participant_id`` and ``session_id`` by their folder,
-    ``path`` from the root, and whether they are ``in_place``: in a folder such as anat, with
-    a name that begins with participant and session.
+    ``path`` from the root, whether they are ``named`` sub- with a suffix, and whether they are
+    ``in_place``: in a folder such as anat, with a name that begins with participant and session.
     """
     description = root / "dataset_description.json"
     if not is_there(description):
@@ -254,17 +269,18 @@ def _images(
         files = dict.fromkeys(_files(root, participant, problems))
         for path in files:
             *folders, name = path.split("/")
-            row = entities_of(name)
-            if row["ext"].lower() not in extensions or "-" in row["suffix"]:
-                continue
             session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
             prefix = session_prefix(participant, session)
+            row = entities_of(name)
             yield row | {
                 "participant_id": participant,
                 "session_id": session,
                 "datatype": folders[-1] if folders else None,
                 "path": f"{participant}/{path}",
-                "in_place": bool(folders) and name.startswith(f"{prefix}_"),
+                "named": name.startswith("sub-") and "-" not in row["suffix"],
+                "in_place": bool(folders)
+                and name.startswith(f"{prefix}_")
+                and ("ses" not in row or session is not None),
                 "gradients": beside(path, ".bval") in files,
             }
     if problems:
@@ -272,12 +288,12 @@ def _images(
 
 
 def _files(root: Path, participant: str, problems: list[str]) -> Iterator[str]:
-    """Files of a participant whose names begin with sub-, as paths from its folder.
+    """Files of a participant, as paths from its folder.
 
     What keeps a folder from being listed is added to ``problems``. Names that begin with a dot
     are ignored.
     """
-    folders = [""]
+    folders, elsewhere = [""], {}
     for folder in folders:
         place = os.path.join(root, participant, folder)
         try:
@@ -288,18 +304,29 @@ def _files(root: Path, participant: str, problems: list[str]) -> Iterator[str]:
             continue
         if not names and not folder:
             problems.append(f"{root}/{participant}: is empty; {FETCH}, or remove the folder")
-        depth = folder.count("/")
+        inside = folder.count("/") - folder.startswith("ses-")
         for entry in names:
-            if entry.name.startswith("sub-"):
-                yield folder + entry.name
-            elif entry.name == ".gitmodules":
+            if entry.name == ".gitmodules":
                 problems += _submodules_not_fetched(place)
-            elif not entry.name.startswith(".") and depth < (2 if folder.startswith("ses-") else 1):
+            elif entry.name.startswith("."):
+                continue
+            elif inside > 0 or entry.name.startswith("sub-"):
+                if entry.name in DATATYPES and folder.count("/") == 1:
+                    elsewhere.setdefault(folder.rstrip("/"))
+                yield folder + entry.name
+            else:
                 try:
-                    if _is_folder(entry):
-                        folders.append(f"{folder}{entry.name}/")
+                    if not _is_folder(entry):
+                        yield folder + entry.name
+                        continue
                 except OSError as error:
                     problems.append(why_unreadable(entry.path, error))
+                    continue
+                folders.append(f"{folder}{entry.name}/")
+    known = any(name.startswith(("ses-", *DATATYPES)) for name in folders)
+    for folder in elsewhere:
+        if not known or folder.lower().startswith("ses"):
+            problems.append(f"{root}/{participant}/{folder}: {NAME_OF_SESSION}")
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -342,11 +369,16 @@ def _require_place(row: dict, root: Path) -> None:
     path = f"{root}/{row['path']}"
     if "{" in path or "}" in path:
         raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
+    if row["session_id"] and not SESSION.fullmatch(row["session_id"]):
+        raise InputError(f"{root}/{row['participant_id']}/{row['session_id']}: {NAME_OF_SESSION}")
+    if not row["path"].isprintable():
+        raise InputError(f"{path!a}: has characters that cannot be printed in its name; rename it")
     if not row["in_place"]:
         prefix = session_prefix(row["participant_id"], row["session_id"])
         raise InputError(
             f"{path}: scans lie in {prefix.replace('_', '/')}/anat, dwi or fmap there, with names "
-            f"that begin with {prefix}_; move or rename it"
+            f"that begin with {prefix}_{'' if row['session_id'] else ' and no ses-'}; move or "
+            "rename it"
         )
 
 

@@ -63,6 +63,9 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
     row["path"] = str(path)
     try:
         row |= stamp(path)
+        if not path.is_file():
+            row["problem"] = "is a folder or a device, no file; put the scan in its place"
+            return row
         if path.suffix == ".tsv":
             row["problem"] = _table_problem(path)
             return row
