@@ -18,7 +18,7 @@ from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, w
 from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.volumes import derived_volume, volume_problem
+from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
 
 VOXEL_SIZE_MM = (0.2, 8.0)
 FIELD_OF_VIEW_MM = (80.0, 500.0)
@@ -101,6 +101,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["problem"] = row["problem"] or _intensity_problem(first)
             row |= shell_of_alps(gradients)
             row["problem"] = row["problem"] or derived_volume(data, gradients.is_b0, zooms)
+            row["problem"] = row["problem"] or unlike_volume(data, gradients.bvals, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
