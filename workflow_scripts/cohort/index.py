@@ -5,6 +5,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 
 import csv
 import io
+import itertools
 import os
 import re
 import stat
@@ -27,6 +28,7 @@ LIKE_PARTICIPANT = re.compile("sub-|sub_[A-Za-z0-9]+$|sub[0-9]+$", re.I)
 SESSION = re.compile("ses-[A-Za-z0-9]+")
 NAME_OF_SESSION = "a session's folder is ses- and then letters and digits alone; rename it"
 DATATYPES = ("anat", "dwi", "fmap")
+IDS = {"participant_id", "session_id"}
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
@@ -417,7 +419,8 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
 
     Parameters
     ----------
-    used : columns whose names must not stand twice; None for all, which then need names too
+    used : columns whose names must not stand twice; None for all, which then need names too.
+        A table without any of them may have rows of any length
     quoted : of a table that pandas has written, which puts texts with quotes in them in quotes
 
     Raises
@@ -432,15 +435,24 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
         raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(file, delimiter="\t", quoting=quoting)
-    lines = [line for line in reader if line]
+    lines = [line for line in reader if any(map(str.strip, line))]
     if not lines:
         raise InputError(f"{path}: is empty; it needs a header line")
     header = lines[0]
+    other = re.search("[,;]|  +", header[0]) if len(header) == 1 else None
+    if other and (used is None or used.intersection(header[0].split(other.group())) - IDS):
+        raise InputError(
+            f"{path}: columns are separated by tabs in a TSV, not by {other.group()!r}; save it so"
+        )
+    in_quotes = used and used.intersection(name.strip('"') for name in header) - IDS
+    if header[0].startswith('"') and (in_quotes or used is None) and not quoted:
+        raise InputError(f"{path}: texts stand in quotes ({header[0]}); save it without them")
     checked = header if used is None else [name for name in header if name in used]
     if len(set(checked)) != len(checked) or "" in checked:
         raise InputError(f"{path}: columns need names, each its own; found {header}")
+    needed = used is None or used.intersection(header) - IDS
     for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header):
+        if len(line) != len(header) and needed:
             raise InputError(
                 f"{path} line {number}: has {len(line)} fields, the header {len(header)}; "
                 "columns are separated by one tab each"
@@ -448,7 +460,7 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
     return [
         {
             key: None if value in ("n/a", "") else value
-            for key, value in zip(header, line, strict=True)
+            for key, value in itertools.zip_longest(header, line[: len(header)], fillvalue="")
         }
         for line in lines[1:]
     ]
