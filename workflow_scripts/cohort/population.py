@@ -163,6 +163,11 @@ def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
     for row in population:
         if row["external"] == "no":
             inside[row["label"]].add(row["participant_id"])
+    if not population and study["sessions"] not in ("first", "all"):
+        raise InputError(
+            f"{where}.sessions: {study['sessions']} is a session of nobody with a usable {scans} "
+            "and one of the classes; correct it"
+        )
     empty = [label for label, people in inside.items() if not people]
     if empty:
         raise InputError(
