@@ -196,6 +196,14 @@ CONTRADICTIONS = {
         {"requires": ["PDw"]},
         r"studies.s: needs the scan PDw, which scans does not name",
     ),
+    "a model that reads its label": (
+        {"inputs.table.columns": ["age", "dx"]},
+        r"studies.s.inputs.table.columns: dx is the label itself, .* take it out",
+    ),
+    "a model that reads the number of its threshold": (
+        {"label": {"column": "age", "at_least": 40}},
+        r"studies.s.inputs.table.columns: age is the label itself",
+    ),
     "models without a design": (
         {"design": None},
         r"studies.s.design: missing; models are tested on the splits that it draws",

@@ -176,7 +176,7 @@ def test_session_with_phases_alone_says_so(tmp_path):
     [
         (["dwi.nii", "dwi.nii.gz"], "{ext: .nii}"),
         (["dwi.nii.gz", "rec-norm_dwi.nii.gz"], "{rec: null}"),
-        (["dir-AP_dwi.nii.gz", "dir-AP_desc-x_dwi.nii.gz"], "{desc: x}"),
+        (["dir-AP_dwi.nii.gz", "dir-AP_desc-x_dwi.nii.gz"], "{desc: null}"),
         (["dir-AP_dwi.nii.gz", "dir-AP_part-mag_dwi.nii.gz"], "{part: null}"),
         (["echo-1_dwi.nii.gz", "echo-2_dwi.nii.gz"], "{echo: '1'}"),
         (["dwi.nii.gz", "dwi.bval", "rec-norm_dwi.nii.gz"], "{rec: null}"),

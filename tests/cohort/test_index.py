@@ -276,3 +276,86 @@ def test_folder_that_is_nearly_a_participants_is_named(tmp_path, name):
     dataset(tmp_path, f"{name}/anat/sub-1_T1w.nii.gz", "sub_list.tsv", "subjects/x")
     with pytest.raises(InputError, match=f"'{name}': a participant's folder is sub- and then"):
         index_scans(tmp_path, {"T1w": {}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "sub-01_T1w (1).nii.gz",
+            "sub-01_T1w.nii.gz.part",
+            "sub-01_T1w.nii.bz2",
+            "sub-01_T1w.mgz",
+        ),
+        *("sub-01_T1w.img", "sub-01_T1w.dcm", "sub-01_T1w_1.nii.gz", "sub-01_T1w-2.nii.gz"),
+        *("sub-01_T1w_defaced.nii.gz", "Sub-01_T1w.nii.gz", "T1w.nii.gz", "sub-01_t1w.NII"),
+    ],
+)
+def test_a_scan_of_nearly_the_right_name_is_why_one_is_missing(tmp_path, name):
+    dataset(tmp_path, f"sub-01/anat/{name}", "sub-02/anat/sub-02_T1w.nii.gz")
+    [one, other] = index_scans(tmp_path, {"T1w": {}})
+    assert (one["path"], other.get("note")) == (None, None)
+    assert one["note"] == f"no T1w in the dataset, but {name}; BIDS writes _T1w.nii.gz"
+
+
+@pytest.mark.parametrize("name", ["sub-01_T1w.json", "sub-01_mod-T1w_defacemask.nii.gz", "notes"])
+def test_other_files_are_no_reason(tmp_path, name):
+    dataset(tmp_path, f"sub-01/anat/{name}", "sub-02/anat/sub-02_T1w.nii.gz")
+    assert not any(row.get("note") for row in index_scans(tmp_path, {"T1w": {}}))
+
+
+SESSIONS = [
+    "Ses-1",
+    "session1",
+    "ses_1",
+    "ses-1-2",
+    "ses-1 copy",
+    "ses-1_old",
+    "ses-\u00e4",
+    "ses-",
+]
+
+
+@pytest.mark.parametrize("name", [*SESSIONS, "baseline", "20200105"])
+def test_folders_of_sessions_that_are_none_are_named(tmp_path, name):
+    dataset(tmp_path, f"sub-01/{name}/anat/sub-01_{name}_T1w.nii.gz")
+    with pytest.raises(InputError) as error:
+        index_scans(tmp_path, {"T1w": {}})
+    assert str(error.value) == (
+        f"{tmp_path}/sub-01/{name}: a session's folder is ses- and then letters and digits alone; "
+        "rename it"
+    )
+
+
+def test_other_folders_beside_the_scans_disturb_nobody(tmp_path):
+    dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/old/anat/sub-01_T1w.nii.gz")
+    assert rows(tmp_path, {"T1w": {}}) == {
+        ("sub-01", None, "T1w"): str(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sub-01_ses-1_T1w.nii.gz", "begin with sub-01_ and no ses-; move or rename it"),
+        ("sub-01_acq-a\tb_T1w.nii.gz", "characters that cannot be printed"),
+        ("sub-01_acq-a\nb_T1w.nii.gz", "characters that cannot be printed"),
+        ("sub-01_acq-\udce9_T1w.nii.gz", "characters that cannot be printed"),
+    ],
+    ids=ascii,
+)
+def test_names_that_no_table_can_hold_or_that_say_another_session(tmp_path, name, message):
+    dataset(tmp_path, f"sub-01/anat/{name}")
+    with pytest.raises(InputError, match=message):
+        index_scans(tmp_path, {"T1w": {}})
+
+
+def test_the_plain_scan_is_offered_first_and_two_of_the_same_entities_are_told(tmp_path):
+    names = ["sub-01_acq-a_run-1_T1w.nii.gz", "sub-01_run-1_acq-a_T1w.nii.gz"]
+    dataset(tmp_path, *(f"sub-01/anat/{name}" for name in names))
+    with pytest.raises(InputError, match="the same entities, so keep one, or rename the others"):
+        index_scans(tmp_path, {"T1w": {}})
+    series = [f"sub-01/dwi/sub-01{entity}_dwi.nii.gz" for entity in ("_desc-trace", "")]
+    dataset(tmp_path / "b", *series)
+    with pytest.raises(InputError, match=r"scans.dwi, for example \{desc: null\}"):
+        index_scans(tmp_path / "b", {"dwi": {}})

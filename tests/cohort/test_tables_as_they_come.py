@@ -277,6 +277,194 @@ def test_ids_without_their_prefix_are_named(tmp_path, text, message):
         cohort_of(root, table1=["moca"])
 
 
+WRONG = [
+    ("13", {"Minimum": 0, "Maximum": 10}, "x is 13 in sub-5, beyond its Maximum of 10"),
+    ("-2", {"Minimum": 0}, "x is -2 in sub-5, beyond its Minimum of 0"),
+    ("13", {"Description": "Missing values are coded as 13"}, "says 'Missing values are coded"),
+    ("13", {"Description": "A score; 13 = unknown, 14 = refused"}, "says '13 = unknown'"),
+    ("13.0", {"Description": "Score.\n13: not done"}, "x is 13.0 in sub-5, and its Description"),
+    ("7", {"Levels": dict.fromkeys("1234", "?")}, "x is '7' in sub-5, which is none of its Levels"),
+    ("0", {"levels": dict.fromkeys("1234", "?")}, r"none of its Levels .*\(1, 2, 3, 4\)"),
+]
+FINE = [
+    ("13", {"Minimum": 0, "Maximum": 13}),
+    ("13", {"Maximum": "unknown", "Minimum": None}),
+    ("13", {"Description": "Number of missing teeth, 0 to 13"}),
+    ("13", {"Description": "Months. Missing for 13 people"}),
+    ("13", {"Levels": {"0": "none", "20": "all"}}),
+    ("7", {"Levels": {"99": "missing", "1": "one"}}),
+    ("7", {"Levels": ["1", "2"], "Description": 7}),
+]
+
+
+@pytest.mark.parametrize(("value", "entry", "said"), WRONG)
+@pytest.mark.parametrize("place", ["participants", "phenotype/more"])
+def test_values_that_contradict_their_dictionary_are_named(tmp_path, value, entry, said, place):
+    root = dataset(tmp_path, "x", [*SOUND, value])
+    (root / "phenotype").mkdir()
+    (root / f"{place}.json").write_text(json.dumps({"x": entry}))
+    with pytest.raises(InputError, match=f"studies.s.table1: .*{said}"):
+        cohort_of(root, table1=["x"])
+
+
+@pytest.mark.parametrize(("value", "entry"), FINE)
+def test_values_that_fit_their_dictionary_are_taken(tmp_path, value, entry):
+    root = dataset(tmp_path, "x", [*SOUND, value])
+    (root / "participants.json").write_text(json.dumps({"x": entry, "y": {"Maximum": 1}}))
+    cohort_of(root, table1=["x"])
+
+
+FAR = ["1000", "-1000", "9.99e9", "1e308", "-1", "-3", "666", "12345", "0.0001e9"]
+
+
+@pytest.mark.parametrize("value", FAR)
+@pytest.mark.parametrize("key", USES)
+def test_values_far_from_all_others_are_noted(tmp_path, value, key):
+    root = dataset(tmp_path, "x", ["10", "12", "15", "11", "16", "13", value])
+    cohort, _ = cohort_of(root, **USES[key])
+    [note] = [row["note"] for row in cohort.index if row.get("note")]
+    assert note.startswith(f"x is {float(value):g}, of the others from 10 to 16: another unit, a ")
+    [row] = [row for row in cohort.index if row.get("note")]
+    assert (row["participant_id"], row["suffix"]) == ("sub-7", "T1w")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["0", "1", "0", "2", "-1", "-2", "1"],  # changes
+        ["1", "2", "4", "8", "16", "32", "64", "128"],
+        ["0.1", "0.3", "2", "0.5", "11", "0.2", "30"],
+        ["5"] * 9 + ["6"],
+        ["1", "2", "3", "1000"],  # too few to tell
+        ["-0.5", "1.5", "2", "3", "4", "1", "2"],
+    ],
+)
+def test_values_of_one_kind_are_not_noted(tmp_path, values):
+    cohort, _ = cohort_of(dataset(tmp_path, "x", values), table1=["x"])
+    assert not any(row.get("note") for row in cohort.index)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([f"{n} mg" for n in range(8)], "x is '0 mg' in sub-1, a number with its unit"),
+        ([f"{n}.5kg" for n in range(8)], "x is '0.5kg' in sub-1, a number with its unit"),
+        (list("abcdefgh"), "x has 8 different texts .'a', 'b' .{4}, at most 6 can be coded"),
+        (["3"] * 4, "x is the same for all 4 sessions"),
+        (["n/a"] * 4, "x is n/a for all 4 sessions"),
+    ],
+)
+def test_columns_that_no_model_can_read_are_named(tmp_path, values, said):
+    with pytest.raises(InputError, match=f"studies.s.inputs.t.columns: {said}"):
+        cohort_of(dataset(tmp_path, "x", values), **USES["inputs.t.columns"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("\t", ",", "columns are separated by tabs in a TSV, not by ','"),
+        ("\t", ";", "columns are separated by tabs in a TSV, not by ';'"),
+        ("\t", "   ", "columns are separated by tabs in a TSV, not by '   '"),
+        ("participant_id", '"participant_id"', "texts stand in quotes"),
+    ],
+)
+@pytest.mark.parametrize("table", ["participants.tsv", "phenotype/more.tsv"])
+def test_tables_of_other_programs_are_explained(tmp_path, old, new, said, table):
+    root = dataset(tmp_path, "y", SOUND)
+    (root / "phenotype").mkdir()
+    rows = [f"sub-{n}\t{n}" for n in (1, 2, 3, 4)]
+    (root / "phenotype/more.tsv").write_text("\n".join(["participant_id\tx", *rows]) + "\n")
+    cohort_of(root, table1=["x"])
+    (root / table).write_text((root / table).read_text().replace(old, new))
+    with pytest.raises(InputError, match=f"{table}: {said}"):
+        cohort_of(root, table1=["x"])
+    if table.startswith("phenotype"):
+        cohort_of(root)  # which no study names
+
+
+CONTENT = "participant_id\tdx\tx\nsub-1\ta\t1\nsub-2\tb\t2\nsub-3\ta\t3\n"
+WRITTEN = {
+    "byte order mark": "\ufeff" + CONTENT,
+    "Windows": CONTENT.replace("\n", "\r\n"),
+    "old Mac": CONTENT.replace("\n", "\r"),
+    "blank lines": CONTENT.replace("\n", "\n\n"),
+    "blank cells at the end": CONTENT + "\t\t\n \t\t\n",
+    "blanks at the end": CONTENT + "   \n",
+    "no newline at the end": CONTENT.rstrip(),
+    "an empty column": CONTENT.replace("\n", "\t\n"),
+    "numbers of rows": "\n".join(f"{n}\t{line}" for n, line in enumerate(CONTENT.split("\n")[:4])),
+    "a name twice": CONTENT.replace("\n", "\t9\t8\n").replace("x\t9\t8", "x\tz\tz"),
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_tables_as_editors_and_programs_write_them(tmp_path, how):
+    root = dataset(tmp_path, "x", ["0"] * 3)
+    (root / "participants.tsv").write_bytes(WRITTEN[how].replace("0\tpart", "\tpart").encode())
+    cohort, study = cohort_of(root, table1=["x"])
+    rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
+    assert [row["x"] for row in rows] == ["1", "2", "3"]
+
+
+NEAR = ["sub-3", "sub-03 ", " sub-03", "SUB-03", "Sub-03", "03", "3", "sub_03", "sub03"]
+NEAR += ["sub-03\N{NO-BREAK SPACE}", "sub-03\N{ZERO WIDTH SPACE}", "sub-003", '"sub-03"']
+
+
+def phenotype(root, ids, session=None):
+    for number in (1, 2, 3):
+        folder = root / f"sub-0{number}" / (session or "") / "anat"
+        folder.mkdir(parents=True)
+        prefix = f"sub-0{number}_{session}" if session else f"sub-0{number}"
+        (folder / f"{prefix}_T1w.nii.gz").touch()
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    lines = [f"sub-0{n}\t{'aba'[n - 1]}" for n in (1, 2, 3)]
+    (root / "participants.tsv").write_text("\n".join(["participant_id\tdx", *lines]) + "\n")
+    (root / "phenotype").mkdir()
+    (root / "phenotype/x.tsv").write_text("\n".join(ids) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("near", NEAR, ids=ascii)
+def test_an_id_that_is_nearly_someones_is_no_missing_value(tmp_path, near):
+    table = ["participant_id\tmoca", "sub-01\t27", "sub-02\t28", f"{near}\t29", "sub-77\t1"]
+    root = phenotype(tmp_path, table)
+    cohort_of(root)
+    with pytest.raises(InputError) as error:
+        cohort_of(root, table1=["moca"])
+    assert str(error.value) == (
+        f"phenotype/x.tsv: participant_id is {near!r}, which nobody has, but sub-03 is there, and "
+        "'moca' is used; correct it"
+    )
+    # a row that says nothing of the column may be anyone's
+    (root / "phenotype/x.tsv").write_text("\n".join(table).replace("\t29", "\tn/a"))
+    cohort_of(root, table1=["moca"])
+
+
+@pytest.mark.parametrize("near", ["ses-1", "01", "1", "SES-01", "ses-01 ", "ses_01", "ses-001"])
+def test_a_session_that_is_nearly_anothers_is_no_missing_value(tmp_path, near):
+    rows = ["sub-01\tses-01\t27", "sub-02\tses-01\t28", f"sub-03\t{near}\t29"]
+    root = phenotype(tmp_path, ["participant_id\tsession_id\tmoca", *rows], "ses-01")
+    with pytest.raises(InputError, match=f"session_id of sub-03 is '{near}', but ses-01 is there"):
+        cohort_of(root, table1=["moca"])
+    # another session, of which there is no scan, is nobody's business
+    table = root / "phenotype/x.tsv"
+    table.write_text(table.read_text().replace(f"\t{near}\t", "\tses-02\t"))
+    cohort_of(root, table1=["moca"])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["participant_id\tmoca", "sub-901\t27"],
+        ["participant_id\tsession_id\tmoca", "sub-01\tses-01\t27", "sub-02\tses-01\t28"],
+        ["participant_id\tmoca", "n/a\t27"],
+    ],
+)
+def test_a_table_that_fits_nobody_is_named(tmp_path, rows):
+    with pytest.raises(InputError, match="no row is of a participant and session|a row has no"):
+        cohort_of(phenotype(tmp_path, rows), table1=["moca"])
+
+
 def test_a_thousand_sessions_are_checked_in_a_second(tmp_path):
     """Names, tables and readability of 1000 sessions with T1w, FLAIR and a diffusion series."""
     lines = ["participant_id\tdx\tsex\tedss\tage"]

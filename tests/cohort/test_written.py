@@ -137,6 +137,17 @@ def test_numbers_that_yaml_reads_as_others_are_refused(tmp_path, text, read, num
         ("seed: 1", "seed: 1.0", "seed: 1.0 .*write it without a decimal point"),
         ("trials: 2", "trials: 2.0e+0", r"trials: 2.0 .*write it without a decimal point"),
         ("seed: 1", "seed: yes", "seed: True is not of type 'integer'"),
+        ("label: dx", "label: on", "label: True .*YAML reads yes, on and true as True"),
+        (
+            "label: dx",
+            "label: {column: x, at_least: 1e1}",
+            "label.at_least: '1e1' is not .*YAML reads it as text",
+        ),
+        (
+            "anatomical: {}",
+            "anatomical: {template_resolution: 1.0}",
+            "template_resolution: 1.0 .*without a decimal point",
+        ),
         ("output_dir: out", "output_dir: ~", "output_dir: None .*~ alone are null to YAML"),
         ("output_dir: out", "output_dir:", "output_dir: None .*an empty value"),
         ("[a, b]", "[a, null]", "classes.1: None .*null to YAML"),

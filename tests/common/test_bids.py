@@ -80,3 +80,9 @@ def test_broken_metadata_are_named(tmp_path, text):
     (dataset(tmp_path) / "dwi.json").write_text(text)
     with pytest.raises(InputError, match=r"dwi\.json: is no JSON object"):
         read_metadata(tmp_path / "sub-1/dwi/sub-1_dwi.nii.gz")
+
+
+def test_metadata_deeper_than_python_goes_are_named(tmp_path):
+    (dataset(tmp_path) / "dwi.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"dwi\.json: is no JSON object"):
+        read_metadata(tmp_path / "sub-1/dwi/sub-1_dwi.nii.gz")

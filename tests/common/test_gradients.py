@@ -100,7 +100,15 @@ def test_weighted_volume_without_direction(write, bvecs):
 def test_vectors_that_are_no_unit_vectors(write, bvecs):
     bvecs[:, [2, 5]] *= 1.3
     text = complaint(write(BVALS, bvecs))
-    assert "dwi.bvec: volumes 2, 5 (from 0)" in text and "not of length 1" in text
+    assert "dwi.bvec: volumes 2, 5 (from 0)" in text and "of length 1.3 to 1.3, not 1" in text
+    assert "b times length squared in .bval" in text
+
+
+def test_b0_volume_whose_direction_is_no_number_has_none(write, bvecs):
+    bvecs[:, 0] = np.nan
+    np.testing.assert_array_equal(read_gradients(write(BVALS, bvecs), 9).bvecs[:, 0], 0)
+    bvecs[:, 3] = np.nan
+    assert "dwi.bvec: values are not finite" in complaint(write(BVALS, bvecs))
 
 
 def test_no_b0(write, bvecs):

@@ -1,4 +1,5 @@
 import gzip
+import os
 from itertools import permutations, product
 
 import ants
@@ -154,6 +155,13 @@ def test_missing_files(tmp_path):
         assert "does not exist" in problem(tmp_path / name)
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "sub-01_T1w.nii.gz")
+    (tmp_path / "sub-02_T1w.nii.gz").mkdir()
+    for number in (1, 2):
+        assert "no file" in problem(tmp_path / f"sub-0{number}_T1w.nii.gz")
+
+
 def test_require_usable_names_the_file(tmp_path):
     require_usable(series(tmp_path))
     with pytest.raises(InputError, match=r"sub-02_dwi.nii.gz: has 3 dimensions"):
@@ -234,6 +242,71 @@ def test_frames_that_itk_reads_otherwise_are_named(tmp_path, how, said):
     except (RuntimeError, ValueError, KeyError):
         same = False
     assert not same or how.get("codes") == (0, 0) or said == "place the image differently"
+
+
+def patched(path, place, values, kind):
+    """Overwrite a field of the header and nothing else, as no library would."""
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    content = np.array(values, kind).tobytes()
+    raw[place : place + len(content)] = content
+    path.write_bytes(gzip.compress(bytes(raw)))
+
+
+PIXDIM, VOX_OFFSET, SCL, UNITS, INTENT, QUATERN_D, SIZE = 80, 108, 112, 123, 68, 264, 42
+HEADERS = {
+    "negative size": (PIXDIM, -2, "f4", "ITK, by which the steps read it, places it"),
+    "size that is no number": (PIXDIM, np.nan, "f4", "voxel sizes of pixdim"),
+    "units of no code": (UNITS, 7, "u1", "units of the unknown code 7; save it in mm"),
+    "vectors": (INTENT, 1007, "i2", "an image of vectors"),
+    "displacements": (INTENT, 1006, "i2", "an image of vectors"),
+    "voxels in the header": (VOX_OFFSET, 0, "f4", "begin at byte 0, within the header"),
+    "a quaternion too long": (QUATERN_D, 1.5, "f4", "damaged or cut off"),
+    "a slope that ITK takes for none": (SCL, [1e-30, 0], "f4", "cannot be computed with"),
+    "a slope beyond single precision": (SCL, [1e35, 0], "f4", "cannot be computed with"),
+    "a size of more voxels": (SIZE, 90, "i2", "damaged or cut off"),
+    "no voxels": (SIZE, 0, "i2", "field of view"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_that_programs_read_differently_are_named(tmp_path, name):
+    place, value, kind, said = HEADERS[name]
+    codes = (1, 0) if "size" in name else (1, 1)
+    path = saved(tmp_path, head().astype("i2"), codes=codes)
+    assert problem(path) is None
+    patched(path, place, value, kind)
+    assert said in problem(path)
+
+
+@pytest.mark.parametrize("angle", [0.1, 0.4, 0.785])
+@pytest.mark.parametrize("codes", [(1, 1), (1, 0), (0, 1)])
+def test_oblique_slices_are_sound(tmp_path, angle, codes):
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    turn[1:3, 1:3] = turn[1:3, 1:3] @ turn[:2, :2]
+    turn[:3, :3] = np.linalg.qr(turn[:3, :3])[0]
+    affine = turn @ AFFINE
+    path = saved(tmp_path, head().astype("i2"), affine=affine, codes=codes)
+    assert problem(path) is None
+    np.testing.assert_allclose(frame_of_itk(path), affine, atol=0.01)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_byte_orders_are_sound(tmp_path, order):
+    data, path = head().astype("i2"), tmp_path / "sub-01_T1w.nii.gz"
+    image = nib.Nifti1Image(data, AFFINE, nib.Nifti1Header(endianness=order))
+    image.set_sform(AFFINE, 1)
+    nib.save(image, path)
+    assert problem(path) is None
+    np.testing.assert_array_equal(ants.image_read(str(path)).numpy(), data)
+
+
+@pytest.mark.parametrize("value", [1e9, -1e9, 32767, -5000])
+def test_spike_is_named(tmp_path, value):
+    """The images that steps write have 4096 to 8192 steps up to their brightest voxel."""
+    data = head().astype("f4")
+    data[5, 5, 5] = value
+    assert "a spike?" in problem(saved(tmp_path, data))
 
 
 @pytest.mark.parametrize(
@@ -320,8 +393,6 @@ def test_offset_of_a_series_is_named(tmp_path, change, said):
 def test_intercept_without_a_slope_is_named(tmp_path):
     """nibabel leaves it out, ITK adds it."""
     path = saved(tmp_path, head().astype("i2"))
-    raw = bytearray(gzip.decompress(path.read_bytes()))
-    raw[112:120] = np.array([0, 100], "f4").tobytes()  # scl_slope, scl_inter
-    path.write_bytes(gzip.compress(bytes(raw)))
+    patched(path, SCL, [0, 100], "f4")
     assert ants.image_read(str(path)).min() == nib.load(path).get_fdata().min() + 100
     assert "scl_inter of 100 with a scl_slope of 0" in problem(path)

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from tests.diffusion.small_head import ZOOM, ZOOMS, SmallHead, directions, turn
-from workflow_scripts.common.volumes import derived_volume, volume_problem
+from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
 
 HEAD = SmallHead()
 # T2 and the coils shape a b = 0 volume and no map of diffusion.
@@ -73,3 +73,52 @@ def test_empty_volumes_and_gradient_tables_of_another_series_are_named():
     empty[..., 5] = 0
     assert volume_problem(empty, BVALS).startswith("volume 5 (from 0) is empty")
     assert "volume 0 (from 0) has b = 1000 and" in volume_problem(STILL, BVALS[::-1])
+
+
+ADC_LIKE = np.where(INSIDE, MD, 0) / np.median(MD[INSIDE])
+NOISE = np.random.default_rng(5).random(B0.shape)
+UPPER = np.arange(B0.shape[2]) > B0.shape[2] // 2
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"),
+    [
+        (ADC_LIKE * np.median(WEIGHTED[INSIDE]), "looks more like the ADC"),
+        (ADC_LIKE * 700, "looks more like the ADC"),
+        (gaussian_filter(ADC_LIKE, 1) * 300, "looks more like the ADC"),
+        (NOISE * 60, "does not look like the other weighted"),
+        (np.where(UPPER, 0, WEIGHTED), "no signal in"),
+    ],
+)
+@pytest.mark.parametrize("place", [1, 6, 12])
+def test_weighted_volume_that_is_none_is_named(volume, said, place):
+    series = STILL.copy()
+    series[..., place] = volume
+    found = unlike_volume(series, BVALS, ZOOMS)
+    assert found.startswith(f"volume {place} (from 0) has b = 1000 and {said}")
+
+
+@pytest.mark.parametrize(("b", "matrix"), [(700, turn((8, 0, 0))), (3000, turn((0, -12, 10)))])
+def test_weighted_volumes_of_a_head_that_moves_are_what_they_are(matrix, b):
+    bvals = np.where(BVALS > 0, b, 0.0)
+    moved = HEAD.series(bvals, VECTORS, [np.eye(4)] * 7 + [matrix] * 6, noise=20).data
+    assert unlike_volume(moved, bvals, ZOOMS) is None
+
+
+@pytest.mark.parametrize("scale", [1e-3, 40])
+def test_series_without_weighting_is_named(scale):
+    """A mean in the place of b = 0, a series of b = 0 with another's table, logarithms."""
+    first = STILL.copy()
+    first[..., 0] = WEIGHTED
+    again = HEAD.series(0 * BVALS, VECTORS, [np.eye(4)] * 13, noise=20).data
+    for series in (first, again):
+        said = unlike_volume(series * scale, BVALS, ZOOMS)
+        assert said.startswith("volumes of b = 1000 have") and "of one series?" in said
+    assert unlike_volume(STILL * scale, BVALS, ZOOMS) is None
+    assert unlike_volume(STILL * scale, 0 * BVALS, ZOOMS) is None
+
+
+def test_volumes_without_a_picture_are_not_judged():
+    noise = np.random.default_rng(0).integers(1, 999, (30, 36, 30, 13))
+    assert unlike_volume(noise, BVALS, ZOOMS) is None
+    assert unlike_volume(np.zeros((30, 36, 30, 13)), BVALS, ZOOMS) is None

@@ -14,7 +14,7 @@ from workflow_scripts.common.values import NUMBER, folded
 # The template's 152 people were 18.5 to 43.5 years old (Fonov et al. 2011,
 # 10.1016/j.neuroimage.2010.07.033).
 ADULT, OLDEST = 18, 115
-PER_YEAR = {"month": 12, "week": 52.18, "day": 365.25}
+PER_YEAR = {"mo": 12, "w": 52.18, "d": 365.25}
 
 
 def note_ages(
@@ -30,21 +30,32 @@ def note_ages(
     """
     ages = {row["participant_id"]: row.get("age") for row in participants}
     units = _units(read_dictionary(bids_dir / "participants.json"))
-    scans: dict[tuple, list[dict]] = {}
-    for row in index:
-        keys = row["participant_id"], row["session_id"]
-        if row["path"] and not exclusion_reason(exclusions, *keys, row["suffix"], row["path"]):
-            scans.setdefault(keys, []).append(row)
     later: dict[str, dict] = {}
-    for (participant, session), rows in scans.items():
+    for (participant, session), row in bearers(index, exclusions).items():
         age, per_year = ages.get(participant), units
         if age is None and session:
             if participant not in later:
                 later[participant] = _ages_of_sessions(bids_dir, participant)
             age, per_year = later[participant].get(session, (None, 1))
         if age and (note := age_note(float(age) / per_year)):
-            row = min(rows, key=lambda one: one["suffix"] != "T1w")
-            row["note"] = "; ".join(filter(None, [row.get("note"), note]))
+            add_note(row, note)
+
+
+def bearers(index: list[dict], exclusions: list[dict]) -> dict[tuple, dict]:
+    """By session the row at which notes about it stand: of its T1w, or else its first scan."""
+    found: dict[tuple, dict] = {}
+    for row in index:
+        keys = row["participant_id"], row["session_id"]
+        if row["path"] and not exclusion_reason(exclusions, *keys, row["suffix"], row["path"]):
+            if row["suffix"] == "T1w":
+                found[keys] = row
+            found.setdefault(keys, row)
+    return found
+
+
+def add_note(row: dict, *notes: str) -> None:
+    """Add notes to a row of the index."""
+    row["note"] = "; ".join(dict.fromkeys(filter(None, [row.get("note"), *notes])))
 
 
 def age_note(years: float) -> str | None:

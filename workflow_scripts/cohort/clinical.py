@@ -17,6 +17,7 @@ from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.values import folded
 
 SESSION = ["participant_id", "session_id"]
 SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
@@ -93,13 +94,15 @@ def read_clinical(
     ------
     InputError
         If a named column is nowhere, in several tables of phenotype/, has two values, or stands
-        in a table whose ids all lack their sub- or ses-.
+        in a table whose ids all lack their sub- or ses-, of which one is nearly another's, or none
+        of which has scans.
     """
     named = named_columns(studies, frozen_label)
     tables = {"participants.tsv": participants}
     if bids_dir and named:
         tables |= _phenotype(bids_dir, named) | _sessions_tables(bids_dir, sessions, named)
     known = {*sessions, *((participant, None) for participant, _ in sessions)}
+    everybody = {row["participant_id"] for row in participants} <= {name for name, _ in known}
     values: dict[str, dict] = {column: {} for column in named}
     places: dict[str, list] = {column: [] for column in named}
     problems = []
@@ -107,7 +110,7 @@ def read_clinical(
     for table, rows in sorted(tables.items(), key=lambda entry: entry[0] != "participants.tsv"):
         for column in named.keys() & (rows[0].keys() if rows else ()):
             places[column].append(table)
-            problems += _take(values[column], rows, column, table, known)
+            problems += _take(values[column], rows, column, table, known, everybody)
     for column, key in named.items():
         if not places[column]:
             found = sorted({name for rows in tables.values() for name in (rows[0] if rows else ())})
@@ -170,8 +173,11 @@ def _scanner(image: Path) -> str:
     return " ".join([str(name).strip() for name in told[:2] if name] + strength)
 
 
-def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
-    """Put a table's values of a column in, those of places that are known; yields what is wrong."""
+def _take(values: dict, rows: list[dict], column: str, table: str, known: set, everybody: bool):
+    """Put a table's values of a column in, those of places that are known; yields what is wrong.
+
+    ``everybody``: whether the known ones are all of the dataset.
+    """
     if "participant_id" not in rows[0]:
         yield f"{table}: has no column participant_id, and {column!r} is used; add it"
         return
@@ -180,17 +186,55 @@ def _take(values: dict, rows: list[dict], column: str, table: str, known: set):
         if ids and not any(one.startswith(start) for one in ids):
             yield f"{table}: {key} is {ids[0]!r}, and {column!r} is used; write {start}{ids[0]}"
             return
-    seen = set()
+    seen, fits, mistaken = set(), False, _mistaken(known)
     for row in rows:
-        place = row["participant_id"], row.get("session_id")
+        place, value = (row["participant_id"], row.get("session_id")), row[column]
+        who = " ".join(filter(None, place))
         if place not in known:
+            if value is not None and (problem := mistaken(*place)):
+                yield f"{table}: {problem}, and {column!r} is used; correct it"
             continue
-        who, value = " ".join(filter(None, place)), row[column]
+        fits = True
         if place in seen:
             yield f"{table}: {who} has a second row, and {column!r} is used; keep one"
         elif value is not None and values.setdefault(place, value) != value:
             yield f"{table}: {column} of {who} is {value!r}, in another table {values[place]!r}"
         seen.add(place)
+    if not fits and everybody:
+        first = " ".join(filter(None, (rows[0]["participant_id"], rows[0].get("session_id"))))
+        there = " ".join(filter(None, max(known, key=lambda place: (place[1] or "", place[0]))))
+        yield (
+            f"{table}: no row is of a participant and session with scans, and {column!r} is used; "
+            f"correct the ids (its first is {first!r}, in the dataset there is {there!r})"
+        )
+
+
+def _mistaken(known: set):
+    """Function of participant and session: which of those that are known may be meant."""
+    people, sessions = {}, {}
+    for participant, session in known:
+        people[_bare(participant)] = participant
+        if session:
+            sessions[participant, _bare(session)] = session
+
+    def problem(participant: str | None, session: str | None) -> str | None:
+        if participant is None:
+            return "a row has no participant_id"
+        meant = people.get(_bare(participant))
+        if meant not in (None, participant):
+            return f"participant_id is {participant!r}, which nobody has, but {meant} is there"
+        meant = session and sessions.get((participant, _bare(session)))
+        if meant not in (None, session):
+            return f"session_id of {participant} is {session!r}, but {meant} is there"
+        return None
+
+    return problem
+
+
+def _bare(name: str) -> str:
+    """An id without its sub- or ses-, leading zeros, case, blanks and punctuation."""
+    letters = "".join(filter(str.isalnum, folded(name)))
+    return letters.removeprefix("sub").removeprefix("ses").lstrip("0")
 
 
 def phenotype_tables(bids_dir: Path) -> list[Path]:

@@ -4,17 +4,18 @@ import errno
 import os
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from workflow_scripts.cohort.ages import note_ages
+from workflow_scripts.cohort.ages import add_note, bearers, note_ages
+from workflow_scripts.cohort.check_values import check_values
 from workflow_scripts.cohort.clinical import (
     SESSION,
     add_scanners,
+    named_columns,
     read_clinical,
     write_clinical,
 )
-from workflow_scripts.cohort.dictionaries import described_level
+from workflow_scripts.cohort.dictionaries import descriptions
 from workflow_scripts.cohort.index import (
     index_lesions,
     index_scans,
@@ -29,7 +30,7 @@ from workflow_scripts.cohort.participants import (
     read_exclusions,
     read_participants,
 )
-from workflow_scripts.cohort.population import check_labels, check_values
+from workflow_scripts.cohort.population import check_labels
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.files import FETCH, why_unreadable
 from workflow_scripts.common.job import InputError
@@ -97,7 +98,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     only = config["participants"]
     if build_index:
         _require_folder(bids_dir)
-    participants = read_participants(bids_dir, only if build_index else [])
+    named = {*named_columns(config["studies"], config["frozen_label"])}
+    participants = read_participants(bids_dir, only if build_index else [], named)
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
     if index_file and not build_index:
@@ -123,9 +125,11 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     cohort = make_cohort(config, participants, index, exclusions, clinical)
     there = cohort.sessions
     scanned = [row for row in clinical if session_prefix(*(row[key] for key in SESSION)) in there]
-    is_level = partial(described_level, bids_dir)
+    described, scans = descriptions(bids_dir), bearers(index, exclusions)
     for name, study in config["studies"].items():
-        check_values(scanned, name, study, is_level)
+        for session, notes in check_values(scanned, name, study, described).items():
+            if session in scans:
+                add_note(scans[session], *notes)
     check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:

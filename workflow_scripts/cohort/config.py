@@ -274,6 +274,9 @@ def _is_number(checker, value) -> bool:
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
+    deeper = [one for one in error.context if one.relative_path]
+    if error.validator == "anyOf" and deeper:
+        error = deeper[0]
     key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
@@ -284,7 +287,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
     schema = error.schema if isinstance(error.schema, dict) else {}
     description = schema.get("description", "")
     expected = f"; expected: {description}" if description else ""
-    return f"{key}: {error.message}{expected}{_what_yaml_made(error)}"
+    hints = map(_what_yaml_made, [error, *error.context])
+    return f"{key}: {error.message}{expected}{next(filter(None, hints), '')}"
 
 
 def _what_yaml_made(error: jsonschema.ValidationError) -> str:
@@ -350,8 +354,14 @@ def _contradictions(where: str, study: dict, scans: dict):
                 f"({', '.join(scans)}); correct it, or add scans.{suffix}"
             )
     yield from _design_problems(where, study)
+    label = label_column(study["label"])
     for name, entry in study["inputs"].items():
         yield from _input_problems(f"{where}.inputs.{name}", entry)
+        if label in entry.get("columns", []):
+            yield (
+                f"{where}.inputs.{name}.columns: {label} is the label itself, which models are to "
+                "tell from the others; take it out"
+            )
     for name, model in study["models"].items():
         yield from _model_problems(f"{where}.models.{name}", model, study)
     yield from _evaluation_problems(f"{where}.evaluation", study)

@@ -5,14 +5,14 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.cohort.index import IDS, read_rows
 from workflow_scripts.common.bids import beside, read_object
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.values import NUMBER, folded
 
-IDS = {"participant_id", "session_id"}
 # Keys of a column's description, or of its Annotations (Neurobagel), that list codes.
 CODES = {"missingvalues", "missingvalue", "missingcodes", "missingcode", "missing"}
 # Texts of Levels that mean a missing value and nothing else.
@@ -23,6 +23,12 @@ MISSING_LEVEL = re.compile(
     r"|determined|tested|obtained|provided|answered)|no (data|answer|value|information|response))"
     r"( (value|values|data|code|to answer))?( *[.;:,(/-].*)?"
 )
+
+
+# Words of a description that call a number a missing value.
+MISSING_WORD = re.compile(r"\b(missing|unknown|n/?a|not (available|applicable|done|known))\b", re.I)
+MEANS = re.compile(r"[=:]|\b(coded?|means?|denotes?|indicates?|stands? for|represents?)\b", re.I)
+STRAYS = 0.2  # share of values, at most
 
 
 def read_described(
@@ -68,7 +74,7 @@ def is_level(entry: dict, value: str) -> bool:
 
 
 def _levels(entry: dict) -> Iterator[tuple[str, str]]:
-    levels = entry.get("Levels")
+    levels = next((entry[key] for key in entry if key.casefold() == "levels"), None)
     for code, text in levels.items() if isinstance(levels, dict) else ():
         if isinstance(text, dict):
             text = text.get("Description") or text.get("Label") or ""
@@ -87,9 +93,94 @@ def spelled(value) -> str:
     return f"{float(text):g}" if NUMBER.fullmatch(text) else text
 
 
-def described_level(bids_dir: Path, column: str, value: str) -> bool:
-    """Whether any dictionary of the dataset's tables has a value of a column among the levels."""
-    files = [bids_dir / "participants.json", bids_dir / "sessions.json"]
-    files += [*bids_dir.glob("sub-*/sub-*_sessions.json"), *bids_dir.glob("phenotype/[!.]*.json")]
-    entries = (read_dictionary(file).get(column) for file in files)
-    return any(is_level(entry, value) for entry in entries if isinstance(entry, dict))
+def descriptions(bids_dir: Path):
+    """Function of a column: what the dictionaries of a dataset's tables say of it, as a list."""
+
+    @cache
+    def dictionaries():
+        files = [bids_dir / "participants.json", bids_dir / "sessions.json"]
+        files += bids_dir.glob("sub-*/sub-*_sessions.json")
+        files += bids_dir.glob("phenotype/[!.]*.json")
+        return [read_dictionary(file) for file in files]
+
+    def described(column: str) -> list[dict]:
+        entries = (dictionary.get(column) for dictionary in dictionaries())
+        return [entry for entry in entries if isinstance(entry, dict)]
+
+    return described
+
+
+def declared_problem(
+    name: str, values: list[tuple[str, str | None]], entries: list[dict]
+) -> str | None:
+    """Which value of a column contradicts what the dictionaries say of it.
+
+    A number beyond its Minimum or Maximum; one that its Description calls missing; a value that
+    is none of its Levels where nearly all others are.
+
+    Parameters
+    ----------
+    name, values : of the column, as of `value_problem`
+    entries : its descriptions
+    """
+    given = [(who, value) for who, value in values if value is not None]
+    for entry in entries:
+        low, high = (_limit(entry, key) for key in ("Minimum", "Maximum"))
+        told = _told_missing(str(entry.get("Description", "")))
+        for who, value in given if told or low is not None or high is not None else ():
+            if not NUMBER.fullmatch(value):
+                continue
+            for limit, word, beyond in ((low, "Minimum", -1), (high, "Maximum", 1)):
+                if limit is not None and beyond * (float(value) - limit) > 0:
+                    return (
+                        f"{name} is {value} in {who}, beyond its {word} of {limit:g} in the JSON "
+                        "beside the table; correct one of them"
+                    )
+            if spelled(value) in told:
+                return (
+                    f"{name} is {value} in {who}, and its Description in the JSON beside the table "
+                    f"says {told[spelled(value)]!r}; write n/a there, or list {value} there as "
+                    "MissingValues"
+                )
+    known = {
+        spelled(code)
+        for entry in entries
+        for code, text in _levels(entry)
+        if not MISSING_LEVEL.fullmatch(text)
+    }
+    numbers = [float(level) for level in known if NUMBER.fullmatch(level)]
+    strays = [
+        (who, value)
+        for who, value in given
+        if spelled(value) not in known and not _between(value, numbers)
+    ]
+    if len(known) > 1 and 0 < len(strays) <= STRAYS * len(given):
+        who, value = strays[0]
+        return (
+            f"{name} is {value!r} in {who}, which is none of its Levels in the JSON beside the "
+            f"table ({', '.join(sorted(known))}); correct it, or describe it there"
+        )
+    return None
+
+
+def _between(value: str, numbers: list[float]) -> bool:
+    """Whether a number is one between levels, of which only some are described."""
+    if not numbers or not NUMBER.fullmatch(value):
+        return False
+    return min(numbers) < float(value) < max(numbers)
+
+
+def _limit(entry: dict, key: str) -> float | None:
+    value = spelled(entry.get(key))
+    return float(value) if NUMBER.fullmatch(value) else None
+
+
+def _told_missing(description: str) -> dict[str, str]:
+    """Numbers that a description calls missing values, with the words that do."""
+    clauses = re.split(r"[;\n]|[.,](?!\d)", description)
+    return {
+        spelled(number): clause.strip()
+        for clause in clauses
+        if MISSING_WORD.search(clause) and MEANS.search(clause)
+        for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])", clause)
+    }

@@ -1,8 +1,11 @@
 """Draw the splits of a study's design and keep them as a file."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import COLUMNS, ROLES, SCAN, LeakageError, check_splits
@@ -210,6 +213,14 @@ def given_splits(population: pd.DataFrame, design: dict, given: pd.DataFrame) ->
     given = given.assign(split=number.astype(int))
     if "weight" not in given:
         given = given.assign(weight=1)
+    weight = pd.to_numeric(given["weight"], errors="coerce").where(given["role"] == "train", 1)
+    if not ((weight >= 1) & (weight % 1 == 0)).all():
+        wrong = given["weight"][~((weight >= 1) & (weight % 1 == 0))].iloc[0]
+        raise InputError(
+            f"{table}: weight is {wrong} where the role is train; it is the number of times that a "
+            "scan trains, a whole number from 1"
+        )
+    given = given.assign(weight=weight.astype(int))
     splits = given.merge(scans[[*SCAN, "label", "external"]], on=keys)
     outside = splits["external"] == "yes"
     if (wrong := outside & ~splits["role"].isin(["external", "rest"])).any():
@@ -280,6 +291,28 @@ def draw_splits(
     check_splits(splits)
     check_training(splits, design["classes"], where)
     return splits
+
+
+def check_design(population: list[dict], study: dict, where: str) -> None:
+    """Draw the splits of a study for nothing, so that what keeps them from it is told at once.
+
+    Parameters
+    ----------
+    population : rows of a study's population, as `draw_splits` reads them
+    study : its checked configuration
+    where : key of the study in the configuration
+
+    Raises
+    ------
+    InputError
+        As `draw_splits`, or if a table of splits cannot be read.
+    """
+    design, given = study["design"], None
+    if design["kind"] == "given":
+        read_rows(Path(design["table"]))
+        given = read_table(design["table"])
+    scans = pd.DataFrame(population)
+    draw_splits(scans.where(scans.notna(), np.nan), design, study["seed"], f"{where}.design", given)
 
 
 def main(source, out, params, wildcards):

@@ -45,7 +45,7 @@ SHORT = {
 NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
 # What a filter may say where a scan must be without the entity.
 WITHOUT = (None, "", "n/a")
-NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix", "gradients"}
+NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix", "gradients", "named"}
 
 
 def matches(row: dict, wanted: dict[str, str | None]) -> bool:
@@ -139,12 +139,14 @@ def explain_choice(several: dict[tuple, list[dict]]) -> str:
     """
     lines = ["several scans match where one is needed; choose by entity in the configuration:"]
     for (participant, session, suffix), rows in sorted(several.items(), key=str):
-        rows = sorted(rows, key=lambda row: row["path"])
+        rows = sorted(rows, key=lambda row: (len(row), row["path"]))
         names = ", ".join(Path(row["path"]).name for row in rows)
         where = " ".join(part for part in (participant, session) if part)
-        lines.append(
-            f"  {where}: {names}; set scans.{suffix}, for example {written(choosing(rows))}"
-        )
+        wanted = choosing(rows)
+        what = f"set scans.{suffix}, for example {written(wanted)}"
+        if not wanted:
+            what = "they have the same entities, so keep one, or rename the others"
+        lines.append(f"  {where}: {names}; {what}")
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 
 import csv
 import io
+import itertools
 import os
 import re
 import stat
@@ -23,10 +24,15 @@ from workflow_scripts.common.files import FETCH, is_there, read_text, why_unread
 from workflow_scripts.common.job import InputError, listing
 
 PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
-LIKE_PARTICIPANT = re.compile("sub-|sub[-_][A-Za-z0-9]+$", re.I)
+LIKE_PARTICIPANT = re.compile("sub-|sub_[A-Za-z0-9]+$|sub[0-9]+$", re.I)
+SESSION = re.compile("ses-[A-Za-z0-9]+")
+NAME_OF_SESSION = "a session's folder is ses- and then letters and digits alone; rename it"
+DATATYPES = ("anat", "dwi", "fmap")
+IDS = {"participant_id", "session_id"}
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
+SIDECARS = (".json", ".bval", ".bvec", ".tsv", ".txt")
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 # Of derivatives, which a key of the configuration names.
 DERIVED = ("vesselwall", "lesions")
@@ -75,13 +81,14 @@ def index_scans(
     found: dict[tuple, list[dict]] = {}
     candidates: dict[str, list[dict]] = {name: [] for name in filters}
     sessions: set[tuple] = set()
-    capitals, misnamed = {name.casefold(): name for name in filters}, {}
+    misnamed, find_like = {}, _finder(filters)
     for row in _images(bids_dir, "bids_dir", only):
         session = row["participant_id"], row["session_id"]
-        name = capitals.get(row["suffix"].casefold())
-        if name and (row["ext"] not in IMAGE_EXTENSIONS or row["suffix"] != name):
-            misnamed.setdefault((*session, name), Path(row["path"]).name)
-        if row["ext"] not in IMAGE_EXTENSIONS:
+        image = row["ext"] in IMAGE_EXTENSIONS and row["named"]
+        if row["datatype"] in (None, *DATATYPES) and not (image and row["suffix"] in filters):
+            for name in find_like(row["path"]):
+                misnamed.setdefault((*session, name), Path(row["path"]).name)
+        if not image:
             continue
         for name, wanted in named.items():
             if row["suffix"] == wanted["suffix"]:
@@ -115,9 +122,23 @@ def index_scans(
     if undecided:
         raise InputError(explain_choice(undecided))
     for key in misnamed.keys() - found.keys():
-        note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{key[2]}.nii.gz"
+        wanted = filters[key[2]].get("suffix", key[2])
+        note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{wanted}.nii.gz"
         chosen.append(_row(*key, None, note=note))
     return with_gaps(chosen, sessions, filters)
+
+
+def _finder(names):
+    """Function of a path: which of these names, in any capitals, its file's name is made of."""
+    known = {name.casefold(): name for name in names}
+    like = re.compile(f"(?:^|[_/])({'|'.join(map(re.escape, names))})(?![A-Za-z0-9])[^/]*$", re.I)
+
+    def find(path: str) -> list[str]:
+        if path.endswith(SIDECARS):
+            return []
+        return [known[name.casefold()] for name in like.findall(path)]
+
+    return find
 
 
 def _choose(suffix: str, rows: list[dict], wanted: dict) -> tuple[list[dict], str | None]:
@@ -153,8 +174,8 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
         If the folder is no BIDS dataset or holds no such file.
     """
     rows = []
-    for row in _images(derivatives, "vessel_wall.derivatives", only, VESSEL_EXTENSIONS):
-        if row["suffix"] in VESSEL_SUFFIXES and row["ext"] in VESSEL_EXTENSIONS:
+    for row in _images(derivatives, "vessel_wall.derivatives", only):
+        if row["named"] and row["suffix"] in VESSEL_SUFFIXES and row["ext"] in VESSEL_EXTENSIONS:
             _require_place(row, derivatives)
             session = row["participant_id"], row["session_id"]
             rows.append(_row(*session, "vesselwall", str(derivatives / row["path"])))
@@ -229,18 +250,14 @@ def _row(*values, note: str | None = None) -> dict:
     return dict(zip(FIELDS, values, strict=True)) | ({"note": note} if note else {})
 
 
-def _images(
-    root: Path, key: str, only: list[str] | None, extensions: set[str] = IMAGE_EXTENSIONS
-) -> Iterator[dict]:
+def _images(root: Path, key: str, only: list[str] | None) -> Iterator[dict]:
     """Files of the participants' and sessions' folders, and of the folders in these.
-
-    Those with extensions in capitals too, which are no names of BIDS.
 
     Yields
     ------
     Their entities and ``datatype``, ``participant_id`` and ``session_id`` by their folder,
-    ``path`` from the root, and whether they are ``in_place``: in a folder such as anat, with
-    a name that begins with participant and session.
+    ``path`` from the root, whether they are ``named`` sub- with a suffix, and whether they are
+    ``in_place``: in a folder such as anat, with a name that begins with participant and session.
     """
     description = root / "dataset_description.json"
     if not is_there(description):
@@ -254,17 +271,18 @@ def _images(
         files = dict.fromkeys(_files(root, participant, problems))
         for path in files:
             *folders, name = path.split("/")
-            row = entities_of(name)
-            if row["ext"].lower() not in extensions or "-" in row["suffix"]:
-                continue
             session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
             prefix = session_prefix(participant, session)
+            row = entities_of(name)
             yield row | {
                 "participant_id": participant,
                 "session_id": session,
                 "datatype": folders[-1] if folders else None,
                 "path": f"{participant}/{path}",
-                "in_place": bool(folders) and name.startswith(f"{prefix}_"),
+                "named": name.startswith("sub-") and "-" not in row["suffix"],
+                "in_place": bool(folders)
+                and name.startswith(f"{prefix}_")
+                and ("ses" not in row or session is not None),
                 "gradients": beside(path, ".bval") in files,
             }
     if problems:
@@ -272,12 +290,12 @@ def _images(
 
 
 def _files(root: Path, participant: str, problems: list[str]) -> Iterator[str]:
-    """Files of a participant whose names begin with sub-, as paths from its folder.
+    """Files of a participant, as paths from its folder.
 
     What keeps a folder from being listed is added to ``problems``. Names that begin with a dot
     are ignored.
     """
-    folders = [""]
+    folders, elsewhere = [""], {}
     for folder in folders:
         place = os.path.join(root, participant, folder)
         try:
@@ -288,18 +306,29 @@ def _files(root: Path, participant: str, problems: list[str]) -> Iterator[str]:
             continue
         if not names and not folder:
             problems.append(f"{root}/{participant}: is empty; {FETCH}, or remove the folder")
-        depth = folder.count("/")
+        inside = folder.count("/") - folder.startswith("ses-")
         for entry in names:
-            if entry.name.startswith("sub-"):
-                yield folder + entry.name
-            elif entry.name == ".gitmodules":
+            if entry.name == ".gitmodules":
                 problems += _submodules_not_fetched(place)
-            elif not entry.name.startswith(".") and depth < (2 if folder.startswith("ses-") else 1):
+            elif entry.name.startswith("."):
+                continue
+            elif inside > 0 or entry.name.startswith("sub-"):
+                if entry.name in DATATYPES and folder.count("/") == 1:
+                    elsewhere.setdefault(folder.rstrip("/"))
+                yield folder + entry.name
+            else:
                 try:
-                    if _is_folder(entry):
-                        folders.append(f"{folder}{entry.name}/")
+                    if not _is_folder(entry):
+                        yield folder + entry.name
+                        continue
                 except OSError as error:
                     problems.append(why_unreadable(entry.path, error))
+                    continue
+                folders.append(f"{folder}{entry.name}/")
+    known = any(name.startswith(("ses-", *DATATYPES)) for name in folders)
+    for folder in elsewhere:
+        if not known or folder.lower().startswith("ses"):
+            problems.append(f"{root}/{participant}/{folder}: {NAME_OF_SESSION}")
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -342,11 +371,16 @@ def _require_place(row: dict, root: Path) -> None:
     path = f"{root}/{row['path']}"
     if "{" in path or "}" in path:
         raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
+    if row["session_id"] and not SESSION.fullmatch(row["session_id"]):
+        raise InputError(f"{root}/{row['participant_id']}/{row['session_id']}: {NAME_OF_SESSION}")
+    if not row["path"].isprintable():
+        raise InputError(f"{path!a}: has characters that cannot be printed in its name; rename it")
     if not row["in_place"]:
         prefix = session_prefix(row["participant_id"], row["session_id"])
         raise InputError(
             f"{path}: scans lie in {prefix.replace('_', '/')}/anat, dwi or fmap there, with names "
-            f"that begin with {prefix}_; move or rename it"
+            f"that begin with {prefix}_{'' if row['session_id'] else ' and no ses-'}; move or "
+            "rename it"
         )
 
 
@@ -385,7 +419,8 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
 
     Parameters
     ----------
-    used : columns whose names must not stand twice; None for all, which then need names too
+    used : columns whose names must not stand twice; None for all, which then need names too.
+        A table without any of them may have rows of any length
     quoted : of a table that pandas has written, which puts texts with quotes in them in quotes
 
     Raises
@@ -400,15 +435,24 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
         raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(file, delimiter="\t", quoting=quoting)
-    lines = [line for line in reader if line]
+    lines = [line for line in reader if any(map(str.strip, line))]
     if not lines:
         raise InputError(f"{path}: is empty; it needs a header line")
     header = lines[0]
+    other = re.search("[,;]|  +", header[0]) if len(header) == 1 else None
+    if other and (used is None or used.intersection(header[0].split(other.group())) - IDS):
+        raise InputError(
+            f"{path}: columns are separated by tabs in a TSV, not by {other.group()!r}; save it so"
+        )
+    in_quotes = used and used.intersection(name.strip('"') for name in header) - IDS
+    if header[0].startswith('"') and (in_quotes or used is None) and not quoted:
+        raise InputError(f"{path}: texts stand in quotes ({header[0]}); save it without them")
     checked = header if used is None else [name for name in header if name in used]
     if len(set(checked)) != len(checked) or "" in checked:
         raise InputError(f"{path}: columns need names, each its own; found {header}")
+    needed = used is None or used.intersection(header) - IDS
     for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header):
+        if len(line) != len(header) and needed:
             raise InputError(
                 f"{path} line {number}: has {len(line)} fields, the header {len(header)}; "
                 "columns are separated by one tab each"
@@ -416,7 +460,7 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
     return [
         {
             key: None if value in ("n/a", "") else value
-            for key, value in zip(header, line, strict=True)
+            for key, value in itertools.zip_longest(header, line[: len(header)], fillvalue="")
         }
         for line in lines[1:]
     ]

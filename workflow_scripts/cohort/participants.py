@@ -9,19 +9,22 @@ import jsonschema
 import yaml
 
 from workflow_scripts.cohort.dictionaries import read_described
-from workflow_scripts.cohort.index import read_rows
+from workflow_scripts.cohort.index import IDS, read_rows
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
 
 
-def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[dict]:
+def read_participants(
+    bids_dir: Path, checked: list[str] | None = None, named: set[str] | None = None
+) -> list[dict]:
     """Rows of ``participants.tsv``, without what participants.json declares as missing.
 
     Parameters
     ----------
     bids_dir : root of the dataset
     checked : participants whose rows are checked; None for all (0.1 s for 5000)
+    named : columns that the studies name, see `read_rows`
 
     Raises
     ------
@@ -32,7 +35,7 @@ def read_participants(bids_dir: Path, checked: list[str] | None = None) -> list[
     path = bids_dir / "participants.tsv"
     if not is_there(path):
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
-    rows = read_described(path)
+    rows = read_described(path, {*IDS, "age", "sex", *(named or ())})
     problems = list(_row_problems(path, rows, checked))
     if problems:
         raise InputError(listing(problems))

@@ -4,16 +4,13 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 from datetime import date
-from functools import partial
 from pathlib import Path
 
-from workflow_scripts.cohort.clinical import columns_by_key
 from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import class_of, label_column
-from workflow_scripts.common.values import code_problem, name_problem, value_problem
 
 
 def label_of(row: dict, study: dict) -> str | None:
@@ -93,48 +90,6 @@ def check_labels(clinical: list[dict], name: str, study: dict) -> None:
         raise InputError(listing(list(problems.values())))
 
 
-def check_values(clinical: list[dict], name: str, study: dict, is_level) -> None:
-    """Check the columns that a study reads, in the sessions of its classes.
-
-    Parameters
-    ----------
-    clinical : rows of sessions
-    is_level : function of column and value: whether a data dictionary says what the value means
-
-    Raises
-    ------
-    InputError
-        Naming each column of numbers with other texts or codes of missing values in it, with
-        names in several spellings, or with another word than n/a where values are missing; and
-        in whose rows.
-    """
-    rows = [
-        (session_prefix(row["participant_id"], row["session_id"]), row)
-        for row in clinical
-        if label_of(row, study) in study["classes"]
-    ]
-    problems = []
-    for key, columns in columns_by_key(study).items():
-        if key == "within_days":
-            continue
-        names = (
-            key == "site"
-            or key.endswith(".column")
-            or (key == "label" and isinstance(study["label"], str))
-        )
-        for column in columns:
-            values = [(who, row[column]) for who, row in rows]
-            found = None
-            if key != "label":
-                found = name_problem(column, values) if names else value_problem(column, values)
-            if not names:
-                found = found or code_problem(column, values, partial(is_level, column))
-            if found:
-                problems.append(f"studies.{name}.{key}: {found}")
-    if problems:
-        raise InputError(listing(problems))
-
-
 def population_today(cohort, study: dict) -> list[dict]:
     """Sessions that a study can draw from: with its scans and one of its classes.
 
@@ -208,6 +163,11 @@ def _check_class_sizes(population: list[dict], study: dict, name: str) -> None:
     for row in population:
         if row["external"] == "no":
             inside[row["label"]].add(row["participant_id"])
+    if not population and study["sessions"] not in ("first", "all"):
+        raise InputError(
+            f"{where}.sessions: {study['sessions']} is a session of nobody with a usable {scans} "
+            "and one of the classes; correct it"
+        )
     empty = [label for label, people in inside.items() if not people]
     if empty:
         raise InputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
+from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.index import DERIVED, read_rows
 from workflow_scripts.cohort.population import (
     frozen_population,
@@ -123,6 +124,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
         populations[name] = frozen_population(output_dir / table, study, name, cohort)
         _check_numbers_of_splits(name, study, populations[name])
+        if main_process and "design" in study and not (output_dir / table).is_file():
+            check_design(populations[name], study, f"studies.{name}")
         if "vesselwall" in study["scans"]:
             scans, inside = cohort.scans("vesselwall"), session_prefixes(populations[name])
             vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}

@@ -111,7 +111,7 @@ def read_object(file: Path) -> dict:
     """
     try:
         found = json.loads(read_text(file), object_pairs_hook=_each_key_once)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: is no JSON object ({error}); repair it") from error
     if not isinstance(found, dict):
         raise InputError(f"{file}: is no JSON object; repair it")

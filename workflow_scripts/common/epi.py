@@ -2,9 +2,9 @@
 session's images serves which diffusion series.
 """
 
-import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,7 +65,7 @@ def checked_metadata(path) -> dict:
 
 
 def _is_number(value) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+    return type(value) in (int, float) and 0 <= value <= sys.float_info.max
 
 
 def _list(metadata: dict, key: str) -> list:

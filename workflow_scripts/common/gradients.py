@@ -16,6 +16,8 @@ COMPARABLE_B = (800, 1200)
 SHELL_WIDTH = 100
 UNIT_TOLERANCE = 0.05
 FEWEST_DIRECTIONS = 6
+# Some scanners write one b-value for all, and the rest of it into the length.
+ADVICE_ON_LENGTHS = "make them unit vectors, with b times length squared in .bval, or convert"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def read_gradients(dwi, volumes: int) -> Gradients:
         )
     if bvals.min() < 0 or not np.isfinite(bvals).all():
         raise InputError(f"{bval_file}: values are negative or not finite; convert it again")
+    bvecs = np.where((bvals <= B0_THRESHOLD) & np.isnan(bvecs), 0, bvecs)  # which have no direction
     if not np.isfinite(bvecs).all():
         raise InputError(f"{bvec_file}: values are not finite; convert it again")
     table = Gradients(bvals, bvecs)
@@ -144,11 +147,14 @@ def _direction_problem(table: Gradients):
     bad = np.flatnonzero(weighted & (np.abs(lengths - 1) > UNIT_TOLERANCE))
     if len(bad):
         zero = lengths[bad].max() < UNIT_TOLERANCE
-        listed = ", ".join(str(volume) for volume in bad[:10])
+        listed = ", ".join(str(volume) for volume in bad[:10]) + " ..." * (len(bad) > 10)
+        low, high = lengths[bad].min(), lengths[bad].max()
+        what, advice = f"directions of length {low:.3g} to {high:.3g}, not 1", ADVICE_ON_LENGTHS
+        if zero:
+            what, advice = "no direction", "remove the volumes (trace or mean images?) or convert"
         return (
-            f"{{bvec}}: volumes {listed} (from 0) have b > {B0_THRESHOLD} and "
-            + ("no direction" if zero else "directions that are not of length 1"),
-            "remove the volumes (trace or mean images?) or convert the series again",
+            f"{{bvec}}: volumes {listed} (from 0) have b > {B0_THRESHOLD} and {what}",
+            f"{advice} the series again",
         )
     if (count := distinct_directions(table.bvecs[:, weighted])) < FEWEST_DIRECTIONS:
         return (

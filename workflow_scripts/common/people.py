@@ -7,10 +7,9 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
-from workflow_scripts.common.values import value_problem
+from workflow_scripts.common.values import MOST_LEVELS, value_problem
 
 CONFOUNDS = "confounds"  # the input of the model of a study's confounds, and its name
-MOST_LEVELS = 6
 LOG = logging.getLogger(__name__)
 
 

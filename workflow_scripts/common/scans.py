@@ -18,7 +18,7 @@ from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, w
 from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.volumes import derived_volume, volume_problem
+from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
 
 VOXEL_SIZE_MM = (0.2, 8.0)
 FIELD_OF_VIEW_MM = (80.0, 500.0)
@@ -26,11 +26,16 @@ VOXEL_SIZE_OF_VESSELS_MM = (0.05, 8.0)
 FIELD_OF_VIEW_OF_VESSELS_MM = (2.0, 500.0)
 DIMENSIONS = {"dwi": (4,), "epi": (3, 4)}
 FRAME_TOLERANCE_MM = 0.1
+FIRST_VOXEL = 352  # byte
+UNITS, UNITS_READ_AS_MM = {1: "meters", 3: "microns"}, (0, 2)
 UNREAD_TYPES = ("int64", "uint64", "longdouble", "float128", "float16")
 LARGEST_SHEAR = 1e-4
 # Images whose intensities are a magnitude; maps such as R1map may be negative.
 WEIGHTED = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "inplaneT1", "inplaneT2")
 FEW_NEGATIVE, DARK_SHARE, OFFSET_SHARE, ONE_VALUE = 0.001, 0.02, 0.3, 0.1
+# Times the 99th percentile; of 12 real scans the brightest voxel has 2 to 3.3.
+SPIKE = 30
+SMALLEST, LARGEST = 1e-10, 1e10  # ITK takes a slope below 2e-16 for none
 SAMPLE = 200_000  # voxels that are looked at for one value that many have
 SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values"]
 SCAN_FIELDS += ["shell", "directions", "problem"]
@@ -63,6 +68,9 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
     row["path"] = str(path)
     try:
         row |= stamp(path)
+        if not path.is_file():
+            row["problem"] = "is a folder or a device, no file; put the scan in its place"
+            return row
         if path.suffix == ".tsv":
             row["problem"] = _table_problem(path)
             return row
@@ -79,6 +87,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
         data = None if row["problem"] else np.asanyarray(image.dataobj)
         lesions = is_lesion_mask(path.name)
         row["problem"] = row["problem"] or _value_problem(data, may_be_empty=lesions)
+        row["problem"] = row["problem"] or _itk_problem(path, image)
         if lesions and not row["problem"]:
             row["problem"] = _fraction_problem(data)
         if suffix in WEIGHTED and not row["problem"]:
@@ -92,6 +101,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["problem"] = row["problem"] or _intensity_problem(first)
             row |= shell_of_alps(gradients)
             row["problem"] = row["problem"] or derived_volume(data, gradients.is_b0, zooms)
+            row["problem"] = row["problem"] or unlike_volume(data, gradients.bvals, zooms)
     except InputError as error:
         row["problem"] = str(error)
     except FileNotFoundError:
@@ -101,7 +111,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
         row["problem"] = f"not a NIfTI image ({_short(error)}); convert the scan again"
     except (EOFError, OSError, zlib.error, ValueError) as error:
-        row["problem"] = f"damaged or cut off ({_short(error)}); copy the scan again"
+        row["problem"] = f"damaged or cut off ({_short(error)}); copy or convert the scan again"
     if row["problem"] and (row["size_bytes"] or LONGEST_POINTER) < LONGEST_POINTER:
         row["problem"] = _pointer(path) or row["problem"]
     return row
@@ -174,15 +184,15 @@ def _frame_problem(image, zooms: np.ndarray) -> str | None:
         )
     if not any(codes):
         return "sform and qform codes are 0, so left and right are not known; convert it again"
-    if header.get_xyzt_units()[0] not in ("mm", "unknown"):
-        return f"sizes are in {header.get_xyzt_units()[0]}s; save it in mm"
+    if (unit := int(header["xyzt_units"]) % 8) not in UNITS_READ_AS_MM:
+        return f"sizes are in {UNITS.get(unit, f'units of the unknown code {unit}')}; save it in mm"
     far_corner = [*image.shape[:3], 1]
     if all(codes):
         distance = (header.get_sform() - header.get_qform()) @ far_corner
         if np.abs(distance).max() > FRAME_TOLERANCE_MM:
             return "sform and qform place the image differently; make them the same (fslorient)"
     sizes = np.array(header.get_zooms()[:3])
-    if np.abs((sizes - zooms) * image.shape[:3]).max() > FRAME_TOLERANCE_MM:
+    if not np.abs((sizes - zooms) * image.shape[:3]).max() <= FRAME_TOLERANCE_MM:
         return (
             f"voxel sizes of pixdim {sizes.round(3).tolist()} and of the sform "
             f"{zooms.round(3).tolist()} differ; save it with the right ones"
@@ -197,6 +207,11 @@ def _scale_problem(path: Path, image) -> str | None:
     """Why nibabel and ITK would read other intensities."""
     with nib.openers.ImageOpener(path) as file:
         header = image.header_class.from_fileobj(file, check=False)
+    if header["vox_offset"] < FIRST_VOXEL:
+        return (
+            f"its voxels begin at byte {int(header['vox_offset'])}, within the header, which "
+            "programs read differently; convert it again"
+        )
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if (slope == 0 or not np.isfinite(slope)) and np.isfinite(intercept) and intercept != 0:
         return (
@@ -206,13 +221,43 @@ def _scale_problem(path: Path, image) -> str | None:
     return None
 
 
+def _itk_problem(path: Path, image) -> str | None:
+    """Why ITK would read another image than nibabel, for whatever reason."""
+    import ants  # a second, which tables need not wait for
+
+    try:
+        read = ants.image_header_info(str(path))
+    except (RuntimeError, ValueError, KeyError) as error:
+        return f"ITK, by which the steps read it, does not ({_short(error)}); convert it again"
+    frame = np.eye(4)
+    frame[:3, :3] = read["direction"].T[:3, :3] * np.array(read["spacing"][:3])
+    frame[:3, 3] = read["origin"][:3]
+    frame = np.diag([-1, -1, 1, 1]) @ frame
+    corners = np.array([[0, 0, 0, 1], [*image.shape[:3], 1]]).T
+    apart = np.abs((frame - image.affine) @ corners).max()
+    if read["pixelclass"] != "scalar" or tuple(read["dimensions"][:3]) != image.shape[:3]:
+        return "ITK reads it as an image of vectors (intent_code of its header); convert it again"
+    if not apart <= FRAME_TOLERANCE_MM:
+        return (
+            f"ITK, by which the steps read it, places it up to {apart:.3g} mm away from where "
+            "nibabel does (pixdim, qform, sform of its header); convert it again"
+        )
+    return None
+
+
 def _value_problem(data: np.ndarray, may_be_empty: bool = False) -> str | None:
     if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
         return f"holds values of type {data.dtype}, not real numbers; convert the scan again"
     if not np.isfinite(data).all():
-        return f"{int((~np.isfinite(data)).sum())} voxels are NaN or infinite; convert it again"
+        return (
+            f"{int((~np.isfinite(data)).sum())} voxels are NaN or infinite; make them 0 where they "
+            "are background (fslmaths -nan), or convert it again"
+        )
     if data.min() == data.max() and not (may_be_empty and data.flat[0] == 0):
         return f"all voxels are {data.flat[0]:g}; the image is empty"
+    largest = max(abs(float(data.min())), abs(float(data.max())))
+    if not SMALLEST <= largest <= LARGEST and not may_be_empty:
+        return f"values up to {largest:g} cannot be computed with; save it on another scale"
     return None
 
 
@@ -239,6 +284,11 @@ def _intensity_problem(data: np.ndarray) -> str | None:
         return (
             f"the darkest voxel is {lowest:g}, bright ones {bright:g}; subtract the offset, "
             "so that the background is 0"
+        )
+    if lowest < -bright or data.max() > SPIKE * bright:
+        return (
+            f"values run from {lowest:g} to {data.max():g}, of 99 % only to {bright:g}; a spike? "
+            "set such voxels to what is around them, or convert it again"
         )
     sample = data.ravel(order="K")[:: data.size // SAMPLE | 1]
     values, counts = np.unique(sample[sample > OFFSET_SHARE * bright], return_counts=True)

@@ -14,6 +14,9 @@ MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
 MISSING_WORDS = {"", "na", "n.a.", "n/a", "#n/a", "#na", "nan", "null", "nil", "?", ".", "missing"}
 SEXES = {"m": "male", "f": "female", "o": "other"}
 SHOWN = 5
+MOST_LEVELS = 6  # of a column of texts in a model
+WITH_UNIT = re.compile(r"\s*[-+]?\d+([.,]\d+)?\s*(?P<unit>[^\W\d_][^\d]*)\s*")
+FEWEST_OTHERS = 5  # numbers without which none is said to be far
 # Of codes for missing values: the least, how far above the others; how many of these two digits
 # need.
 LEAST_CODE, FAR, FEWEST = 77, 3, 3
@@ -35,6 +38,11 @@ def value_problem(name: str, values: list[tuple[str, str | None]]) -> str | None
     given = [(who, value) for who, value in values if value is not None]
     strays = [(who, value) for who, value in given if not NUMBER.fullmatch(value)]
     words = [value for _, value in strays if folded(value) not in MISSING_WORDS]
+    if len(strays) == len(given) and len({*words}) > MOST_LEVELS and _of_one_unit(words):
+        return (
+            f"{name} is {words[0]!r} in {strays[0][0]}, a number with its unit; write the numbers "
+            "alone, and the unit into the JSON beside the table (Units)"
+        )
     meant = [value for value in words if MEANT.fullmatch(value)]
     if strays and (len(strays) < len(given) or (meant and meant == words)):
         some = "the others are numbers" if len(strays) < len(given) else "they look like numbers"
@@ -73,6 +81,67 @@ def code_problem(
                 f"{name} is {value} in {who}{among}: a code for a missing value? Write n/a there, "
                 f"or say what {value} means in the JSON beside the table (Levels, or MissingValues)"
             )
+    return None
+
+
+def _of_one_unit(words: list[str]) -> bool:
+    parts = [WITH_UNIT.fullmatch(word) for word in words]
+    return bool(parts) and all(parts) and len({part["unit"] for part in parts}) == 1
+
+
+def far_values(name: str, values: list[str | None]) -> list[tuple[int, str]]:
+    """Numbers of a column that lie far from all others: their places, and what is to be known.
+
+    Apart from the others by more than `FAR` times their range, and at most a tenth of them all;
+    or the one whole number below 0, as which codes are written too.
+    """
+    numbers = [
+        (float(value), place)
+        for place, value in enumerate(values)
+        if value is not None and NUMBER.fullmatch(value)
+    ]
+    numbers.sort()
+    few = max(1, len(numbers) // 10)
+    if len(numbers) - few < FEWEST_OTHERS:
+        return []
+    far = []
+    for sign in (1, -1):
+        ordered = numbers[::sign]
+        for count in range(1, few + 1):
+            inside, beyond = ordered[:-count], ordered[-count:]
+            gap = abs(beyond[0][0] - inside[-1][0])
+            if gap > FAR * abs(inside[-1][0] - inside[0][0]) > 0:
+                far += [(number, place, inside) for number, place in beyond]
+                break
+    negative = [one for one in numbers if one[0] < 0]
+    others = numbers[len(negative) :]
+    lowest = {number for number, _ in negative}
+    if not far and len(lowest) == 1 and len(others) >= FEWEST_OTHERS and lowest.pop() % 1 == 0:
+        far = [(*negative[0], others)]
+    return [
+        (
+            place,
+            f"{name} is {number:g}, of the others from {min(inside)[0]:g} to {max(inside)[0]:g}: "
+            "another unit, a slip of the pen, a code for a missing value?",
+        )
+        for number, place, inside in far
+    ]
+
+
+def levels_problem(
+    name: str, values: list[tuple[str, str | None]], may_be_constant: bool = False
+) -> str | None:
+    """Why a column cannot be terms of a model: no value, one alone, or too many texts."""
+    different = {value for _, value in values if value is not None}
+    if len(different) < 2 and not may_be_constant:
+        what = "the same for all" if different else "n/a for all"
+        return f"{name} is {what} {len(values)} sessions of the classes; take it out"
+    if not any(map(NUMBER.fullmatch, different)) and len(different) > MOST_LEVELS:
+        first, second, *_ = sorted(different)
+        return (
+            f"{name} has {len(different)} different texts ({first!r}, {second!r} ...), at most "
+            f"{MOST_LEVELS} can be coded; write numbers with a decimal point, or take it out"
+        )
     return None
 
 

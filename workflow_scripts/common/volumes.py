@@ -18,6 +18,11 @@ SAME_B0 = (0.7, 1.4)
 # 0.26 to 0.5, b = 0 volumes moved by 10 mm or turned by 20 degrees at least 0.45 and 0 less; these
 # had 0.53 or more with the first b = 0, FA maps 0.07 at most.
 LIKER, SAME_MEAN, UNLIKE = 0.1, 0.9, 0.3
+# s/mm2, and share of the signal of b = 0 that nothing in a head keeps there.
+STRONG_B, NOT_WEIGHTED = 500, 0.95
+FEWEST_BLOCKS = 50
+DARK, DARK_SHARE = 0.1, 0.2  # of a volume whose recording broke off
+REMOVE = "remove it from image, .bval and .bvec"
 
 
 def volume_problem(data: np.ndarray, bvals: np.ndarray) -> str | None:
@@ -30,7 +35,7 @@ def volume_problem(data: np.ndarray, bvals: np.ndarray) -> str | None:
     """
     for volume in range(len(bvals)):
         if data[..., volume].min() == data[..., volume].max():
-            return f"volume {volume} (from 0) is empty; remove it from image, .bval and .bvec"
+            return f"volume {volume} (from 0) is empty; {REMOVE}"
     first = np.flatnonzero(bvals <= B0_THRESHOLD)[0]
     b0 = data[..., first]
     head = b0 > HEAD_SHARE * np.percentile(b0, 99)
@@ -42,6 +47,53 @@ def volume_problem(data: np.ndarray, bvals: np.ndarray) -> str | None:
                 f"volume {volume} (from 0) has b = {bvals[volume]:g} and {signal / level:.2g} "
                 f"times the signal of volume {first}, b = 0; are image and .bval of one series?"
             )
+    return None
+
+
+def unlike_volume(data: np.ndarray, bvals: np.ndarray, zooms: np.ndarray) -> str | None:
+    """Which weighted volume of a series is none, or whether none is.
+
+    In blocks of `BLOCK_MM` in the head the weighted volumes have less signal than b = 0, and look
+    like their median, not like the ADC. Of three real series each volume had a correlation of
+    0.91 or more with the former and of -0.51 at most with the latter, and all together 0.16 to
+    0.35 of the signal of b = 0.
+
+    Parameters
+    ----------
+    data : (x, y, z, volumes)
+    bvals : (volumes,) in s/mm2
+    zooms : voxel sizes in mm
+    """
+    first, weighted = np.flatnonzero(bvals <= B0_THRESHOLD)[0], np.flatnonzero(bvals > B0_THRESHOLD)
+    if not len(weighted):
+        return None
+    block = tuple(max(1, round(BLOCK_MM / size)) for size in zooms)
+    b0 = block_reduce(data[..., first], block, np.mean)
+    head = (b0 > HEAD_SHARE * np.percentile(b0, 99)) & (b0 > 0)
+    if head.sum() < FEWEST_BLOCKS:
+        return None
+    blocks = np.array([block_reduce(data[..., v], block, np.mean)[head] for v in weighted])
+    median = np.median(blocks, axis=0)
+    if not np.corrcoef(median, b0[head])[0, 1] > UNLIKE:
+        return None  # one picture in neither
+    strong = bvals[weighted] >= STRONG_B
+    share = np.median(blocks[strong] / b0[head]) if strong.any() else 0
+    if share > NOT_WEIGHTED:
+        return (
+            f"volumes of b = {bvals[weighted].max():g} have {share:.2g} times the signal of volume "
+            f"{first}, b = 0; are image and .bval of one series?"
+        )
+    adc = np.log(b0[head] / np.maximum(median, 1e-6))
+    for volume, values in zip(weighted, blocks, strict=True):
+        with np.errstate(invalid="ignore"):
+            like, like_adc = (np.corrcoef(values, other)[0, 1] for other in (median, adc))
+        found = f"volume {volume} (from 0) has b = {bvals[volume]:g} and "
+        if like_adc > like + LIKER:
+            return f"{found}looks more like the ADC than like the other weighted volumes; {REMOVE}"
+        if (dark := (values < DARK * median).mean()) > DARK_SHARE:
+            return f"{found}no signal in {100 * dark:.0f} % of the head; {REMOVE}"
+        if like < UNLIKE:
+            return f"{found}does not look like the other weighted volumes; {REMOVE}"
     return None
 
 
@@ -75,8 +127,7 @@ def derived_volume(data: np.ndarray, is_b0: np.ndarray, zooms: np.ndarray) -> st
             found = made and _like_a_map(blocks, means[head], *made)
         if found:
             return (
-                f"volume {volume} (from 0) has b = 0 and {found}; a trace, ADC or FA map? remove "
-                "it from image, .bval and .bvec"
+                f"volume {volume} (from 0) has b = 0 and {found}; a trace, ADC or FA map? {REMOVE}"
             )
     return None
 
