@@ -155,18 +155,21 @@ def test_an_unchanged_run_does_nothing_and_the_report_names_the_studies(results,
         (
             "stratification",
             [
-                ("sub-3", "ses-01", "train"),
-                ("sub-1", "ses-01", "train"),
-                ("sub-1", "ses-02", "test"),
+                (1, "sub-1", "ses-01", "train"),
+                (1, "sub-1", "ses-02", "test"),
+                (2, "sub-1", "ses-01", "train"),
+                (2, "sub-1", "ses-02", "validation"),
+                (3, "sub-1", "ses-01", "validation"),
+                (3, "sub-1", "ses-02", "test"),
             ],
-            r"two sides of a split: sub-1 \(split 1\)",
+            r"two sides of a split: sub-1 \(split 1\), sub-1 \(split 2\), sub-1 \(split 3\);",
         ),
-        ("holdout_region_cnn", [("sub-7", "ses-01", "train")], "sub-7 is external"),
+        ("holdout_region_cnn", [(1, "sub-7", "ses-01", "train")], "sub-7 is external"),
     ],
 )
 def test_leakage_has_a_name_before_training(results, config, tmp_path, study, rows, message):
-    """Over sessions of a person, and from the external site, in splits of the user's."""
-    table = pd.DataFrame(rows, columns=["participant_id", "session_id", "role"]).assign(split=1)
+    """Over sessions of a person, also by validation, and from the external site."""
+    table = pd.DataFrame(rows, columns=["split", "participant_id", "session_id", "role"])
     table.to_csv(tmp_path / "given.tsv", sep="\t", index=False)
     chosen = config["studies"][study] | {
         "split": 2,
