@@ -120,6 +120,23 @@ rule segment_brain:
         "../workflow_scripts/anatomical/segment_brain.py"
 
 
+rule align_lesions:
+    """Bring a mask of lesions drawn on another contrast to its T1w."""
+    input:
+        lesions=lambda wildcards: LESION_MASKS[wildcards.prefix]["lesions"],
+        scan=lambda wildcards: LESION_MASKS[wildcards.prefix]["scan"],
+        t1w=rules.prepare_t1w.output.t1w,
+    output:
+        lesions=bids_anat("probseg.nii.gz", space="T1w", label="lesion"),
+        sidecar=bids_anat("probseg.json", space="T1w", label="lesion"),
+    log:
+        "logs/align_lesions/{folder}/{prefix}.log",
+    resources:
+        mem_mb=need(1500, T1w=200),
+    script:
+        "../workflow_scripts/anatomical/align_lesions.py"
+
+
 rule measure_lesions:
     """Volumes of the lesions of a session."""
     input:

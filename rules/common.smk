@@ -56,7 +56,7 @@ bids_figures = partial(bids, "{folder}/figures", "{prefix}")
 SCANS, CONTRASTS, PLACES = STARTING.scans, STARTING.contrasts, STARTING.places
 DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
 T1W, VWI = COHORT.usable("T1w"), COHORT.usable("VWI")
-LESION_MASKS = COHORT.usable("lesions")
+LESION_MASKS, DRAWN_ELSEWHERE = STARTING.lesions, STARTING.drawn_elsewhere
 ALL_SCANS = sorted(
     row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows
 )
@@ -152,7 +152,7 @@ def steps(prefix):
         "T1w": ["prepare_t1w", "register_to_mni", "segment_brain"],
         "dwi": ["prepare_dwi", "fit_tensor", register_dwi, "measure_alps"],
         "vesselwall": ["measure_vessel_wall"],
-        "lesions": ["measure_lesions"],
+        "lesions": ["align_lesions"] * (prefix in DRAWN_ELSEWHERE) + ["measure_lesions"],
     }
 
 

@@ -10,7 +10,7 @@ rule describe_population:
     log:
         "logs/describe_population/{study}.log",
     params:
-        study=study("label", "classes", "requires", "table1"),
+        study=study("label", "classes", "requires", "table1", "sessions"),
         labels=lambda wildcards: screened(COHORT, STUDIES[wildcards.study]),
     script:
         "../workflow_scripts/statistics/describe_population.py"

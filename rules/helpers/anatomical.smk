@@ -17,9 +17,10 @@ def if_network(output):
 
 
 def lesion_mask(wildcards):
-    """Mask of the lesions of a session; none where there is none."""
-    row = LESION_MASKS.get(wildcards.prefix)
-    return row["path"] if row else []
+    """Mask of the lesions of a session, aligned if it must be; none where there is none."""
+    if wildcards.prefix in DRAWN_ELSEWHERE:
+        return rules.align_lesions.output.lesions.format(**wildcards)
+    return LESION_MASKS.get(wildcards.prefix, {}).get("lesions", [])
 
 
 def bids_suffix(contrast):

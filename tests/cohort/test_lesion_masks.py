@@ -59,14 +59,23 @@ def test_the_simulated_cohort_of_multiple_sclerosis_uses_its_own_masks(tmp_path)
     )
 
 
-def checked(folder, data=MASK, affine=AFFINE, name="sub-01_desc-lesion_mask", t1w=True):
-    """Row of the preflight of a mask in a folder of derivatives, beside a T1w."""
+def checked(folder, data=MASK, affine=AFFINE, name="sub-01_desc-lesion_mask", t1w=True, flair=None):
+    """Row of the preflight of a mask in a folder of derivatives, beside a T1w.
+
+    flair : affine of a FLAIR, on whose name the mask then is
+    """
     (folder / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
     scan, mask = folder / "sub-01_T1w.nii.gz", folder / f"{name}.nii.gz"
     nib.save(nib.Nifti1Image(HEAD, AFFINE), scan)
     nib.save(nib.Nifti1Image(data, affine), mask)
-    nothing, pairs = pd.DataFrame(columns=COLUMNS), {str(mask): str(scan) if t1w else None}
-    table = check_scans([str(scan), str(mask)], nothing, "code", lesions=pairs)
+    found = {"lesions": str(mask), "t1w": t1w and str(scan)}
+    found["scan"] = None if "space" in name else found["t1w"]
+    paths = [str(scan), str(mask)]
+    if flair is not None:
+        found["scan"] = str(folder / "sub-01_FLAIR.nii.gz")
+        nib.save(nib.Nifti1Image(HEAD, flair), found["scan"])
+        paths.append(found["scan"])
+    table = check_scans(paths, pd.DataFrame(columns=COLUMNS), "code", lesions=[found])
     rows = table.astype(object).where(table.notna(), None).set_index("path").to_dict("index")
     return rows[bids_uri(str(mask))]
 
@@ -111,11 +120,49 @@ def test_another_grid_than_the_t1w_is_invalid(tmp_path, data, affine):
 
 
 @pytest.mark.parametrize("space", ["FLAIR", "MNI152NLin2009cAsym"])
-def test_a_mask_in_another_space_is_invalid(tmp_path, space):
+def test_a_mask_in_a_space_without_a_scan_is_invalid(tmp_path, space):
     problem = problem_of(checked(tmp_path, name=f"sub-01_space-{space}_desc-lesion_mask"))
-    assert problem.startswith(f"space-{space}: resample it to the T1w (sub-01_T1w.nii.gz)")
+    assert problem.startswith(f"space-{space}: no scan of the session")
+    assert "resample it to the T1w (sub-01_T1w.nii.gz), and name it space-T1w" in problem
 
 
 def test_a_mask_without_a_t1w_is_told(tmp_path):
     row = checked(tmp_path, t1w=False)
     assert problem_of(row) is None and "not measured without a T1w" in row["note"]
+
+
+def test_a_mask_that_is_drawn_on_the_flair_must_lie_on_its_grid(tmp_path):
+    name, turned = "sub-01_space-FLAIR_desc-lesion_mask", np.diag([-4.0, 4, 4, 1])
+    assert problem_of(checked(tmp_path, affine=turned, name=name, flair=turned)) is None
+    problem = problem_of(checked(tmp_path, affine=turned, name=name, flair=moved(1)))
+    assert "not that of the FLAIR (sub-01_FLAIR.nii.gz)" in problem
+
+
+def test_the_scan_of_a_mask_is_the_one_that_its_name_says(tmp_path):
+    """A FLAIR that is excluded is none."""
+    root, folder = tmp_path / "bids", tmp_path / "lesions"
+    dataset(
+        root,
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_FLAIR.nii.gz",
+        "sub-02/anat/sub-02_T1w.nii.gz",
+        "sub-02/anat/sub-02_FLAIR.nii.gz",
+        "sub-03/anat/sub-03_T1w.nii.gz",
+    )
+    (root / "participants.tsv").write_text("participant_id\nsub-01\nsub-02\nsub-03\n")
+    masks = [f"sub-0{n}/anat/sub-0{n}_space-FLAIR_desc-lesion_mask.nii.gz" for n in (1, 2)]
+    dataset(folder, *masks, "sub-03/anat/sub-03_space-orig_desc-lesion_mask.nii.gz")
+    table = "participant_id\tsession_id\tsuffix\treason\nsub-02\tn/a\tFLAIR\tmotion\n"
+    (tmp_path / "exclusions.tsv").write_text(table)
+    config = {
+        "bids_dir": str(root),
+        "output_dir": str(tmp_path / "results"),
+        "exclusions": str(tmp_path / "exclusions.tsv"),
+        "anatomical": {"lesions": str(folder)},
+        "studies": {},
+    }
+    started = start(config, plan_cohort, main_process=True)
+    scans = {prefix: mask["scan"] for prefix, mask in started.lesions.items()}
+    assert scans["sub-01"].endswith("sub-01_FLAIR.nii.gz") and scans["sub-02"] is None
+    assert scans["sub-03"].endswith("sub-03_T1w.nii.gz")
+    assert started.drawn_elsewhere == {"sub-01"}

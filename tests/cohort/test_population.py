@@ -113,7 +113,7 @@ def test_labels_far_from_the_scan_are_left_out_and_counted(edss_date, acq_time, 
     )
     check_labels(list(everyone.clinical.values()), "s", study)
     assert len(population_today(everyone, study)) == taken
-    label = screened(everyone, study)["sub-1"]
+    label = screened(everyone, study)["sub-1"][None]
     late = "more than 183 days from the scan, or one of them without a date"
     assert label == ("a" if taken else late)
 
@@ -388,12 +388,16 @@ def test_number_of_splits_of_each_design(tmp_path):
 # What else is made of it
 
 
-def test_label_of_a_person_is_that_of_a_class_in_any_session():
+def test_every_session_of_every_participant_is_screened():
     index = [scan("sub-1", "ses-1"), scan("sub-1", "ses-2"), scan("sub-2"), scan("sub-3")]
     everyone = cohort(["c", "c", None], index)
     later = "sub-1", "ses-2"
     everyone.clinical[later] = everyone.clinical[later] | {"dx": "b"}
-    assert screened(everyone, STUDY) == {"sub-1": "b", "sub-2": "c", "sub-3": None}
+    assert screened(everyone, STUDY) == {
+        "sub-1": {"ses-1": "c", "ses-2": "b"},
+        "sub-2": {None: "c"},
+        "sub-3": {None: None},
+    }
 
 
 def test_clinical_table_has_the_sessions_of_the_population_alone():

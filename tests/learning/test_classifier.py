@@ -77,13 +77,28 @@ def test_what_both_logits_share_stays_as_the_weights_were_drawn():
     assert (matrix[0] - matrix[1]).abs().max() > 0.01
 
 
-def test_permutations_keep_class_sizes_and_people_together():
-    people = scans("a", "b", "b", "c", "d", "e")
-    positive = np.array([True, False, False, True, False, False])
+def test_participants_exchange_the_labels_of_all_their_scans():
+    """Those with two scans among each other: constant ones, and one that changes in its order."""
+    people = scans("a", "b", "c", "b", "d", "e", "e", "f", "f")
+    positive = np.array([True, False, False, True, False, False, False, True, True])
     drawn = np.stack([permuted_labels(people, positive, n, seed=1) for n in range(400)])
-    np.testing.assert_array_equal(drawn[:, 1], drawn[:, 2])
-    assert (drawn[:, [0, 1, 3, 4, 5]].sum(axis=1) == 2).all()
-    np.testing.assert_allclose(drawn.mean(axis=0), 2 / 5, atol=4 * np.sqrt(0.24 / 400))
+    single, double = drawn[:, [0, 2, 4]], drawn[:, [[1, 3], [5, 6], [7, 8]]]
+    assert (single.sum(axis=1) == 1).all()
+    np.testing.assert_allclose(single.mean(axis=0), 1 / 3, atol=4 * np.sqrt(2 / 9 / 400))
+    assert (np.sort(double @ [2, 1], axis=1) == [0, 1, 3]).all()
+    np.testing.assert_allclose(double.mean(axis=(0, 2)), 1 / 2, atol=4 * np.sqrt(1 / 6 / 400))
+
+
+def test_sides_stay_as_large_where_a_class_changes_between_scans():
+    """Of four people with two scans each, 1.5 are positive; one class each made it 1 or 2."""
+    people, rng = [*"aabbccdd"], np.random.default_rng(0)
+    positive = np.array([False, True, True, True, False, False, False, False])
+    train, test = (side(people, positive, rng, 0, role) for role in ("train", "test"))
+    labels, weights, truth = relabelled(train, test, 30, seed=1)
+    np.testing.assert_array_equal(weights, np.where(labels, 2, 1))
+    assert (labels.sum(axis=1) == 3).all() and len(np.unique(labels, axis=0)) > 5
+    table = permutation_table(np.ones(truth.shape), truth, people)
+    assert (table[["n_positive", "n_negative"]] == [1.5, 2.5]).all(axis=None)
 
 
 def test_a_permuted_participant_is_ranked_alike_in_every_split():

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from workflow_scripts.common.job import InputError
@@ -151,9 +152,11 @@ def test_test_side_and_external_participants_are_scored_in_the_one_format(study,
     assert keys == [[1, "net", 1]]
 
 
-def test_nobody_but_the_training_side_is_trained_on(study, encoder, linear):
-    for description in (json.loads(encoder[1].read_text()), linear.description):
-        assert description["participants"] == study.of("train")
+def test_nobody_is_seen_but_the_training_side_and_by_the_classifier_that_for_validation(
+    study, encoder, linear
+):
+    assert json.loads(encoder[1].read_text())["participants"] == study.of("train")
+    assert linear.description["participants"] == sorted(study.of("train", "validation"))
     assert linear.description["classes"] == CLASSES
     assert linear.description["input"] == ENTRY
     assert linear.description["shape"] == [8, 8, 8]
@@ -208,12 +211,27 @@ def test_a_network_from_scratch_and_one_that_goes_on_keep_the_same_format(tmp_pa
         assert made.layers["score"].shape == (1, 4)
         scores = made.predictions.loc[made.predictions["role"] == "test", "score"]
         np.testing.assert_allclose(made.layers["score"][0], scores)
-        assert made.description["participants"] == study.of("train")
+        assert made.description["participants"] == sorted(study.of("train", "validation"))
         assert not list(tmp_path.glob("*.checkpoint"))
         assert made.model.encoder.blocks[0][0].weight.shape[1] == 2
 
 
-@pytest.mark.parametrize("role", ["test", "external"])
+def test_weights_do_not_depend_on_who_is_scored(tmp_path):
+    weights = {}
+    for changed in ((), ("test", "external", "rest"), ("train",)):
+        study = Study(tmp_path)
+        volumes = np.load(tmp_path / "v.npy")
+        volumes[study.splits["role"].isin(changed)] *= 3
+        np.save(tmp_path / "v.npy", volumes)
+        weights[changed] = study.train(CNN).model.state_dict()
+    same = {
+        changed: all(torch.equal(found[name], weights[()][name]) for name in found)
+        for changed, found in weights.items()
+    }
+    assert list(same.values()) == [True, True, False]
+
+
+@pytest.mark.parametrize("role", ["validation", "test", "external"])
 def test_an_encoder_that_saw_who_is_to_be_scored_is_refused(tmp_path, encoder, role):
     """The pre-training had the first six people; the fifth is scored here."""
     roles = ["train"] * 4 + [role, "rest"] + ROLES[6:]

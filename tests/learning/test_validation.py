@@ -20,6 +20,7 @@ from workflow_scripts.learning.training import Stopped
 
 DEVICE = Device("cpu", bf16=False)
 OPTIONS = {"epochs": 8, "learning_rate": 0.05, "schedule": "plateau", "class_weights": True}
+OPTIONS |= {"sampling": "balanced"}
 NOISY = Augmentation("shift+noise", shift_voxels=2, noise=0.5)
 
 

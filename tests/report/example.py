@@ -279,7 +279,7 @@ def study_tables(folder, ids, features, rng) -> list[str]:
     }  # fmt: skip
     tables = {
         "flow": [
-            {"stage": "screened", "n": 14},
+            {"stage": "screened", "n": 14, "sessions": None},
             {"stage": "excluded", "reason": "motion", "n": 1},
             {"stage": "missing data", "reason": "T1w MISSING", "n": 1},
             {"stage": "analysed", "n": 12},

@@ -71,11 +71,11 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
     once = people.drop_duplicates("participant_id")
     flow = pd.DataFrame([{"stage": stage, "n": 24} for stage in ("screened", "analysed")])
     statistics = {
-        "flow": flow.assign(reason=None),
+        "flow": flow.assign(reason=None, sessions=[49, 48]),
         "table1": describe(once, [], CLASSES),
         "predictions": scored,
         "metrics": evaluate(scored, CLASSES),
-        "comparisons": compare_predictions(scored, CLASSES),
+        "comparisons": compare_predictions(scored, CLASSES, 50, 1),
         "roc": roc_curves(scored, CLASSES, 20, 1),
         "decision_curve": decision_curves(scored, CLASSES),
         "calibration": calibration,

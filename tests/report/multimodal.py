@@ -189,7 +189,7 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
             {"stage": "missing data", "reason": "dwi MISSING", "n": 2},
             {"stage": "analysed", "n": 36},
         ]
-    )
+    ).assign(sessions=None)
     statistics = {
         "flow": flow,
         "sides": describe_sides(splits, participants, STUDY["table1"]),
@@ -202,7 +202,7 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         "permutation_test": compare_with_permutations(metrics, permutations, pooled=True).assign(
             p_holm=1.0, refitted="yes"
         ),
-        "comparisons": compare_predictions(with_apparent, classes, samples),
+        "comparisons": compare_predictions(with_apparent, classes, 50, 1, samples),
         "roc": roc_curves(with_apparent, classes, 100, 1),
         "calibration": calibration,
         "calibration_figures": figures,

@@ -101,12 +101,13 @@ def test_tissues_without_shares_and_labels_of_a_network_are_said():
 def test_lesions_are_said_to_be_filled_or_not_accounted_for():
     fields = {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"}
     dsegs = [{"dseg": fields | {"LesionsFilled": done}} for done in (True, True, False)]
-    dsegs[0]["lesions"] = {}
+    dsegs[0] |= {"lesions": {}, "space-T1w_label-lesion_probseg": {}}
     sidecars = {f"sub-{number}": kinds for number, kinds in enumerate(dsegs)}
     texts = Methods(sidecars, CONFIG).images()["T1-weighted images"]
     said = {title: text for title, text in texts if title.startswith(("Lesions", "Volumes of"))}
     assert "filled with" in said["Lesions (2 sessions)"]
     assert "not accounted for" in said["Lesions (1 session)"]
+    assert "interpolated linearly" in said["Lesions drawn on another contrast (1 session)"]
     assert "(periventricular)" in said["Volumes of lesions (1 session)"]
 
 

@@ -205,6 +205,7 @@ def test_people_of_another_cohort_stand_beside_the_test_sides(source):
     settings = external.STUDY
     tables = chosen(source, "sites", settings["evaluation"])
     section, overview, methods = pages("sites", settings, tables)
+    assert "n = 24 (49 sessions)" in section and "n = 24 (48 sessions)" in section
     assert "24 analysed (48 sessions; 8 of the participants external)" in overview
     assert "of 16 participants (32 sessions); for each fold" in section
     assert "4 mild and 4 severe are external, scored by the models alone" in section

@@ -131,6 +131,10 @@ IMAGES = {
     "lesions were not accounted for": lambda: (
         "if not source.lesions" in text_of(A + "lesions", "lesions_filled")
     ),
+    "through that scan's rigid registration": lambda: (
+        calls(A + "align_lesions", "align", "main")
+        and "'Rigid'" in text_of(A + "align_contrast", "align")
+    ),
     "within 10 mm of the lateral ventricles": lambda: (
         constant(A + "measure_lesions", "PERIVENTRICULAR_MM") == 10
     ),

@@ -69,11 +69,15 @@ def resampled(kind: str) -> bool:
     """Whether two models are compared by the corrected resampled t-test."""
     if kind == "folds":
         return bool(
-            compare_predictions(of_folds(apparent=False), CLASSES)["resampled_p"].notna().all()
+            compare_predictions(of_folds(apparent=False), CLASSES, 9, 1)["resampled_p"]
+            .notna()
+            .all()
         )
     rows = drawn(kind)
     other = rows.assign(model="n", score=rows["score"] ** 2)
-    return bool(compare_predictions(pd.concat([rows, other]), CLASSES)["resampled_p"].notna().any())
+    return bool(
+        compare_predictions(pd.concat([rows, other]), CLASSES, 9, 1)["resampled_p"].notna().any()
+    )
 
 
 METRICS = {
@@ -116,6 +120,9 @@ METRICS = {
     ),
     "s with the corrected resampled t-test": lambda: resampled("folds") and not resampled("trials"),
     "DeLong's test": lambda: uses(S + "compare_models", "compare_areas"),
+    "of which the participants were drawn within their class": lambda: calls(
+        S + "paired_bootstrap", "draw_participants", "compare_balanced_accuracy"
+    ),
     "over the pairs of models": lambda: uses(S + "compare_models", "p_holm", "holm"),
     "both models refitted to each bootstrap sample": lambda: uses(
         S + "compare_models", "compare_corrected"

@@ -137,7 +137,7 @@ def test_models_of_other_people_are_compared_on_those_of_both():
     models = predictions["model"].unique()
     left_out = predictions["participant_id"].iloc[0]
     mine = (predictions["model"] == models[0]) & (predictions["participant_id"] == left_out)
-    table = compare_predictions(predictions[~mine], CLASSES)
+    table = compare_predictions(predictions[~mine], CLASSES, 20, 1)
     pair = table[(table["model_a"] == models[0]) & (table["estimate"] == "test")]
     judge = compare(predictions[predictions["participant_id"] != left_out].reset_index(drop=True))
     judge = judge[(judge["model_a"] == models[0]) & (judge["estimate"] == "test")]
@@ -152,13 +152,18 @@ def test_models_of_other_people_are_compared_on_those_of_both():
 
 
 def test_p_is_corrected_over_the_pairs_of_an_estimate():
-    table = compare_predictions(of_folds(), CLASSES)
+    table = compare_predictions(of_folds(), CLASSES, 20, 1)
     tested = table[table["estimate"] == "test"]
     p = tested["resampled_p"].fillna(tested["p"]).to_numpy(float)
     order = np.argsort(p)
     by_hand = np.maximum.accumulate(np.minimum(p[order] * [3, 2, 1], 1))
     np.testing.assert_allclose(tested["p_holm"].to_numpy(float)[order], by_hand)
-    assert table.loc[table["estimate"] == "apparent", "p_holm"].isna().all()
+    boot = tested["bootstrap_p"].to_numpy(float)
+    order = np.argsort(boot, kind="stable")
+    by_hand = np.maximum.accumulate(np.minimum(boot[order] * [3, 2, 1], 1))
+    np.testing.assert_allclose(tested["bootstrap_p_holm"].to_numpy(float)[order], by_hand)
+    apparent = table[table["estimate"] == "apparent"]
+    assert apparent[["p_holm", "bootstrap_p", "bootstrap_p_holm"]].isna().all(axis=None)
 
 
 def test_goes_through_files(tmp_path):

@@ -162,7 +162,7 @@ def test_too_many_classes_are_refused():
 
 def cohort():
     labels = ["a", "b", "a", "b", "a", "b", "c", None, "a"]
-    labels = {f"sub-{i}": label for i, label in enumerate(labels)}
+    labels = {f"sub-{i}": {None: label} for i, label in enumerate(labels)}
     status = pd.DataFrame(
         [
             ("sub-0", "T1w", "AVAILABLE", np.nan),
@@ -179,12 +179,14 @@ def cohort():
         columns=["participant_id", "suffix", "status", "reason"],
     )
     population = pd.DataFrame({"participant_id": ["sub-0", "sub-1"], "label": ["a", "b"]})
+    population["session_id"] = np.nan
     status["session_id"] = np.nan
     return labels, status, population
 
 
 def test_flow_adds_up_and_counts_each_participant_once(tmp_path):
     table = flow(*cohort(), ["a", "b"], ["T1w"])
+    assert table.pop("sessions").isna().all()
     assert table.fillna("").values.tolist() == [
         ["screened", "", 9],
         ["excluded", "infarct", 1],
@@ -205,7 +207,7 @@ def test_flow_of_the_published_study():
     reasons = {"undefined diagnosis": 28, "motion": 3, "infarct": 20, "other disease": 2}
     left = [reason for reason, n in reasons.items() for _ in range(n)]
     ids = [f"sub-{i:03d}" for i in range(216)]
-    labels = dict(zip(ids, ["a", "b"] * 108, strict=True))
+    labels = {name: {None: label} for name, label in zip(ids, ["a", "b"] * 108, strict=True)}
     status = pd.DataFrame(
         {
             "participant_id": ids,
@@ -216,6 +218,7 @@ def test_flow_of_the_published_study():
         }
     )
     population = pd.DataFrame({"participant_id": ids[53:], "label": (["a", "b"] * 108)[53:]})
+    population["session_id"] = np.nan
     table = flow(labels, status, population, ["a", "b"], ["T1w"])
     assert dict(zip(table["reason"].iloc[1:-1], table["n"].iloc[1:-1], strict=True)) == reasons
     assert (table["n"].iloc[0], table["n"].iloc[-1]) == (216, 163)
@@ -238,7 +241,7 @@ def test_flow_asks_for_the_scans_that_the_study_requires():
     ]
     status = pd.concat([status, pd.DataFrame(more, columns=status.columns[:4])])
     table = flow(labels, status, population, ["a", "b"], ["dwi"])
-    assert table.fillna("").values.tolist()[1:-1] == [
+    assert table.drop(columns="sessions").fillna("").values.tolist()[1:-1] == [
         ["excluded", "wrong protocol", 1],
         ["not in a class", "label c", 1],
         ["not in a class", "no label", 1],
@@ -256,6 +259,45 @@ def test_required_scans_of_different_sessions_are_missing_data():
     row = pd.DataFrame([("sub-8", "dwi", "AVAILABLE", np.nan, "ses-2")], columns=status.columns)
     table = flow(labels, pd.concat([status, row]), population, ["a"], ["T1w", "dwi"])
     assert "T1w and dwi not in one session" in table["reason"].tolist()
+
+
+def test_sessions_left_out_of_people_who_stay_are_counted_by_reason():
+    """Ten sessions of four people: two have no label, of one the FLAIR is missing."""
+    late = "more than 183 days from the scan"
+    labels = {
+        "sub-1": {"ses-1": "a", "ses-2": None, "ses-3": "b"},
+        "sub-2": {"ses-1": "b", "ses-2": "b", "ses-3": late},
+        "sub-3": {"ses-1": None, "ses-2": "c"},
+        "sub-4": {"ses-1": "a", "ses-2": "a"},
+    }
+    status = pd.DataFrame(
+        [(name, session, suffix) for name in labels for session in labels[name]
+         for suffix in ("T1w", "FLAIR")],
+        columns=["participant_id", "session_id", "suffix"],
+    ).assign(status="AVAILABLE", reason=None)  # fmt: skip
+    keys = status[["participant_id", "session_id", "suffix"]].agg("/".join, axis=1)
+    status.loc[keys == "sub-2/ses-2/FLAIR", "status"] = "MISSING"
+    status.loc[keys == "sub-4/ses-1/T1w", ["status", "reason"]] = "EXCLUDED", "motion"
+    status.loc[keys == "sub-4/ses-2/FLAIR", "status"] = "INVALID"
+    population = pd.DataFrame(
+        {
+            "participant_id": ["sub-1", "sub-1", "sub-2"],
+            "session_id": ["ses-1", "ses-3", "ses-1"],
+            "label": ["a", "b", "b"],
+        }
+    )
+    table = flow(labels, status, population, ["a", "b"], ["T1w", "FLAIR"], all_sessions=True)
+    assert table.fillna("").values.tolist() == [
+        ["screened", "", 4, 10],
+        ["excluded", "motion", 0, 1],
+        ["not in a class", "label c", 1, 1],
+        ["not in a class", f"label {late}", 0, 1],
+        ["not in a class", "no label", 0, 2],
+        ["missing data", "T1w and FLAIR not in one session", 1, 0],
+        ["missing data", "FLAIR INVALID", 0, 1],
+        ["missing data", "FLAIR MISSING", 0, 1],
+        ["analysed", "", 2, 3],
+    ]
 
 
 def test_participant_without_a_row_is_named():
@@ -298,6 +340,7 @@ def test_first_session_of_everybody_stands_in_table_1(tmp_path):
         "table1": ["diagnosis", "age"],
         "classes": ["0", "1"],
         "requires": ["T1w"],
+        "sessions": "first",
     }
     main(
         SimpleNamespace(splits=[], **{name: tmp_path / f"{name}.tsv" for name in tables}),

@@ -75,7 +75,7 @@ def configuration(bids: Path, **changes) -> dict:
 
 SITES = "AABBAACC"
 SCANNERS = "XXXYYYXY"  # without the people of site A two each, else three or more
-TWICE = {1, 2}  # participants with a second session
+TWICE, WITHOUT_T1W = {1, 2}, {3, 4}  # participants with a second session, and such a one
 
 
 def person(number: int) -> dict:
@@ -94,7 +94,8 @@ def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
     Patients' brains are 5 % larger along each axis, and a bit larger in each participant, so
     that the volumes tell the classes apart. EDSS stands per session in sessions.tsv, and is at
     least 3.0 in patients and in the second session of sub-1, a control. In the second session of
-    sub-2 it was assessed a year after the scan.
+    sub-2 it was assessed a year after the scan. Those of sub-3 and sub-4 have a FLAIR alone, and
+    that of sub-4 no EDSS.
     """
     root.mkdir()
     (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
@@ -107,14 +108,15 @@ def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
         image = scaled(brain, 1 + 0.05 * ill + 0.002 * number)
         dark = nib.Nifti1Image(1100 * (brain.get_fdata() > 0) - brain.get_fdata(), image.affine)
         edss = ["session_id\tacq_time\tedss\tedss_date"]
-        for session in ("ses-01", "ses-02")[: 2 if number in TWICE else 1]:
-            folder = root / name / session / "anat"
+        for session in ("ses-01", "ses-02")[: 2 if number in TWICE | WITHOUT_T1W else 1]:
+            folder, later = root / name / session / "anat", session == "ses-02"
             folder.mkdir(parents=True)
-            nib.save(image, folder / f"{name}_{session}_T1w.nii.gz")
+            if not (later and number in WITHOUT_T1W):
+                nib.save(image, folder / f"{name}_{session}_T1w.nii.gz")
             nib.save(dark, folder / f"{name}_{session}_FLAIR.nii.gz")
-            worse = ill or (number == 1 and session == "ses-02")
-            year = 1926 + (number == 2 and session == "ses-02")
-            score = 4.0 if worse else 1.5
+            worse = ill or (number == 1 and later)
+            year = 1926 + (number == 2 and later)
+            score = "n/a" if number == 4 and later else 4.0 if worse else 1.5
             edss.append(f"{session}\t1926-05-01T09:00:00\t{score}\t{year}-06-01")
         (root / name / f"{name}_sessions.tsv").write_text("\n".join(edss) + "\n")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")

@@ -14,8 +14,11 @@ from workflow_scripts.common.tables import read_table
 
 @pytest.fixture
 def masked(tmp_path, brain, templates):
-    """Dataset of two people, one of whom has a mask of 8 voxels of 4 mm, and its configuration."""
-    make_dataset(tmp_path / "bids", brain, 2)
+    """Mask of 8 voxels of 4 mm of the first of three people, and the configuration.
+
+    The third has one that is drawn on a FLAIR, of 15 voxels.
+    """
+    make_dataset(tmp_path / "bids", brain, 3)
     shutil.copytree(templates, tmp_path / "results", symlinks=True)
     folder = tmp_path / "lesions"
     mask = folder / "sub-1/anat/sub-1_desc-lesion_mask.nii.gz"
@@ -26,6 +29,15 @@ def masked(tmp_path, brain, templates):
     data = np.zeros(image.shape, np.uint8)
     data[30:32, 28:30, 22:24] = 1
     nib.save(nib.Nifti1Image(data, image.affine), mask)
+    head = nib.load(t1w(tmp_path / "bids", 3))
+    dark = np.where(head.get_fdata() > 0, 1100 - head.get_fdata(), 0).astype(np.int16)
+    flair = nib.Nifti1Image(dark, head.affine).slicer[1:, 2:, :-1]
+    nib.save(flair, tmp_path / "bids/sub-3/anat/sub-3_FLAIR.nii.gz")
+    drawn = np.zeros(flair.shape, np.uint8)
+    drawn[28:33, 27:30, 22] = 1
+    (folder / "sub-3/anat").mkdir(parents=True)
+    name = "sub-3/anat/sub-3_space-FLAIR_desc-lesion_mask.nii.gz"
+    nib.save(nib.Nifti1Image(drawn, flair.affine), folder / name)
     anatomical = QUICK | {"lesions": str(folder)}
     return mask, configuration(tmp_path / "bids", studies={}, anatomical=anatomical)
 
@@ -33,7 +45,7 @@ def masked(tmp_path, brain, templates):
 def test_masks_are_measured_and_their_lack_is_told(masked, tmp_path):
     mask, config = masked
     process = finished("features", config=config, folder=tmp_path)
-    assert jobs(process)["measure_lesions"] == 1
+    assert jobs(process)["measure_lesions"] == 2 and jobs(process)["align_lesions"] == 1
     results = tmp_path / "results"
     features = read_table(results / "cohort/features.tsv").set_index("participant_id")
     voxel_ml = abs(np.linalg.det(nib.load(mask).affine)) / 1000
@@ -42,12 +54,19 @@ def test_masks_are_measured_and_their_lack_is_told(masked, tmp_path):
     segmented = json.loads((results / "sub-1/anat/sub-1_dseg.json").read_text())
     assert segmented["LesionsFilled"] is True
     assert "bids:lesions:sub-1/anat/sub-1_desc-lesion_mask.nii.gz" in segmented["Sources"]
+    drawn_ml = 15 * abs(np.linalg.det(nib.load(t1w(tmp_path / "bids", 3)).affine)) / 1000
+    assert features.at["sub-3", "lesions_drawn_volume_ml"] == pytest.approx(drawn_ml, rel=1e-4)
+    assert features.at["sub-3", "lesions_volume_ml"] == pytest.approx(drawn_ml, rel=0.03)
+    segmented = json.loads((results / "sub-3/anat/sub-3_dseg.json").read_text())
+    aligned = "bids::sub-3/anat/sub-3_space-T1w_label-lesion_probseg.nii.gz"
+    assert segmented["LesionsFilled"] is True and aligned in segmented["Sources"]
     scans = read_table(results / "cohort/scans.tsv")
     status = scans[scans["suffix"] == "lesions"].set_index("participant_id")["status"]
-    assert status.to_dict() == {"sub-1": "AVAILABLE", "sub-2": "MISSING"}
+    assert status.to_dict() == {"sub-1": "AVAILABLE", "sub-2": "MISSING", "sub-3": "AVAILABLE"}
     steps = read_table(results / "cohort/status.tsv")
     status = steps[steps["step"] == "measure_lesions"].set_index("participant_id")["status"]
-    assert status.to_dict() == {"sub-1": "DONE", "sub-2": "MISSING"}
+    assert status.to_dict() == {"sub-1": "DONE", "sub-2": "MISSING", "sub-3": "DONE"}
+    assert steps.loc[steps["step"] == "align_lesions", "status"].tolist() == ["DONE"]
     image = nib.load(mask)
     nib.save(nib.Nifti1Image(0 * np.asanyarray(image.dataobj), image.affine), mask)
     again = jobs(finished("features", config=config, folder=tmp_path))

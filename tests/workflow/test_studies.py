@@ -1,6 +1,7 @@
 """Studies that no code knows of, on a small cohort with two sessions and three sites."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,13 @@ import yaml
 
 from tests.workflow.small_cohort import QUICK, SITES, make_sessions, person
 from tests.workflow.snake import finished, said, snakemake
+from workflow_scripts.cohort.startup import start
+from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
+from workflow_scripts.demo.plan import plan_cohort
 
 STUDIES = Path(__file__).parent / "studies"
+LATE = "more than 183 days from the scan, or one of them without a date"
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +77,14 @@ def test_a_network_is_validated_apart_and_ensembles_and_thresholds_follow(result
     assert set(read_table(folder / "thresholds.tsv")["model"]) == {"brain", "deep", "together"}
     history = read_table(next(folder.glob("models/*brain_split-1*training_history.tsv")))
     assert history["validation_loss"].notna().all()
-    flow = read_table(folder / "flow.tsv")
-    assert flow["n"].iloc[-1] == len(SITES)
+    flow = read_table(folder / "flow.tsv").fillna("")
+    assert flow.to_numpy().tolist() == [
+        ["screened", "", len(SITES), len(SITES) + 4],
+        ["not in a class", f"label {LATE}", 0, 1],
+        ["not in a class", "no label", 0, 1],
+        ["missing data", "T1w MISSING", 0, 1],
+        ["analysed", "", len(SITES), len(SITES) + 1],
+    ]
     regions = read_table(folder / "gradcam/model-deep_regions.tsv")
     assert set(regions["explained"]) == {"difference", "logit", "integrated_gradients"}
 
@@ -150,23 +161,69 @@ def test_an_unchanged_run_does_nothing_and_the_report_names_the_studies(results,
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\t1.5\t", "\tmild\t", "sub-7_ses-01: edss is 'mild'.*compares with 3; write a number"),
+        ("1926-06-01", "June 1926", "sub-7_ses-01: edss_date is 'June 1926'.*write a date as"),
+    ],
+)
+def test_a_label_that_cannot_be_read_is_named_before_anything_runs(
+    config, tmp_path, old, new, message
+):
+    bids = shutil.copytree(config["bids_dir"], tmp_path / "bids")
+    table = bids / "sub-7/sub-7_sessions.tsv"
+    table.write_text(table.read_text().replace(old, new))
+    spoiled = config | {"bids_dir": str(bids), "output_dir": str(tmp_path / "results")}
+    with pytest.raises(InputError, match=message):
+        start(spoiled, plan_cohort, main_process=True)
+
+
+def test_an_external_site_of_nobody_is_named_before_anything_runs(config, tmp_path):
+    study = config["studies"]["holdout_region_cnn"] | {
+        "external": {"column": "site", "values": ["D"]}
+    }
+    spoiled = config | {"studies": {"s": study}, "output_dir": str(tmp_path / "results")}
+    with pytest.raises(InputError, match=r"studies.s.external: no session .* has site in \['D'\]"):
+        start(spoiled, plan_cohort, main_process=True)
+
+
+def test_sessions_without_a_channel_or_a_label_are_not_in_the_population(config, tmp_path):
+    """Of sub-7 the FLAIR, of sub-8 the EDSS, which leaves three people of either class."""
+    bids = shutil.copytree(config["bids_dir"], tmp_path / "bids")
+    (bids / "sub-7/ses-01/anat/sub-7_ses-01_FLAIR.nii.gz").unlink()
+    table = bids / "sub-8/sub-8_sessions.tsv"
+    table.write_text(table.read_text().replace("\t4.0\t", "\tn/a\t"))
+    study = config["studies"]["stratification"] | {"design": {"kind": "folds", "folds": 3}}
+    study["models"] = {"majority": {"kind": "majority"}}
+    study["evaluation"] = ["metrics"]
+    spoiled = config | {"bids_dir": str(bids), "output_dir": str(tmp_path / "results")}
+    spoiled["studies"] = {"s": study}
+    [population] = start(spoiled, plan_cohort, main_process=True).populations.values()
+    people = {row["participant_id"] for row in population}
+    assert people == {f"sub-{number}" for number in range(1, 7)}
+
+
+@pytest.mark.parametrize(
     ("study", "rows", "message"),
     [
         (
             "stratification",
             [
-                ("sub-3", "ses-01", "train"),
-                ("sub-1", "ses-01", "train"),
-                ("sub-1", "ses-02", "test"),
+                (1, "sub-1", "ses-01", "train"),
+                (1, "sub-1", "ses-02", "test"),
+                (2, "sub-1", "ses-01", "train"),
+                (2, "sub-1", "ses-02", "validation"),
+                (3, "sub-1", "ses-01", "validation"),
+                (3, "sub-1", "ses-02", "test"),
             ],
-            r"two sides of a split: sub-1 \(split 1\)",
+            r"two sides of a split: sub-1 \(split 1\), sub-1 \(split 2\), sub-1 \(split 3\);",
         ),
-        ("holdout_region_cnn", [("sub-7", "ses-01", "train")], "sub-7 is external"),
+        ("holdout_region_cnn", [(1, "sub-7", "ses-01", "train")], "sub-7 is external"),
     ],
 )
 def test_leakage_has_a_name_before_training(results, config, tmp_path, study, rows, message):
-    """Over sessions of a person, and from the external site, in splits of the user's."""
-    table = pd.DataFrame(rows, columns=["participant_id", "session_id", "role"]).assign(split=1)
+    """Over sessions of a person, also by validation, and from the external site."""
+    table = pd.DataFrame(rows, columns=["split", "participant_id", "session_id", "role"])
     table.to_csv(tmp_path / "given.tsv", sep="\t", index=False)
     chosen = config["studies"][study] | {
         "split": 2,

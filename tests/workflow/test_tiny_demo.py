@@ -25,6 +25,7 @@ NOT_RUN = {
     "register_dwi_to_mni",
     "simulate_vessel_contours",
     "simulate_lesion_mask",
+    "align_lesions",
     "measure_lesions",
 }
 NOT_RUN |= {"combine_models", "predict_sessions", "evaluate_frozen", "audit", "freeze"}

@@ -13,6 +13,23 @@ from workflow_scripts.common.scans import require_usable
 MAPS = ("map", "MTsat", "T1rho")
 
 
+def read_contrast(path: str, suffix: str) -> ants.ANTsImage:
+    """A scan, corrected for bias (N4) unless it is a quantitative map.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used.
+    """
+    require_usable(path)
+    scan = ants.image_read(path)
+    if suffix.endswith(MAPS):
+        return scan
+    return ants.n4_bias_field_correction(
+        scan, shrink_factor=4, convergence={"iters": [25, 25], "tol": 1e-5}
+    )
+
+
 def align(t1w: ants.ANTsImage, scan: ants.ANTsImage, prefix: str) -> str:
     """File of the rigid transform (6 dof, mutual information) from a scan to its T1w."""
     return register_images(t1w, scan, "Rigid", prefix)["fwdtransforms"][0]
@@ -21,13 +38,7 @@ def align(t1w: ants.ANTsImage, scan: ants.ANTsImage, prefix: str) -> str:
 def main(source, out, params, wildcards):
     """Write the aligned and the normalized scan, and how well it agrees with the T1w."""
     suffix = wildcards.suffix
-    require_usable(source.scan)
-    t1w, scan = ants.image_read(source.t1w), ants.image_read(source.scan)
-    corrected = not suffix.endswith(MAPS)
-    if corrected:
-        scan = ants.n4_bias_field_correction(
-            scan, shrink_factor=4, convergence={"iters": [25, 25], "tol": 1e-5}
-        )
+    t1w, scan = ants.image_read(source.t1w), read_contrast(source.scan, suffix)
     with tempfile.TemporaryDirectory() as folder:
         rigid = align(t1w, scan, f"{folder}/")
         aligned = ants.apply_transforms(t1w, scan, [rigid])
@@ -38,7 +49,7 @@ def main(source, out, params, wildcards):
     ants.image_write(aligned, out.aligned)
     ants.image_write(normalized, out.normalized)
     mutual_information = ants.image_mutual_information(t1w, aligned)
-    bias = "bias-corrected" if corrected else "not corrected for bias"
+    bias = "not corrected for bias" if suffix.endswith(MAPS) else "bias-corrected"
     write_sidecar(
         out.sidecar,
         sources=[source.scan, source.t1w],

@@ -13,8 +13,8 @@ LESION = 0.5  # least share of a voxel that counts as lesion
 EDGE_VOXELS = 1.0
 
 
-def read_lesions(path: str, like: str) -> np.ndarray:
-    """Share of lesion (x, y, z), 0 to 1, of the voxels of an image ``like``.
+def read_lesions(path: str, like: str, contrast: str = "T1w") -> np.ndarray:
+    """Share of lesion (x, y, z), 0 to 1, of the voxels of an image ``like`` of a contrast.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def read_lesions(path: str, like: str) -> np.ndarray:
         If the mask cannot be used, or lies on another grid.
     """
     require_usable(path)
-    if problem := off_grid(path, like):
+    if problem := off_grid(path, like, contrast):
         raise InputError(f"{path}: {problem}")
     return np.clip(load_scan(path).get_fdata(dtype=np.float32), 0, 1)
 

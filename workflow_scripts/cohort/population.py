@@ -215,20 +215,15 @@ def _external_problems(population: list[dict], study: dict, where: str):
         )
 
 
-def screened(cohort, study: dict) -> dict[str, str | None]:
-    """Label of every participant: the first of the sessions' that is a class, else the first.
-
-    A class too far in time from the scan is none.
-    """
-    found: dict[str, str | None] = {}
+def screened(cohort, study: dict) -> dict[str, dict[str | None, str | None]]:
+    """Labels of every participant's sessions; a class too far in time from the scan is none."""
+    found: dict[str, dict] = {}
     for row in cohort.clinical.values():
         label = label_of(row, study)
         if label in study["classes"] and not in_time(row, study):
             days = study["within_days"]["days"]
             label = f"more than {days:g} days from the scan, or one of them without a date"
-        known = found.get(row["participant_id"])
-        if known is None or (known not in study["classes"] and label in study["classes"]):
-            found[row["participant_id"]] = label
+        found.setdefault(row["participant_id"], {})[row["session_id"]] = label
     return found
 
 

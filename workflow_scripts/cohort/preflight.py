@@ -16,15 +16,15 @@ COLUMNS = [*SCAN_FIELDS, *ACQUISITION, "conflict", "note", "code"]
 
 
 def check_scans(
-    paths: list[str], known: pd.DataFrame, code: str, slabs=(), reverse=(), lesions=None
+    paths: list[str], known: pd.DataFrame, code: str, slabs=(), reverse=(), lesions=()
 ) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
     A row holds while the file and its gradient table have their size and time stamp, and the
     checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head,
-    ``reverse`` those that may be one image of reverse phase encoding, ``lesions`` has the T1w of
-    each mask of lesions. What is compared between
-    scans is compared anew, see `compare_scans`, and metadata are read anew.
+    ``reverse`` those that may be one image of reverse phase encoding. What is compared between
+    scans, ``lesions`` among them, is compared anew, see `compare_scans`, and metadata are read
+    anew.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
     uris = {bids_uri(path): path for path in paths}

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import pandas as pd
 
-from workflow_scripts.common.bids import bids_uri, entities_of
+from workflow_scripts.common.bids import bids_uri, drawn_on, entities_of
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
@@ -43,7 +43,7 @@ NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
 def compare_scans(
-    checked: pd.DataFrame, paths: dict[str, str], reverse=(), lesions=None
+    checked: pd.DataFrame, paths: dict[str, str], reverse=(), lesions=()
 ) -> pd.DataFrame:
     """Metadata of echo-planar images, scans of the same values, images that serve no other.
 
@@ -52,7 +52,7 @@ def compare_scans(
     checked : rows of the preflight, with BIDS URIs
     paths : URI -> path
     reverse : paths of images named ``_dwi`` that serve as reverse phase encoding alone
-    lesions : path of the T1w of each mask of lesions, by its path; None where there is no T1w
+    lesions : masks of lesions, see `startup.Start.lesions`
 
     Returns
     -------
@@ -70,13 +70,14 @@ def compare_scans(
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row)
-    for uri in sound["path"]:
-        if paths[uri] in (lesions or {}):
-            t1w = lesions[paths[uri]]
-            if t1w is None:
-                notes[uri].append("lesions are not measured without a T1w of the session")
-            elif bids_uri(t1w) in values and (problem := off_grid(paths[uri], t1w)):
-                conflicts[uri] = problem
+    for mask in lesions:
+        uri, scan = bids_uri(mask["lesions"]), mask["scan"] or mask["t1w"]
+        contrast = drawn_on(uri.rpartition("/")[2]) if mask["scan"] else "T1w"
+        if not mask["t1w"]:
+            notes[uri].append("lesions are not measured without a T1w of the session")
+        elif {uri, bids_uri(scan)} <= values.keys():
+            problem = off_grid(paths[uri], scan, contrast)
+            conflicts |= {uri: problem} if problem else {}
     images = [uri for uri in sound["path"] if _suffix(uri) in ("dwi", "epi")]
     for uri in images:
         try:

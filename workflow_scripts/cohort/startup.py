@@ -18,7 +18,7 @@ from workflow_scripts.cohort.population import (
     session_prefixes,
 )
 from workflow_scripts.cohort.written import check_files, expanded
-from workflow_scripts.common.bids import LESIONS, RAW, VESSEL_WALL
+from workflow_scripts.common.bids import LESIONS, RAW, VESSEL_WALL, drawn_on
 from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
@@ -64,6 +64,31 @@ class Start:
             for name, scans in self.scans.items()
             if name not in MEASURED
         }
+
+    @cached_property
+    def lesions(self) -> dict[str, dict]:
+        """Masks of lesions by session prefix.
+
+        Path of the mask (``lesions``), of the session's ``t1w``, and of the ``scan`` that the mask
+        is drawn on by its name; None where the session has no such scan.
+        """
+        masks, contrasts = self.cohort.usable("lesions"), self.contrasts
+        contrasts["T1w"] = self.cohort.usable("T1w")
+        found = {}
+        for prefix, row in masks.items():
+            of_session = {name: rows.get(prefix) for name, rows in contrasts.items()}
+            scan = of_session.get(drawn_on(Path(row["path"]).name))
+            found[prefix] = {"lesions": row["path"]} | {
+                key: one and one["path"]
+                for key, one in (("t1w", of_session["T1w"]), ("scan", scan))
+            }
+        return found
+
+    @property
+    def drawn_elsewhere(self) -> set[str]:
+        """Prefixes of sessions whose lesions are drawn on another contrast than the T1w."""
+        masks = self.lesions.items()
+        return {prefix for prefix, mask in masks if mask["scan"] not in (None, mask["t1w"])}
 
     @property
     def places(self) -> dict[str, str]:

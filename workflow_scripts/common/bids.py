@@ -52,6 +52,16 @@ def is_lesion_mask(name: str) -> bool:
     return named and entities["suffix"] in ("mask", "probseg")
 
 
+def drawn_on(name: str) -> str:
+    """Contrast of the scan that a mask is drawn on by its name, the T1w where it says nothing.
+
+    >>> drawn_on("sub-01_space-FLAIR_desc-lesion_mask.nii.gz")
+    'FLAIR'
+    """
+    space = entities_of(name).get("space", "T1w")
+    return "T1w" if space == "orig" else space
+
+
 def metadata_files(path: Path) -> list[Path]:
     """JSON files beside and above a dataset's image that apply to it, the nearest last.
 

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import entities_of, is_lesion_mask
+from workflow_scripts.common.bids import drawn_on, entities_of, is_lesion_mask
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
 from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
@@ -335,20 +335,27 @@ def same_volumes(one: np.ndarray, other: np.ndarray) -> bool:
     return not hashes[0].isdisjoint(hashes[1])
 
 
-def off_grid(mask, t1w) -> str | None:
-    """Why a mask of lesions does not lie on the grid of its T1w; both are paths."""
-    mask, t1w = Path(mask), Path(t1w)
-    space = entities_of(mask.name).get("space", "T1w")
-    if space not in ("T1w", "orig"):
-        return f"space-{space}: resample it to the T1w ({t1w.name}), and name it space-T1w"
-    one, other = nib.load(mask), nib.load(t1w)
+def off_grid(mask, scan, contrast: str = "T1w") -> str | None:
+    """Why a mask of lesions does not lie on the grid of a scan; both are paths.
+
+    contrast : what the scan is called
+    """
+    mask, scan = Path(mask), Path(scan)
+    space = drawn_on(mask.name)
+    if space != contrast:
+        return (
+            f"space-{space}: no scan of the session that can be used; resample it to the "
+            f"{contrast} ({scan.name}), and name it space-{contrast}"
+        )
+    one, other = nib.load(mask), nib.load(scan)
     shapes = ["x".join(map(str, image.shape[:3])) for image in (one, other)]
     shift = np.abs((one.affine - other.affine)[:3] * [*other.shape[:3], 1]).max()
     if shapes[0] == shapes[1] and shift <= FRAME_TOLERANCE_MM:
         return None
     return (
-        f"its grid is not that of the T1w ({t1w.name}): {shapes[0]} and {shapes[1]} voxels, axes "
-        f"or origin up to {shift:.3g} mm apart; resample it to the T1w"
+        f"its grid is not that of the {contrast} ({scan.name}): {shapes[0]} and {shapes[1]} "
+        f"voxels, axes or origin up to {shift:.3g} mm apart; resample it to the {contrast}, or "
+        "name it by the scan that it is drawn on (space-FLAIR)"
     )
 
 

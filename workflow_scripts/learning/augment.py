@@ -154,7 +154,8 @@ def add_noise(volumes: Tensor, drawn: Tensor) -> Tensor:
     noise = torch.empty(volumes.shape, device=volumes.device)
     for view, (deviation, seed) in zip(noise, drawn.tolist(), strict=True):
         view.normal_(0, deviation, generator=Generator(view.device).manual_seed(int(seed)))
-    return torch.where(volumes != 0, volumes + noise, 0)
+    brain = torch.ne(volumes, 0, out=torch.empty_like(noise))  # as floats, twice as fast
+    return noise.mul_(brain).add_(volumes)
 
 
 def bias_field(volumes: Tensor, drawn: Tensor) -> Tensor:

@@ -208,26 +208,32 @@ def predictions(scans: pd.DataFrame, logits: torch.Tensor, classes: list[str]) -
 
 
 def permuted_labels(scans: pd.DataFrame, positive: np.ndarray, number: int, seed: int):
-    """Labels of a permutation, (n,) bool: as many participants of each class as there are.
+    """Labels of a permutation, (n,) bool: participants exchange them with others.
 
-    Each participant draws one number per permutation, the same in every split and on
-    either side of it; the highest are called positive. So the splits stay as dependent
-    as the participants that they share make them.
+    The labels of a participant's scans, all together, go to another one with as many scans, so
+    that a class which changes between a participant's scans does so here too. Each participant
+    draws one number per permutation, the same in every split and on either side of it; the
+    higher it is, the more scans are called positive. So the splits stay as dependent as the
+    participants that they share make them.
 
     Parameters
     ----------
     scans : DataFrame with participant_id, one side of a split
     positive : (n,) bool, the true classes
     """
-    people, first, person = np.unique(
-        scans["participant_id"].to_numpy(str), return_index=True, return_inverse=True
+    people, person, many = np.unique(
+        scans["participant_id"].to_numpy(str), return_inverse=True, return_counts=True
     )
-    drawn = [
-        np.random.default_rng([seed, number, *name.encode()]).random() for name in people.tolist()
-    ]
-    called = np.zeros(len(people), bool)
-    called[np.argsort(drawn)[len(people) - positive[first].sum() :]] = True
-    return called[person]
+    drawn = np.array(
+        [np.random.default_rng([seed, number, *name.encode()]).random() for name in people.tolist()]
+    )
+    called = positive.copy()
+    for size in np.unique(many):
+        members = np.flatnonzero(many == size)
+        rows = np.stack([np.flatnonzero(person == member) for member in members])
+        truth = positive[rows]
+        called[rows[drawn[members].argsort()]] = truth[truth.sum(axis=1).argsort(kind="stable")]
+    return called
 
 
 def permutation_table(scores: np.ndarray, positive: np.ndarray, person) -> pd.DataFrame:

@@ -134,6 +134,7 @@ def describe(settings: dict, entry: dict, classes: list[str], participants, mask
     ----------
     settings : of the model
     entry : its input
+    participants : whom it was trained on, or its best epoch chosen by
     mask : image of the input's grid
     """
     return {
@@ -164,11 +165,12 @@ def main(source, out, params, wildcards, gpus: int, threads: int):
     channels = train.volumes.shape[1]
     encoder = build_encoder(settings["encoder"], settings["widths"], channels)
     classifier = with_classifier(encoder)
-    options, participants = settings, train.participants
+    options, participants = settings, {*train.participants, *validation.participants}
     if settings["kind"] == "contrastive":
         options = settings["finetuning"]
         pretraining = read_description(source.encoder[0])
-        check_unseen(tested.scans, pretraining["participants"], source.encoder[0])
+        kept_apart = pd.concat([tested.scans, validation.scans])
+        check_unseen(kept_apart, pretraining["participants"], source.encoder[0])
         load_weights(classifier.encoder, source.encoder[0])
         participants = {*participants, *pretraining["participants"]}
     device.place(classifier)

@@ -8,6 +8,7 @@ from workflow_scripts.report.text import interval, label, p_value, tabulate
 
 LIMITS = ["auc_difference", "ci_low", "ci_high"]
 RESAMPLED = ["auc_difference", "resampled_low", "resampled_high"]
+BOOTSTRAPPED = ["balanced_accuracy_difference", "bootstrap_low", "bootstrap_high"]
 # Estimates with a test: first those that say something about new people.
 TESTED = ["test", "external", "apparent"]
 
@@ -19,6 +20,9 @@ def difference(row: pd.Series) -> dict:
         "text": interval(*row[RESAMPLED if by_splits else LIMITS], decimals=2),
         "p": p_value(row["resampled_p" if by_splits else "p"]),
         "holm": p_value(row["p_holm"]),
+        "accuracy": interval(*row[BOOTSTRAPPED], decimals=2),
+        "accuracy_p": p_value(row["bootstrap_p"]),
+        "accuracy_holm": p_value(row["bootstrap_p_holm"]),
     }
 
 
@@ -30,7 +34,14 @@ def comparisons_part(read: Callable) -> dict:
     read : as from `study.reader`
     """
     table, dictionary = read(
-        "comparisons", "estimate", "model_a", "model_b", "resampled_p", "p_holm", "note"
+        "comparisons",
+        "estimate",
+        "model_a",
+        "model_b",
+        "resampled_p",
+        "p_holm",
+        "bootstrap_p",
+        "note",
     )
     lines = []
     for (a, b), rows in table.groupby(["model_a", "model_b"], sort=False):

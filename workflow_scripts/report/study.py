@@ -45,7 +45,9 @@ def flow_layout(flow: pd.DataFrame) -> dict:
     boxes, y = [], 10
     for row in flow.itertuples():
         reason = "" if pd.isna(row.reason) else f": {row.reason}"
-        lines = [*textwrap.wrap(f"{row.stage}{reason}", REASON_CHARACTERS), f"n = {row.n}"]
+        sessions = "" if pd.isna(row.sessions) else f" ({row.sessions} sessions)"
+        lines = textwrap.wrap(f"{row.stage}{reason}", REASON_CHARACTERS)
+        lines.append(f"n = {row.n}{sessions}")
         side = "left" if row.stage in ("screened", "analysed") else "right"
         height = LINE * len(lines) + 16
         boxes.append({"side": side, "y": y, "height": height, "lines": lines})
@@ -138,7 +140,7 @@ def study_section(
         If a table that a part needs was not given, is missing or lacks a column.
     """
     read, asked = reader(name, tables), study["evaluation"]
-    flow, _ = read("flow", "stage", "reason", "n")
+    flow, _ = read("flow", "stage", "reason", "n", "sessions")
     table1 = read("table1", "variable", "level", "overall", "class_1", "class_2", "p", "test")
     stages = flow.groupby("stage")["n"].sum()
     design = design_section(name, study, read) if "design" in study else None

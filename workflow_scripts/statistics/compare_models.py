@@ -1,4 +1,4 @@
-"""Differences in AUC between the models of a study."""
+"""Differences in AUC and in balanced accuracy between the models of a study."""
 
 from itertools import combinations
 
@@ -14,12 +14,14 @@ from workflow_scripts.statistics.delong import (
     fold_areas,
     resampled_test,
 )
+from workflow_scripts.statistics.paired_bootstrap import BOOTSTRAPPED, compare_balanced_accuracy
 from workflow_scripts.statistics.scores import Scores, by_model
 
 COLUMNS = ["estimate", "model_a", "model_b", "auc_a", "auc_b", "auc_difference", "se"]
 COLUMNS += ["ci_low", "ci_high", "z", "p", "resampled_low", "resampled_high", "resampled_p"]
-COLUMNS += ["p_holm", "n_negative", "n_positive", "note"]
+COLUMNS += ["p_holm", *BOOTSTRAPPED, "bootstrap_p_holm", "n_negative", "n_positive", "note"]
 ORDER = ["apparent", "optimism_corrected", "test", "external"]
+NEW_PEOPLE = ("test", "external")
 SAME = "not valid: both models were fitted to these people"
 GIVEN = "p takes the fitted models as given and is too small"
 NEARER = "; resampled_p is nearer"
@@ -124,11 +126,16 @@ def scored_by_both(predictions: pd.DataFrame, models: tuple[str, str]) -> tuple:
 
 
 def compare_predictions(
-    predictions: pd.DataFrame, classes: list[str], samples: pd.DataFrame | None = None
+    predictions: pd.DataFrame,
+    classes: list[str],
+    bootstraps: int,
+    seed: int,
+    samples: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """`compare_models` of each two models, on the scans that both scored, with Holm's correction.
 
-    Models score other scans where one imputes what another leaves out. p_holm counts the pairs of
+    Models score other scans where one imputes what another leaves out. Beside the AUCs stand the
+    balanced accuracies, see `compare_balanced_accuracy`. p_holm counts the pairs of
     an estimate, with the p over the splits where there is one, else DeLong's.
 
     Parameters
@@ -136,18 +143,26 @@ def compare_predictions(
     predictions : DataFrame
         Columns of `common.predictions`, apparent ones among them.
     classes : [negative, positive]
+    bootstraps, seed : of the balanced accuracies
     samples : as of `compare_models`
     """
     tables = [pd.DataFrame(columns=COLUMNS)]
     for pair in combinations(predictions["model"].unique(), 2):
         rows, left_out = scored_by_both(predictions, pair)
-        table = compare_models(by_model(rows, classes), samples)
+        scores = by_model(rows, classes)
+        table = compare_models(scores, samples)
+        for place, estimate in table["estimate"].items():
+            if estimate in NEW_PEOPLE:
+                both = (scores[model, estimate] for model in pair)
+                found = compare_balanced_accuracy(*both, bootstraps, seed)
+                table.loc[place, BOOTSTRAPPED] = list(found.values())
         if left_out:
-            table.loc[table["estimate"].isin(["test", "external"]), "note"] += SHARED
+            table.loc[table["estimate"].isin(NEW_PEOPLE), "note"] += SHARED
         tables.append(table)
     table = pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
     table = table.sort_values("estimate", key=lambda names: names.map(ORDER.index), kind="stable")
     tested = table["resampled_p"].fillna(table["p"])
-    tested = tested.where(table["estimate"].isin(["test", "external"]))
-    table["p_holm"] = tested.astype(float).groupby(table["estimate"]).transform(corrected, "holm")
+    tested = tested.where(table["estimate"].isin(NEW_PEOPLE))
+    for name, p in (("p_holm", tested), ("bootstrap_p_holm", table["bootstrap_p"])):
+        table[name] = p.astype(float).groupby(table["estimate"]).transform(corrected, "holm")
     return table

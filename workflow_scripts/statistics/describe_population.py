@@ -1,6 +1,7 @@
 """Table 1 of a study's population, the flow from screened to analysed, sides of the splits."""
 
 import logging
+from collections import Counter
 
 import pandas as pd
 from tableone import TableOne
@@ -132,15 +133,21 @@ def describe(people: pd.DataFrame, columns: list[str], classes: list[str]) -> pd
     return table
 
 
+def label_of_person(labels: list[str | None], classes: list[str]) -> str | None:
+    """The first label of a participant's sessions that is a class, else the first."""
+    known = [label for label in labels if not pd.isna(label)]
+    return next((label for label in known if label in classes), next(iter(known), None))
+
+
 def reason_left_out(
     scans: pd.DataFrame, label, classes: list[str], requires: list[str]
 ) -> tuple[str, str]:
-    """Why a screened participant is not in the population: (stage, reason).
+    """Why a screened participant, or session, is not in the population: (stage, reason).
 
     Parameters
     ----------
     scans : DataFrame
-        The participant's rows of the scan table: session_id, suffix, status, reason.
+        Its rows of the scan table: session_id, suffix, status, reason.
     label : str or missing
     classes : list of str
     requires : list of str
@@ -175,18 +182,19 @@ def reason_left_out(
 
 
 def flow(
-    labels: dict[str, str | None],
+    labels: dict[str, dict],
     status: pd.DataFrame,
     population: pd.DataFrame,
     classes: list[str],
     requires: list[str],
+    all_sessions: bool = False,
 ) -> pd.DataFrame:
-    """Count participants from screened to analysed.
+    """Count participants, and their sessions where all are wanted, from screened to analysed.
 
     Parameters
     ----------
     labels : dict
-        Label of every participant screened, None where there is none.
+        Of every participant screened the label of each session, None where there is none.
     status : DataFrame
         cohort/scans.tsv.
     population : DataFrame
@@ -198,10 +206,11 @@ def flow(
     Returns
     -------
     DataFrame
-        Columns stage, reason, n in the order screened, excluded, not in a
+        Columns stage, reason, n, sessions in the order screened, excluded, not in a
         class, missing data, not in the frozen population, analysed. Each
-        participant is counted under one reason, the first that applies, and
-        screened minus all reasons is analysed.
+        participant is counted under one reason, the first that applies, and so is each
+        session; screened minus all reasons is analysed. ``n`` is 0 where sessions are left out
+        of participants who have another one; ``sessions`` is missing unless all are wanted.
 
     Raises
     ------
@@ -215,25 +224,33 @@ def flow(
             f"participants.tsv: no row for {unknown}, which have scans or are in the study; "
             "add the rows"
         )
-    reasons = [
-        reason_left_out(status[status["participant_id"] == participant], value, classes, requires)
-        for participant, value in labels.items()
-        if participant not in analysed
-    ]
+    scans = dict(list(status.groupby("participant_id")))
+    nothing = status.iloc[:0]
+    people, sessions = Counter(), Counter()
+    used = set(population[SCAN].fillna("").itertuples(index=False, name=None))
+    for participant, of_sessions in labels.items():
+        rows = scans.get(participant, nothing)
+        if participant not in analysed:
+            label = label_of_person(list(of_sessions.values()), classes)
+            people[reason_left_out(rows, label, classes, requires)] += 1
+        for session, label in of_sessions.items() if all_sessions else ():
+            if (participant, session or "") not in used:
+                own = rows[rows["session_id"].fillna("") == (session or "")]
+                sessions[reason_left_out(own, label, classes, requires)] += 1
     stages = ["excluded", "not in a class", "missing data", "not in the frozen population"]
-    counts = pd.DataFrame(reasons, columns=["stage", "reason"]).value_counts().reset_index(name="n")
-    counts["order"] = counts["stage"].map(stages.index)
-    counts = counts.sort_values(["order", "n", "reason"], ascending=[True, False, True])
-    table = pd.concat(
-        [
-            pd.DataFrame([{"stage": "screened", "n": len(labels)}]),
-            counts[["stage", "reason", "n"]],
-            pd.DataFrame([{"stage": "analysed", "n": len(analysed)}]),
-        ],
-        ignore_index=True,
-    )[["stage", "reason", "n"]]
-    assert table["n"].iloc[0] - table["n"].iloc[1:-1].sum() == table["n"].iloc[-1]
-    return table
+    left_out = sorted(
+        people | sessions, key=lambda key: (stages.index(key[0]), -people[key], key[1])
+    )
+    screened = sum(map(len, labels.values()))
+    rows = [
+        ("screened", None, len(labels), screened),
+        *((*key, people[key], sessions[key]) for key in left_out),
+        ("analysed", None, len(analysed), len(used)),
+    ]
+    table = pd.DataFrame(rows, columns=["stage", "reason", "n", "sessions"])
+    for name in ("n", "sessions") if all_sessions else ("n",):
+        assert table[name].iloc[0] - table[name].iloc[1:-1].sum() == table[name].iloc[-1]
+    return table if all_sessions else table.assign(sessions=None)
 
 
 def main(source, out, params):
@@ -247,7 +264,12 @@ def main(source, out, params):
     people = people.merge(clinical, on=SCAN, how="left").set_index("participant_id")
     write_table(describe(people, columns, study["classes"]), out.table1, described)
     counted = flow(
-        params.labels, read_table(source.scans), population, study["classes"], study["requires"]
+        params.labels,
+        read_table(source.scans),
+        population,
+        study["classes"],
+        study["requires"],
+        study["sessions"] == "all",
     )
     write_table(counted, out.flow, described)
     sides = pd.DataFrame(columns=COLUMNS)

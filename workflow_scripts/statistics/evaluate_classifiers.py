@@ -40,9 +40,9 @@ def thresholds(source, settings: dict) -> pd.DataFrame:
 
 
 def comparisons(source, settings: dict) -> pd.DataFrame:
-    """Differences in AUC between the models."""
+    """Differences in AUC and in balanced accuracy between the models."""
     samples = read_table(source.samples[0]) if source.samples else None
-    return compare_predictions(with_apparent(source), settings["classes"], samples)
+    return compare_predictions(with_apparent(source), **shared(settings), samples=samples)
 
 
 def roc(source, settings: dict) -> pd.DataFrame:
