@@ -15,9 +15,11 @@ rule preflight:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input],
         slabs=[row["path"] for row in VWI.values()],
         epi=lambda wildcards: [row["path"] for rows in EPI.values() for row in rows],
-        lesions=lambda wildcards: {
-            row["path"]: T1W.get(prefix, {}).get("path") for prefix, row in LESION_MASKS.items()
+        masks=lambda wildcards: {
+            path: T1W.get(prefix, {}).get("path")
+            for path, prefix in (MASKS | SEGMENTATION.masks()).items()
         },
+        label_images=lambda wildcards: SEGMENTATION.label_images(),
     script:
         "../workflow_scripts/cohort/preflight.py"
 

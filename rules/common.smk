@@ -21,11 +21,12 @@ from snakemake.io import is_flagged
 
 from workflow_scripts.audit.record_run import record_run
 from workflow_scripts.cohort.disk import announce, moved
+from workflow_scripts.cohort.engines import of_engine
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
-from workflow_scripts.cohort.wiring import Wiring, paths, sessions
-from workflow_scripts.common.bids import beside, bids, session_prefix, tables
+from workflow_scripts.cohort.wiring import Wiring, paths
+from workflow_scripts.common.bids import beside, bids, session_prefix, sessions, tables
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
@@ -57,7 +58,8 @@ bids_figures = partial(bids, "{folder}/figures", "{prefix}")
 SCANS, CONTRASTS, PLACES = STARTING.scans, STARTING.contrasts, STARTING.places
 DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
 T1W, VWI = COHORT.usable("T1w"), COHORT.usable("VWI")
-LESION_MASKS = COHORT.usable("lesions")
+LESION_MASKS, SEGMENTATION = COHORT.usable("lesions"), STARTING.segmentation
+MASKS = {row["path"]: prefix for prefix, row in LESION_MASKS.items()}
 ALL_SCANS = sorted(
     row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows
 )
@@ -93,6 +95,8 @@ def sidecars(prefix, suffixes=tuple(HAVE)):
         if suffix in suffixes and prefix in HAVE[suffix]
         for name in names
     ]
+    chosen = SEGMENTATION.chosen(prefix) if "T1w" in suffixes and prefix in T1W else []
+    names += [of_engine(rules.segment_region.output.sidecar, *made) for made in chosen]
     return sessions(names, [prefix])
 
 
@@ -103,7 +107,7 @@ def all_sidecars(wildcards=None):
 def preprocessed_files(wildcards=None):
     """What is made of each session; and the check of the cohort, if the run is about it all."""
     check = [] if CONFIG["participants"] else ["cohort/check.txt"]
-    return check + all_sidecars() + aligned_contrasts()
+    return check + all_sidecars() + aligned_contrasts() + segmented("sidecar")
 
 
 def qc_pictures(wildcards=None):
@@ -119,7 +123,7 @@ def qc_pictures(wildcards=None):
 def everything(wildcards):
     """All that a run makes; the report stands for what it needs."""
     if CONFIG["participants"]:
-        return preprocessed_files() + qc_pictures()
+        return preprocessed_files() + qc_pictures() + engine_pictures()
     return ["dataset_description.json", "report/index.html", *aligned_contrasts()]
 
 
@@ -138,9 +142,14 @@ def steps_of(prefix):
         for name in names
     ]
     aligned = rules.align_contrast.output.sidecar, rules.align_contrast.log[0]
-    return made + [
+    made += [
         Step("align_contrast", name, *(of_contrast(path, name) for path in aligned))
         for name in CONTRASTS
+    ]
+    segmented = rules.segment_region.output.sidecar, rules.segment_region.log[0]
+    return made + [
+        Step(f"{region}_{name}", "T1w", *(of_engine(path, region, name) for path in segmented), why)
+        for region, name, why in SEGMENTATION.all_of(prefix)
     ]
 
 

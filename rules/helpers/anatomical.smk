@@ -13,7 +13,10 @@ if NONLINEAR:
 
 def if_network(output):
     """Output of the network that labels brains, where the configuration has one."""
-    return getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []
+    made = getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []
+    if isinstance(made, str):
+        return made.replace("{network}", "network")
+    return [path.replace("{network}", "network") for path in made]
 
 
 def lesion_mask(wildcards):

@@ -66,7 +66,7 @@ def checked(folder, data=MASK, affine=AFFINE, name="sub-01_desc-lesion_mask", t1
     nib.save(nib.Nifti1Image(HEAD, AFFINE), scan)
     nib.save(nib.Nifti1Image(data, affine), mask)
     nothing, pairs = pd.DataFrame(columns=COLUMNS), {str(mask): str(scan) if t1w else None}
-    table = check_scans([str(scan), str(mask)], nothing, "code", lesions=pairs)
+    table = check_scans([str(scan), str(mask)], nothing, "code", masks=pairs)
     rows = table.astype(object).where(table.notna(), None).set_index("path").to_dict("index")
     return rows[bids_uri(str(mask))]
 
@@ -79,7 +79,7 @@ def test_masks_without_lesions_fractions_and_axes_of_length_1_are_sound(tmp_path
 
 @pytest.mark.parametrize("data", [MASK * 255, MASK * np.float32(-1), MASK * np.float32(1.5)])
 def test_values_beyond_0_to_1_are_invalid(tmp_path, data):
-    assert "save the lesions as a mask of 0 and 1" in problem_of(checked(tmp_path, data))
+    assert "save it as a mask of 0 and 1" in problem_of(checked(tmp_path, data))
 
 
 def test_a_mask_that_is_1_everywhere_or_cut_off_is_invalid(tmp_path):
@@ -118,4 +118,4 @@ def test_a_mask_in_another_space_is_invalid(tmp_path, space):
 
 def test_a_mask_without_a_t1w_is_told(tmp_path):
     row = checked(tmp_path, t1w=False)
-    assert problem_of(row) is None and "not measured without a T1w" in row["note"]
+    assert problem_of(row) is None and "not used without a T1w" in row["note"]

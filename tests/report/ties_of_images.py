@@ -152,7 +152,8 @@ IMAGES = {
         "Harvard-Oxford atlas (regions; packaged" in (ROOT / "README.md").read_text()
     ),
     "by the inverse of the registration": lambda: (
-        "whichtoinvert=inverted" in text_of(A + "segment_brain", "from_template")
+        "whichtoinvert=inverted" in text_of("common/registration", "from_template")
+        and uses(A + "segment_brain", "from_template")
     ),
     "labels of a network with the weights": lambda: uses(A + "segment_brain", "network_regions"),
     "kept where the subject has grey or white matter": lambda: (

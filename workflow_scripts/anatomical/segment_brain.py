@@ -19,7 +19,7 @@ from workflow_scripts.common.images import (
     write_sidecar,
 )
 from workflow_scripts.common.job import job
-from workflow_scripts.common.registration import coarsened
+from workflow_scripts.common.registration import coarsened, from_template, part_of
 from workflow_scripts.common.resources import resource
 
 TISSUES = ["CSF", "GM", "WM"]
@@ -57,13 +57,6 @@ def tissue_priors(gm: np.ndarray, wm: np.ndarray) -> list[np.ndarray]:
 def box_around(mask: np.ndarray) -> tuple[slice, ...]:
     """Slices of a mask (x, y, z) with `MARGIN` voxels around it."""
     return tuple(slice(max(0, at.min() - MARGIN), at.max() + MARGIN + 1) for at in np.nonzero(mask))
-
-
-def part_of(image: ants.ANTsImage, box: tuple[slice, ...]) -> ants.ANTsImage:
-    """A part of an image, in its place."""
-    steps = [one.start * size for one, size in zip(box, image.spacing, strict=True)]
-    corner = image.origin + image.direction @ steps
-    return ants.from_numpy(image.numpy()[box], corner.tolist(), image.spacing, image.direction)
 
 
 def atropos_probabilities(
@@ -188,24 +181,19 @@ def main(source, out, params):
     t1w = ants.image_read(source.t1w)
     t1w = t1w.new_image_like(lesions_filled(t1w.numpy(), mask.numpy(), t1w.spacing, source))
     t1w, mask = part_of(t1w, box), part_of(mask, box)
-    affine, *warps = source.transforms
 
-    def from_template(path, onto, **options):
-        image, steps = ants.image_read(path), [affine, *warps[1:]]
-        inverted = [True] + [False] * len(warps[1:])
-        return ants.apply_transforms(onto, image, steps, whichtoinvert=inverted, **options).numpy()
+    def brought(path, onto, **options):
+        return from_template(ants.image_read(path), onto, source.transforms, **options)
 
     def priors(onto):
         if source.network:
             maps = [ants.image_read(path) for path in source.network_tissues]
             return [ants.resample_image_to_target(one, onto, "linear").numpy() for one in maps]
-        return tissue_priors(
-            *(from_template(path, onto) for path in (source.gm_prior, source.wm_prior))
-        )
+        return tissue_priors(*(brought(path, onto) for path in (source.gm_prior, source.wm_prior)))
 
     table = pd.read_csv(resource("regions.tsv"), sep="\t")
     indices = dict(zip(table["region"], table["index"], strict=True))
-    template = from_template(source.regions, t1w, interpolator="genericLabel").astype(np.uint8)
+    template = brought(source.regions, t1w, interpolator="genericLabel").astype(np.uint8)
     atlas = template
     if source.network:
         labels = np.asanyarray(nib.load(source.network).dataobj)[box]
@@ -240,8 +228,8 @@ def main(source, out, params):
     volumes = tissue_volumes(probabilities, voxel_ml)
     for region, index in indices.items():
         volumes[f"{region}_volume_ml"] = (regions == index).sum() * voxel_ml
-    cortex, ventricles = from_template(source.gm_prior, t1w) > 0.5, indices["ventricles"]
-    dark = (from_template(source.wm_prior, t1w) > SURELY_WHITE) & (tissues > 0) & (tissues != WM)
+    cortex, ventricles = brought(source.gm_prior, t1w) > 0.5, indices["ventricles"]
+    dark = (brought(source.wm_prior, t1w) > SURELY_WHITE) & (tissues > 0) & (tissues != WM)
     if source.lesions:
         dark &= read_lesions(source.lesions, source.t1w)[box] < LESION
     volumes["dark_white_matter_volume_ml"] = dark.sum() * voxel_ml

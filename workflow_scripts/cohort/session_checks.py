@@ -43,7 +43,7 @@ NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
 def compare_scans(
-    checked: pd.DataFrame, paths: dict[str, str], reverse=(), lesions=None
+    checked: pd.DataFrame, paths: dict[str, str], reverse=(), masks=None
 ) -> pd.DataFrame:
     """Metadata of echo-planar images, scans of the same values, images that serve no other.
 
@@ -52,7 +52,8 @@ def compare_scans(
     checked : rows of the preflight, with BIDS URIs
     paths : URI -> path
     reverse : paths of images named ``_dwi`` that serve as reverse phase encoding alone
-    lesions : path of the T1w of each mask of lesions, by its path; None where there is no T1w
+    masks : path of the T1w of each mask of lesions or of a region, by its path; None where there is
+        no T1w
 
     Returns
     -------
@@ -71,10 +72,10 @@ def compare_scans(
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row)
     for uri in sound["path"]:
-        if paths[uri] in (lesions or {}):
-            t1w = lesions[paths[uri]]
+        if paths[uri] in (masks or {}):
+            t1w = masks[paths[uri]]
             if t1w is None:
-                notes[uri].append("lesions are not measured without a T1w of the session")
+                notes[uri].append("the mask is not used without a T1w of the session")
             elif bids_uri(t1w) in values and (problem := off_grid(paths[uri], t1w)):
                 conflicts[uri] = problem
     images = [uri for uri in sound["path"] if _suffix(uri) in ("dwi", "epi")]

@@ -10,14 +10,16 @@ from pathlib import Path
 from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
-from workflow_scripts.cohort.index import DERIVED, read_rows
+from workflow_scripts.cohort.engines import Segmentation
+from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived, read_rows
 from workflow_scripts.cohort.population import (
     frozen_population,
     number_of_splits,
     session_prefixes,
 )
+from workflow_scripts.cohort.segmentation import place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
-from workflow_scripts.common.bids import LESIONS, RAW, VESSEL_WALL
+from workflow_scripts.common.bids import LESIONS, MANUAL, RAW, VESSEL_WALL
 from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
@@ -51,7 +53,8 @@ class Start:
     @cached_property
     def scans(self) -> dict[str, dict[str, list[dict]]]:
         """Index rows of usable scans, by name in ``scans`` or `DERIVED` and session prefix."""
-        names = dict.fromkeys([*MEASURED, *self.config["scans"]])
+        given = [r["suffix"] for r in self.cohort.index if GIVEN.fullmatch(r["suffix"])]
+        names = dict.fromkeys([*MEASURED, *self.config["scans"], *given])
         return {name: self.cohort.scans(name) for name in names}
 
     @property
@@ -61,8 +64,13 @@ class Start:
         return {
             name: {prefix: rows[0] for prefix, rows in scans.items() if prefix in t1w}
             for name, scans in self.scans.items()
-            if name not in MEASURED
+            if name not in MEASURED and not is_derived(name)
         }
+
+    @cached_property
+    def segmentation(self) -> Segmentation:
+        """Engines that segment regions."""
+        return Segmentation(self.config, self.cohort)
 
     @property
     def places(self) -> dict[str, str]:
@@ -71,6 +79,7 @@ class Start:
             RAW: self.config["bids_dir"] and str(self.bids_dir),
             VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
             LESIONS: self.config["anatomical"]["lesions"],
+            MANUAL: self.config["segmentation"]["manual"],
         }
         return {uri: folder for uri, folder in places.items() if folder}
 
@@ -99,7 +108,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         config["studies"] = {}
     _make_absolute(config["diffusion"], "alps_rois")
     _make_absolute(config["anatomical"], "network")
-    _check_network(config["anatomical"]["network"])
+    place_paths(config["segmentation"], _make_absolute)
+    _check_networks(weights_of(config))
     _make_absolute(config, "frozen_models")
     for study in config["studies"].values():
         _make_absolute(study.get("design", {}), "table")
@@ -134,7 +144,7 @@ def _former_place(index: Path, bids_dir: Path) -> str | None:
     """Where the dataset of the last run lay, if not in ``bids_dir``."""
     rows = read_rows(index) if index.is_file() else []
     for row in rows:
-        if row["path"] and row["suffix"] not in DERIVED:
+        if row["path"] and not is_derived(row["suffix"]):
             before = row["path"].split(f"/{row['participant_id']}/")[0]
             return before if before != str(bids_dir) else None
     return None
@@ -150,13 +160,14 @@ def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> 
             )
 
 
-def _check_network(folder: str | None) -> None:
-    missing = [name for name in NETWORK_FILES if folder and not (Path(folder) / name).is_file()]
-    if missing:
-        raise InputError(
-            f"anatomical.network: {folder} has no {' and no '.join(missing)}; "
-            "name the folder of the network's weights, or leave the key out"
-        )
+def _check_networks(folders: dict[str, str]) -> None:
+    for key, folder in folders.items():
+        missing = [name for name in NETWORK_FILES if not (Path(folder) / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{key}: {folder} has no {' and no '.join(missing)}; "
+                "name the folder of the network's weights, or leave it out"
+            )
 
 
 def _make_absolute(section: dict, key: str) -> None:

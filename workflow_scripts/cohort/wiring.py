@@ -8,19 +8,6 @@ import os
 from workflow_scripts.cohort.startup import SPLIT, Start
 
 
-def sessions(paths, prefixes):
-    """Fill {folder} and {prefix} of paths for each session.
-
-    >>> sessions("{folder}/anat/{prefix}_T1w.json", ["sub-1_ses-2"])
-    ['sub-1/ses-2/anat/sub-1_ses-2_T1w.json']
-    """
-    return [
-        path.format(folder=prefix.replace("_", "/"), prefix=prefix)
-        for prefix in prefixes
-        for path in ([paths] if isinstance(paths, str) else paths)
-    ]
-
-
 def paths(scans, prefix):
     """Files of a session; none where it has no such scan."""
     return [row["path"] for row in scans.get(prefix, [])]

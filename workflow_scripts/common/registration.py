@@ -20,6 +20,13 @@ def coarsened(image: ants.ANTsImage, least_mm: float) -> ants.ANTsImage:
     return ants.from_numpy(data, corner.tolist(), spacing.tolist(), image.direction)
 
 
+def part_of(image: ants.ANTsImage, box: tuple[slice, ...]) -> ants.ANTsImage:
+    """A part of an image, in its place."""
+    steps = [one.start * size for one, size in zip(box, image.spacing, strict=True)]
+    corner = image.origin + image.direction @ steps
+    return ants.from_numpy(image.numpy()[box], corner.tolist(), image.spacing, image.direction)
+
+
 def register_images(
     fixed: ants.ANTsImage, moving: ants.ANTsImage, kind: str, prefix: str, **options
 ) -> dict:
@@ -45,3 +52,22 @@ def register_images(
         random_seed=1,
         **options,
     )
+
+
+def from_template(
+    image: ants.ANTsImage, onto: ants.ANTsImage, transforms: list[str], **options
+) -> np.ndarray:
+    """An image of the template brought to the grid of a subject's image.
+
+    Parameters
+    ----------
+    transforms : files ``[affine]`` or ``[affine, warp, inverse warp]`` from subject to template
+    options : further arguments of ``ants.apply_transforms``
+
+    Returns
+    -------
+    (x, y, z) of ``onto``
+    """
+    affine, *warps = transforms
+    steps, inverted = [affine, *warps[1:]], [True] + [False] * len(warps[1:])
+    return ants.apply_transforms(onto, image, steps, whichtoinvert=inverted, **options).numpy()
