@@ -21,6 +21,8 @@ if not CONFIG["bids_dir"]:
 
 include: "rules/helpers/anatomical.smk"
 include: "rules/anatomical.smk"
+include: "rules/helpers/segmentation.smk"
+include: "rules/segmentation.smk"
 include: "rules/helpers/diffusion.smk"
 include: "rules/diffusion.smk"
 include: "rules/helpers/vessel_wall.smk"
@@ -61,6 +63,9 @@ wildcard_constraints:
     split="[0-9]+",
     repeat="[0-9]+",
     input="[A-Za-z0-9_]+",
+    network="network[A-Za-z0-9]*",
+    region="|".join(SEGMENTATION.labels) or "-",
+    engine="[A-Za-z0-9]+",
     model="[A-Za-z0-9_+]+",
 
 

@@ -64,30 +64,28 @@ rule register_to_mni:
         "../workflow_scripts/anatomical/register_to_mni.py"
 
 
-if ANATOMICAL["network"]:
-
-    rule label_brain:
-        """Labels of a brain by a network whose weights the user has."""
-        input:
-            t1w=rules.prepare_t1w.output.t1w,
-            mask=rules.prepare_t1w.output.mask,
-            lesions=lesion_mask,
-            layers=f"{ANATOMICAL['network']}/model.json",
-            weights=f"{ANATOMICAL['network']}/model.safetensors",
-        output:
-            labels=bids_anat("dseg.nii.gz", desc="network"),
-            probabilities=[
-                temp(bids_anat("probseg.nii.gz", label=name, desc="network")) for name in TISSUES
-            ],
-            sidecar=bids_anat("dseg.json", desc="network"),
-        log:
-            "logs/label_brain/{folder}/{prefix}.log",
-        threads: 2
-        resources:
-            mem_mb=need(4000, T1w=150),
-            runtime=need(30),
-        script:
-            "../workflow_scripts/anatomical/label_brain.py"
+rule label_brain:
+    """Labels of a brain by a network whose weights the user has."""
+    input:
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+        lesions=lesion_mask,
+        layers=lambda wildcards: f"{SEGMENTATION.networks[wildcards.network]}/model.json",
+        weights=lambda wildcards: f"{SEGMENTATION.networks[wildcards.network]}/model.safetensors",
+    output:
+        labels=bids_anat("dseg.nii.gz", desc="{network}"),
+        probabilities=[
+            temp(bids_anat("probseg.nii.gz", label=name, desc="{network}")) for name in TISSUES
+        ],
+        sidecar=bids_anat("dseg.json", desc="{network}"),
+    log:
+        "logs/label_brain/{folder}/{prefix}_{network}.log",
+    threads: 2
+    resources:
+        mem_mb=need(4000, T1w=150),
+        runtime=need(30),
+    script:
+        "../workflow_scripts/anatomical/label_brain.py"
 
 
 rule segment_brain:
@@ -123,7 +121,7 @@ rule segment_brain:
 rule align_lesions:
     """Bring a mask of lesions drawn on another contrast to its T1w."""
     input:
-        lesions=lambda wildcards: LESION_MASKS[wildcards.prefix]["lesions"],
+        lesions=lambda wildcards: LESION_MASKS[wildcards.prefix]["mask"],
         scan=lambda wildcards: LESION_MASKS[wildcards.prefix]["scan"],
         t1w=rules.prepare_t1w.output.t1w,
     output:

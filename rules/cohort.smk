@@ -15,7 +15,8 @@ rule preflight:
         raw_bytes=lambda wildcards, input: [raw_bytes(path) for path in input],
         slabs=[row["path"] for row in VWI.values()],
         epi=lambda wildcards: [row["path"] for rows in EPI.values() for row in rows],
-        lesions=lambda wildcards: list(LESION_MASKS.values()),
+        masks=lambda wildcards: STARTING.masks,
+        label_images=lambda wildcards: SEGMENTATION.label_images(),
     script:
         "../workflow_scripts/cohort/preflight.py"
 

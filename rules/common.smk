@@ -21,10 +21,12 @@ from snakemake.io import is_flagged
 
 from workflow_scripts.audit.record_run import record_run
 from workflow_scripts.cohort.disk import announce, moved
+from workflow_scripts.cohort.engines import of_engine
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
-from workflow_scripts.common.bids import beside, bids, session_prefix, tables
+from workflow_scripts.cohort.wiring import Wiring, paths
+from workflow_scripts.common.bids import beside, bids, session_prefix, sessions, tables
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
@@ -57,6 +59,7 @@ SCANS, CONTRASTS, PLACES = STARTING.scans, STARTING.contrasts, STARTING.places
 DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
 T1W, VWI = COHORT.usable("T1w"), COHORT.usable("VWI")
 LESION_MASKS, DRAWN_ELSEWHERE = STARTING.lesions, STARTING.drawn_elsewhere
+SEGMENTATION = STARTING.segmentation
 ALL_SCANS = sorted(
     row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows
 )
@@ -67,82 +70,10 @@ MEASURED = sorted({*T1W, *DWI, *VESSELS}, key=lambda prefix: natural_order([pref
 
 # Lists as long as the cohort are given to rules as functions: Snakemake 9.27 hashes a list
 # that stands in a rule once for each of its files.
-def sessions(paths, prefixes):
-    """Fill {folder} and {prefix} of paths for each session."""
-    return [
-        path.format(folder=prefix.replace("_", "/"), prefix=prefix)
-        for prefix in prefixes
-        for path in ([paths] if isinstance(paths, str) else paths)
-    ]
-
-
-def paths(scans, prefix):
-    """Files of a session; none where it has no such scan."""
-    return [row["path"] for row in scans.get(prefix, [])]
-
-
-def those_there(files):
-    """Files of the dataset that can be read; of the simulated one all, which rules make."""
-    return [path for path in files if not CONFIG["bids_dir"] or os.access(path, os.R_OK)]
-
-
-def raw_bytes(path):
-    """Size of a raw scan, so that one replaced by an older file is seen too."""
-    return os.path.getsize(path) if CONFIG["bids_dir"] else None
-
-
-def need(least, sessions=0, doublings=9, **per_mb):
-    """Resource function: an amount that grows with the data and doubles with each retry.
-
-    ``sessions`` is added for each session of the cohort, and so much per MB of a session's raw
-    scans as stands under their suffix. After ``doublings`` retries it stays.
-    """
-
-    def amount(wildcards, attempt):
-        size = least + sessions * len(MEASURED)
-        for suffix, each in per_mb.items():
-            for path in paths(SCANS[suffix], wildcards.prefix):
-                if os.path.exists(path):
-                    size += each * os.path.getsize(path) / 1e6
-        return round(size * 2 ** min(attempt - 1, doublings))
-
-    return amount
-
-
-def study(*keys):
-    """Params function: a key of a study's configuration; several as a dictionary."""
-
-    def read(wildcards):
-        settings = STUDIES[wildcards.study]
-        return settings[keys[0]] if len(keys) == 1 else {key: settings[key] for key in keys}
-
-    return read
-
-
-def model(*keys):
-    """Params function: settings of a model, or one of them."""
-
-    def read(wildcards):
-        settings = STUDIES[wildcards.study]["models"][wildcards.model]
-        return settings[keys[0]] if keys else settings
-
-    return read
-
-
-def evaluation(name):
-    """Params function: settings of an evaluation."""
-    return lambda wildcards: STUDIES[wildcards.study]["evaluation"][name]
-
-
-def design_classes(wildcards):
-    return STUDIES[wildcards.study]["design"]["classes"]
-
-
-def of_split(table):
-    """Input function: a table of a study's present split."""
-    return lambda wildcards: f"{SPLIT}_{table}.tsv".format(
-        study=wildcards.study, split=STUDIES[wildcards.study]["split"]
-    )
+SHARED = Wiring(STARTING, len(MEASURED))
+need, raw_bytes, those_there = SHARED.need, SHARED.raw_bytes, SHARED.those_there
+study, model, evaluation = SHARED.study, SHARED.model, SHARED.evaluation
+design_classes, of_split = SHARED.design_classes, SHARED.of_split
 
 
 def steps(prefix):
@@ -164,6 +95,8 @@ def sidecars(prefix, suffixes=tuple(HAVE)):
         if suffix in suffixes and prefix in HAVE[suffix]
         for name in names
     ]
+    chosen = SEGMENTATION.chosen(prefix) if "T1w" in suffixes and prefix in T1W else []
+    names += [of_engine(rules.segment_region.output.sidecar, *made) for made in chosen]
     return sessions(names, [prefix])
 
 
@@ -174,7 +107,7 @@ def all_sidecars(wildcards=None):
 def preprocessed_files(wildcards=None):
     """What is made of each session; and the check of the cohort, if the run is about it all."""
     check = [] if CONFIG["participants"] else ["cohort/check.txt"]
-    return check + all_sidecars() + aligned_contrasts()
+    return check + all_sidecars() + aligned_contrasts() + segmented("sidecar")
 
 
 def qc_pictures(wildcards=None):
@@ -190,7 +123,7 @@ def qc_pictures(wildcards=None):
 def everything(wildcards):
     """All that a run makes; the report stands for what it needs."""
     if CONFIG["participants"]:
-        return preprocessed_files() + qc_pictures()
+        return preprocessed_files() + qc_pictures() + engine_pictures()
     return ["dataset_description.json", "report/index.html", *aligned_contrasts()]
 
 
@@ -209,9 +142,14 @@ def steps_of(prefix):
         for name in names
     ]
     aligned = rules.align_contrast.output.sidecar, rules.align_contrast.log[0]
-    return made + [
+    made += [
         Step("align_contrast", name, *(of_contrast(path, name) for path in aligned))
         for name in CONTRASTS
+    ]
+    segmented = rules.segment_region.output.sidecar, rules.segment_region.log[0]
+    return made + [
+        Step(f"{region}_{name}", "T1w", *(of_engine(path, region, name) for path in segmented), why)
+        for region, name, why in SEGMENTATION.all_of(prefix)
     ]
 
 

@@ -38,6 +38,8 @@ rule write_report:
         studies=study_tables,
         dictionaries=report_dictionaries,
         pictures=qc_pictures,
+        segmentation=TABLES_OF_ENGINES,
+        engine_pictures=engine_pictures,
         sidecars="cohort/sidecars.json",
         models=logistic_models,
         gradcam=of_gradcam(rules.draw_gradcam.output.picture),

@@ -13,14 +13,17 @@ if NONLINEAR:
 
 def if_network(output):
     """Output of the network that labels brains, where the configuration has one."""
-    return getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []
+    made = getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []
+    if isinstance(made, str):
+        return made.replace("{network}", "network")
+    return [path.replace("{network}", "network") for path in made]
 
 
 def lesion_mask(wildcards):
     """Mask of the lesions of a session, aligned if it must be; none where there is none."""
     if wildcards.prefix in DRAWN_ELSEWHERE:
         return rules.align_lesions.output.lesions.format(**wildcards)
-    return LESION_MASKS.get(wildcards.prefix, {}).get("lesions", [])
+    return LESION_MASKS.get(wildcards.prefix, {}).get("mask", [])
 
 
 def bids_suffix(contrast):

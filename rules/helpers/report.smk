@@ -19,5 +19,5 @@ def logistic_models(wildcards):
 def report_dictionaries(wildcards):
     """Data dictionaries of the tables that the report shows."""
     shown = ["cohort/scans.tsv", "cohort/features.tsv", "cohort/outliers.tsv"]
-    shown += truth_tables() + study_tables()
+    shown += truth_tables() + study_tables() + TABLES_OF_ENGINES
     return [beside(path, ".json") for path in shown]

@@ -68,14 +68,14 @@ def checked(folder, data=MASK, affine=AFFINE, name="sub-01_desc-lesion_mask", t1
     scan, mask = folder / "sub-01_T1w.nii.gz", folder / f"{name}.nii.gz"
     nib.save(nib.Nifti1Image(HEAD, AFFINE), scan)
     nib.save(nib.Nifti1Image(data, affine), mask)
-    found = {"lesions": str(mask), "t1w": t1w and str(scan)}
+    found = {"mask": str(mask), "t1w": t1w and str(scan)}
     found["scan"] = None if "space" in name else found["t1w"]
     paths = [str(scan), str(mask)]
     if flair is not None:
         found["scan"] = str(folder / "sub-01_FLAIR.nii.gz")
         nib.save(nib.Nifti1Image(HEAD, flair), found["scan"])
         paths.append(found["scan"])
-    table = check_scans(paths, pd.DataFrame(columns=COLUMNS), "code", lesions=[found])
+    table = check_scans(paths, pd.DataFrame(columns=COLUMNS), "code", masks=[found])
     rows = table.astype(object).where(table.notna(), None).set_index("path").to_dict("index")
     return rows[bids_uri(str(mask))]
 
@@ -88,7 +88,7 @@ def test_masks_without_lesions_fractions_and_axes_of_length_1_are_sound(tmp_path
 
 @pytest.mark.parametrize("data", [MASK * 255, MASK * np.float32(-1), MASK * np.float32(1.5)])
 def test_values_beyond_0_to_1_are_invalid(tmp_path, data):
-    assert "save the lesions as a mask of 0 and 1" in problem_of(checked(tmp_path, data))
+    assert "save it as a mask of 0 and 1" in problem_of(checked(tmp_path, data))
 
 
 def test_a_mask_that_is_1_everywhere_or_cut_off_is_invalid(tmp_path):
@@ -128,7 +128,7 @@ def test_a_mask_in_a_space_without_a_scan_is_invalid(tmp_path, space):
 
 def test_a_mask_without_a_t1w_is_told(tmp_path):
     row = checked(tmp_path, t1w=False)
-    assert problem_of(row) is None and "not measured without a T1w" in row["note"]
+    assert problem_of(row) is None and "not used without a T1w" in row["note"]
 
 
 def test_a_mask_that_is_drawn_on_the_flair_must_lie_on_its_grid(tmp_path):

@@ -209,6 +209,8 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         gradcam=[],
         gradcam_truth=[],
         models=[],
+        segmentation=[],
+        engine_pictures=[],
     )
     for name, content in multimodal.fitted().items():
         path = folder / f"studies/multimodal/models/model-{name}_models.json"

@@ -13,6 +13,7 @@ import yaml
 from tests.report.example import CONFIG
 from tests.report.ties_of_images import IMAGES
 from tests.report.ties_of_metrics import METRICS
+from tests.report.ties_of_segmentation import SEGMENTATION
 from tests.report.ties_of_studies import STUDIES
 from tests.report.ties_of_tables import TABLES
 from workflow_scripts.cohort.config import check_config, load_schema
@@ -20,7 +21,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.report.methods import Methods
 
 TEXTS = yaml.safe_load(resource("report/methods.yaml").read_text())
-TIES = IMAGES | STUDIES | METRICS | TABLES
+TIES = IMAGES | STUDIES | METRICS | TABLES | SEGMENTATION
 
 
 def found_texts(part) -> list[str]:
@@ -30,11 +31,12 @@ def found_texts(part) -> list[str]:
     if not isinstance(part, dict):
         return []
     own = [part["text"]] if "text" in part else []
-    own += list(part.get("texts", {}).values())
+    own += [text for key in ("texts", "engines") for text in part.get(key, {}).values()]
+    own += [part["drawn"]] if "drawn" in part else []
     rest = [
         text
         for key, value in part.items()
-        if key not in ("text", "texts")
+        if key not in ("text", "texts", "engines", "drawn")
         for text in found_texts(value)
     ]
     return own + rest
@@ -69,6 +71,7 @@ def test_no_evaluation_model_or_design_lacks_a_text():
     assert set(asked) == set(TEXTS["studies"]["evaluation"])
     for part, key in (("model", "models"), ("design", "design")):
         assert set(pieces[part]["kinds"]) == set(TEXTS["studies"][key])
+    assert set(pieces["engine"]["kinds"]) == set(TEXTS["segmentation"]["engines"])
 
 
 @pytest.mark.parametrize("phrase", TIES)
@@ -82,6 +85,27 @@ def made(kind: str, fields: dict, **anatomical) -> str:
     config = CONFIG | {"anatomical": CONFIG["anatomical"] | anatomical}
     steps = Methods({"sub-01": {kind: fields}}, config).images()["T1-weighted images"]
     return " ".join(text for _, text in steps)
+
+
+def test_each_engine_has_its_text():
+    engines = {
+        "net": {"kind": "network", "weights": "/w"},
+        "fs": {"kind": "import", "program": "freesurfer", "files": "/a/{prefix}"},
+        "other": {"kind": "import", "labels": [24, 25], "files": "/a/{prefix}"},
+        "mean": {"kind": "mean", "of": ["net", "fs"]},
+    }
+    section = {"regions": {"thalamus": {"engines": engines}}, "manual": None}
+    steps = Methods({}, CONFIG | {"segmentation": section}).images()["Regions by several engines"]
+    text = dict(steps)
+    assert list(text) == [f"Thalamus, {name}" for name in engines]
+    assert "weights in /w" in text["Thalamus, net"]
+    assert "Results of freesurfer, labels 10, 49," in text["Thalamus, fs"]
+    assert "Results of another program, labels 24, 25," in text["Thalamus, other"]
+    assert "of net, fs were averaged" in text["Thalamus, mean"]
+    section["manual"] = "/manual"
+    steps = Methods({}, CONFIG | {"segmentation": section}).images()["Regions by several engines"]
+    assert "Hausdorff" in dict(steps)["Comparison"]
+    assert "Regions by several engines" not in Methods({}, CONFIG).images()
 
 
 def test_tissues_without_shares_and_labels_of_a_network_are_said():

@@ -12,11 +12,12 @@ from tests.report.code import B, C, S, calls, constant, text_of, tree, uses
 from workflow_scripts.baselines.cases import build_cases
 from workflow_scripts.baselines.preparation import ComBat, Imputer, site_share
 from workflow_scripts.baselines.sample_size import needed
+from workflow_scripts.common.agreement import agreement
 from workflow_scripts.statistics.added_value import likelihood_ratio
 from workflow_scripts.statistics.compare_groups import correct_families
 from workflow_scripts.statistics.counts import compare_counts
 from workflow_scripts.statistics.missing_data import count_missing
-from workflow_scripts.statistics.reliability import agreement, pairs_of
+from workflow_scripts.statistics.reliability import pairs_of
 
 HELPER = (ROOT / "rules/helpers/baselines.smk").read_text()
 
@@ -182,7 +183,7 @@ TABLES = {
     ),
     "in two sessions of each participant": first_two_sessions,
     "and limits of agreement": lambda: (
-        limits_of_agreement() and uses(S + "reliability", "ICC(A,1)")
+        limits_of_agreement() and uses("common/agreement", "ICC(A,1)")
     ),
     # Comparison of the classes and correlations
     "p corrected over the features": lambda: np.allclose(

@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.common.agreement import agreement
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.statistics.reliability import agreement, reliability
+from workflow_scripts.statistics.reliability import reliability
 
 # Shrout & Fleiss 1979, six targets, judges 1 and 2 of their four.
 SHROUT = pd.DataFrame({"a": [9, 6, 8, 7, 10, 6], "b": [2, 1, 4, 1, 5, 2]})

@@ -32,7 +32,8 @@ def main(source, out, threads):
     if network[-1].out_channels != len(known):
         raise InputError(
             f"{source.layers}: the network has {network[-1].out_channels} classes, where the "
-            f"{len(known)} of resources/meshnet_labels.tsv are known; correct anatomical.network"
+            f"{len(known)} of resources/meshnet_labels.tsv are known; correct "
+            "anatomical.network or the weights of the engine"
         )
     head = nib.load(source.t1w)
     mask = np.asanyarray(nib.load(source.mask).dataobj) > 0

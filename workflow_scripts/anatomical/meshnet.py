@@ -42,7 +42,8 @@ def load_network(layers_file: str, weights_file: str) -> torch.nn.Sequential:
         network.load_state_dict({k.removeprefix("model."): v for k, v in weights.items()})
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"{layers_file}, {weights_file}: are no MeshNet ({error}); correct anatomical.network"
+            f"{layers_file}, {weights_file}: are no MeshNet ({error}); correct anatomical.network "
+            "or the weights of the engine"
         ) from error
     return network.eval()
 

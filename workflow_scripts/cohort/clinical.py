@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.config import SIDECARS, clinical_columns
 from workflow_scripts.cohort.dictionaries import read_described, read_dictionary
-from workflow_scripts.cohort.index import DERIVED, read_rows, write_rows
+from workflow_scripts.cohort.index import is_derived, read_rows, write_rows
 from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
@@ -152,7 +152,7 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
         return
     found: dict[tuple, dict] = {}
     for scan in index:
-        if scan["path"] and scan["suffix"] not in DERIVED:
+        if scan["path"] and not is_derived(scan["suffix"]):
             session = scan["participant_id"], scan["session_id"]
             found.setdefault(session, {})[_scanner(Path(scan["path"]))] = None
     for row in rows:

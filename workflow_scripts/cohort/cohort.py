@@ -31,6 +31,7 @@ from workflow_scripts.cohort.participants import (
     read_participants,
 )
 from workflow_scripts.cohort.population import check_labels
+from workflow_scripts.cohort.segmentation import segmentations
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.files import FETCH, why_unreadable
 from workflow_scripts.common.job import InputError
@@ -110,6 +111,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
         index += index_vessels(Path(config["vessel_wall"]["derivatives"]), only)
     if config["anatomical"]["lesions"]:
         index += index_lesions(Path(config["anatomical"]["lesions"]), only)
+    index += segmentations(config["segmentation"], index, only)
     strangers = sorted({row["participant_id"] for row in index} - names)
     if strangers:
         raise InputError(
@@ -142,6 +144,7 @@ def simulated_cohort(config: dict, plan, bids_dir: Path, index_file: Path | None
     participants, exclusions = plan.participants, plan.exclusions
     scans = [*plan.scans, *plan.masks]
     index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in scans]
+    index += segmentations(config["segmentation"], index)
     index = complete(index, participants, config["scans"])
     tables = [*participants, *plan.sessions]
     columns = dict.fromkeys(column for row in tables for column in row)

@@ -6,6 +6,7 @@ from functools import cache
 import jsonschema
 import yaml
 
+from workflow_scripts.cohort.segmentation import segmentation_problems
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.people import CONFOUNDS
@@ -89,6 +90,7 @@ def check_config(config: dict) -> dict:
         config = _with_defaults(config, schema, schema)
         problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
     if not problems:
+        problems = list(segmentation_problems(config["segmentation"]))
         for name, study in config["studies"].items():
             _complete(study)
             problems += _contradictions(f"studies.{name}", study, config["scans"])
@@ -125,6 +127,7 @@ def shown_config(config: dict, written: dict) -> dict:
         "anatomical": config["anatomical"] | {"lesions": lesions},
         "diffusion": config["diffusion"] | {"alps_rois": alps_rois},
         "vessel_wall": written.get("vessel_wall", {}),
+        "segmentation": config["segmentation"] | written.get("segmentation", {}),
     }
 
 

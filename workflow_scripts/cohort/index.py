@@ -14,7 +14,9 @@ from pathlib import Path
 
 from workflow_scripts.cohort.filters import check_filters, explain_choice, matches, written
 from workflow_scripts.common.bids import (
+    VESSEL_SUFFIXES,
     beside,
+    drawn_region,
     entities_of,
     is_lesion_mask,
     read_object,
@@ -33,9 +35,10 @@ FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
 SIDECARS = (".json", ".bval", ".bvec", ".tsv", ".txt")
-VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 # Of derivatives, which a key of the configuration names.
 DERIVED = ("vesselwall", "lesions")
+# Segmentations that others have made: <region>_<engine or rater>.
+GIVEN = re.compile("[a-z_]+_[A-Za-z0-9]+")
 # A session may have several of these, and all are used.
 SERIES = {"dwi", "epi", "vesselwall"}
 # Images of one measurement differ in these: its echoes, what was made of it, its other parts.
@@ -219,6 +222,38 @@ def index_lesions(derivatives: Path, only: list[str] | None = None) -> list[dict
     ]
 
 
+def index_manual(derivatives: Path, only: list[str] | None = None) -> list[dict]:
+    """Rows of suffix ``<region>_<rater>`` for the masks of regions drawn by hand.
+
+    Raises
+    ------
+    InputError
+        If the folder is no BIDS dataset or holds no such file, or a session has several of one
+        rater.
+    """
+    found: dict[tuple, list[dict]] = {}
+    for row in _images(derivatives, "segmentation.manual", only):
+        drawn = drawn_region(Path(row["path"]).name)
+        if drawn and row["ext"] in IMAGE_EXTENSIONS:
+            _require_place(row, derivatives)
+            key = row["participant_id"], row["session_id"], "_".join(drawn)
+            found.setdefault(key, []).append(row)
+    if not found and not only:
+        raise InputError(
+            f"segmentation.manual {derivatives}: holds no mask such as "
+            "*_label-Thalamus_desc-<rater>_mask.nii.gz; see docs/segmentation.md, or leave it out"
+        )
+    problems = [
+        f"segmentation.manual {derivatives}: {session_prefix(*key[:2])} has several masks of "
+        f"{key[2]} ({', '.join(sorted(Path(row['path']).name for row in rows))}); keep one"
+        for key, rows in found.items()
+        if len(rows) > 1
+    ]
+    if problems:
+        raise InputError(listing(problems))
+    return [_row(*key, str(derivatives / row["path"])) for key, [row] in found.items()]
+
+
 def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
     """Rows in order of session and suffix, with one without a path for each gap.
 
@@ -382,6 +417,11 @@ def _require_place(row: dict, root: Path) -> None:
             f"that begin with {prefix}_{'' if row['session_id'] else ' and no ses-'}; move or "
             "rename it"
         )
+
+
+def is_derived(suffix: str) -> bool:
+    """Whether rows of a suffix are no scans of the dataset itself."""
+    return suffix in DERIVED or bool(GIVEN.fullmatch(suffix))
 
 
 def natural_order(session: tuple) -> list:

@@ -16,15 +16,21 @@ COLUMNS = [*SCAN_FIELDS, *ACQUISITION, "conflict", "note", "code"]
 
 
 def check_scans(
-    paths: list[str], known: pd.DataFrame, code: str, slabs=(), reverse=(), lesions=()
+    paths: list[str],
+    known: pd.DataFrame,
+    code: str,
+    slabs=(),
+    reverse=(),
+    masks=(),
+    label_images=(),
 ) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
     A row holds while the file and its gradient table have their size and time stamp, and the
     checks have the fingerprint ``code``. ``slabs`` are those that may show a piece of the head,
-    ``reverse`` those that may be one image of reverse phase encoding. What is compared between
-    scans, ``lesions`` among them, is compared anew, see `compare_scans`, and metadata are read
-    anew.
+    ``reverse`` those that may be one image of reverse phase encoding, ``masks`` those of lesions
+    and of regions, see `startup.Start.masks`, ``label_images`` those of other programs. What is
+    compared between scans is compared anew, see `compare_scans`, and metadata are read anew.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
     uris = {bids_uri(path): path for path in paths}
@@ -37,12 +43,12 @@ def check_scans(
 
     for uri, path in uris.items():
         if not unchanged(uri, path):
-            row = check_scan(path, path in slabs, path in reverse)
+            row = check_scan(path, path in slabs, path in reverse, path in label_images)
             rows[uri] = row | {"path": uri, "code": code}
     table = pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=[*SCAN_FIELDS, "code"])
     table = table.astype({"shell": float, "directions": "Int64"})
     taken = pd.DataFrame([acquisition(uris[uri]) for uri in table["path"]], index=table.index)
-    compared = compare_scans(table, uris, reverse, lesions)
+    compared = compare_scans(table, uris, reverse, masks)
     return pd.concat([compared, taken], axis=1).reindex(columns=COLUMNS)
 
 
@@ -51,7 +57,13 @@ def main(source, out, params):
     table = Path(out.table)
     known = read_table(table) if table.is_file() else pd.DataFrame(columns=COLUMNS)
     checked = check_scans(
-        list(source.scans), known, params.code, params.slabs, params.epi, params.lesions
+        list(source.scans),
+        known,
+        params.code,
+        params.slabs,
+        params.epi,
+        params.masks,
+        {*params.label_images},
     )
     write_table(checked, table, columns=resource("columns/cohort.tsv"))
 

@@ -43,7 +43,7 @@ NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
 def compare_scans(
-    checked: pd.DataFrame, paths: dict[str, str], reverse=(), lesions=()
+    checked: pd.DataFrame, paths: dict[str, str], reverse=(), masks=()
 ) -> pd.DataFrame:
     """Metadata of echo-planar images, scans of the same values, images that serve no other.
 
@@ -52,7 +52,7 @@ def compare_scans(
     checked : rows of the preflight, with BIDS URIs
     paths : URI -> path
     reverse : paths of images named ``_dwi`` that serve as reverse phase encoding alone
-    lesions : masks of lesions, see `startup.Start.lesions`
+    masks : of lesions and of regions, see `startup.Start.masks`
 
     Returns
     -------
@@ -70,11 +70,11 @@ def compare_scans(
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row)
-    for mask in lesions:
-        uri, scan = bids_uri(mask["lesions"]), mask["scan"] or mask["t1w"]
+    for mask in masks:
+        uri, scan = bids_uri(mask["mask"]), mask["scan"] or mask["t1w"]
         contrast = drawn_on(uri.rpartition("/")[2]) if mask["scan"] else "T1w"
         if not mask["t1w"]:
-            notes[uri].append("lesions are not measured without a T1w of the session")
+            notes[uri].append("the mask is not used without a T1w of the session")
         elif {uri, bids_uri(scan)} <= values.keys():
             problem = off_grid(paths[uri], scan, contrast)
             conflicts |= {uri: problem} if problem else {}

@@ -11,14 +11,16 @@ from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
 from workflow_scripts.cohort.draw_splits import check_design
-from workflow_scripts.cohort.index import DERIVED, read_rows
+from workflow_scripts.cohort.engines import Segmentation
+from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived, read_rows
 from workflow_scripts.cohort.population import (
     frozen_population,
     number_of_splits,
     session_prefixes,
 )
+from workflow_scripts.cohort.segmentation import place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
-from workflow_scripts.common.bids import LESIONS, RAW, VESSEL_WALL, drawn_on
+from workflow_scripts.common.bids import LESIONS, MANUAL, RAW, VESSEL_WALL, drawn_on
 from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
@@ -52,7 +54,8 @@ class Start:
     @cached_property
     def scans(self) -> dict[str, dict[str, list[dict]]]:
         """Index rows of usable scans, by name in ``scans`` or `DERIVED` and session prefix."""
-        names = dict.fromkeys([*MEASURED, *self.config["scans"]])
+        given = [r["suffix"] for r in self.cohort.index if GIVEN.fullmatch(r["suffix"])]
+        names = dict.fromkeys([*MEASURED, *self.config["scans"], *given])
         return {name: self.cohort.scans(name) for name in names}
 
     @property
@@ -62,14 +65,14 @@ class Start:
         return {
             name: {prefix: rows[0] for prefix, rows in scans.items() if prefix in t1w}
             for name, scans in self.scans.items()
-            if name not in MEASURED
+            if name not in MEASURED and not is_derived(name)
         }
 
     @cached_property
     def lesions(self) -> dict[str, dict]:
         """Masks of lesions by session prefix.
 
-        Path of the mask (``lesions``), of the session's ``t1w``, and of the ``scan`` that the mask
+        Path of the mask (``mask``), of the session's ``t1w``, and of the ``scan`` that the mask
         is drawn on by its name; None where the session has no such scan.
         """
         masks, contrasts = self.cohort.usable("lesions"), self.contrasts
@@ -78,7 +81,7 @@ class Start:
         for prefix, row in masks.items():
             of_session = {name: rows.get(prefix) for name, rows in contrasts.items()}
             scan = of_session.get(drawn_on(Path(row["path"]).name))
-            found[prefix] = {"lesions": row["path"]} | {
+            found[prefix] = {"mask": row["path"]} | {
                 key: one and one["path"]
                 for key, one in (("t1w", of_session["T1w"]), ("scan", scan))
             }
@@ -91,12 +94,29 @@ class Start:
         return {prefix for prefix, mask in masks if mask["scan"] not in (None, mask["t1w"])}
 
     @property
+    def masks(self) -> list[dict]:
+        """Masks of lesions and of regions: ``mask``, ``t1w`` and ``scan`` as in `lesions`."""
+        t1w = self.cohort.usable("T1w")
+        drawn = {path: t1w.get(prefix) for path, prefix in self.segmentation.masks().items()}
+        drawn = {path: row and row["path"] for path, row in drawn.items()}
+        return [
+            *self.lesions.values(),
+            *({"mask": path, "t1w": scan, "scan": scan} for path, scan in drawn.items()),
+        ]
+
+    @cached_property
+    def segmentation(self) -> Segmentation:
+        """Engines that segment regions."""
+        return Segmentation(self.config, self.cohort)
+
+    @property
     def places(self) -> dict[str, str]:
         """Folders whose files are recorded as BIDS URIs, by the URI's beginning."""
         places = {
             RAW: self.config["bids_dir"] and str(self.bids_dir),
             VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
             LESIONS: self.config["anatomical"]["lesions"],
+            MANUAL: self.config["segmentation"]["manual"],
         }
         return {uri: folder for uri, folder in places.items() if folder}
 
@@ -125,7 +145,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         config["studies"] = {}
     _make_absolute(config["diffusion"], "alps_rois")
     _make_absolute(config["anatomical"], "network")
-    _check_network(config["anatomical"]["network"])
+    place_paths(config["segmentation"], _make_absolute)
+    _check_networks(weights_of(config))
     _make_absolute(config, "frozen_models")
     for study in config["studies"].values():
         _make_absolute(study.get("design", {}), "table")
@@ -162,7 +183,7 @@ def _former_place(index: Path, bids_dir: Path) -> str | None:
     """Where the dataset of the last run lay, if not in ``bids_dir``."""
     rows = read_rows(index) if index.is_file() else []
     for row in rows:
-        if row["path"] and row["suffix"] not in DERIVED:
+        if row["path"] and not is_derived(row["suffix"]):
             before = row["path"].split(f"/{row['participant_id']}/")[0]
             return before if before != str(bids_dir) else None
     return None
@@ -178,13 +199,14 @@ def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> 
             )
 
 
-def _check_network(folder: str | None) -> None:
-    missing = [name for name in NETWORK_FILES if folder and not (Path(folder) / name).is_file()]
-    if missing:
-        raise InputError(
-            f"anatomical.network: {folder} has no {' and no '.join(missing)}; "
-            "name the folder of the network's weights, or leave the key out"
-        )
+def _check_networks(folders: dict[str, str]) -> None:
+    for key, folder in folders.items():
+        missing = [name for name in NETWORK_FILES if not (Path(folder) / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{key}: {folder} has no {' and no '.join(missing)}; "
+                "name the folder of the network's weights, or leave it out"
+            )
 
 
 def _make_absolute(section: dict, key: str) -> None:

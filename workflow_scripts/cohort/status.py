@@ -24,12 +24,14 @@ class Step:
 
     suffix : of the scan
     result, log : paths with {folder} and {prefix}; the result is there when the step is done
+    not_run : why it is not run in this session, though its scan can be used
     """
 
     name: str
     suffix: str
     result: str
     log: str
+    not_run: str | None = None
 
 
 def last_line(path: Path) -> str:
@@ -110,7 +112,10 @@ def cohort_status(
             states = dict(reversed(scans.get(step.suffix, [])))
             if not states:
                 continue
-            if "AVAILABLE" in states:
+            if "AVAILABLE" in states and step.not_run:
+                reason = f"not run: {step.not_run}"
+                found = {"status": "MISSING", "reason": reason, "log": None}
+            elif "AVAILABLE" in states:
                 found = state_of_step(step, prefix, root)
             else:
                 status = next(name for name in STATES if name in states)

@@ -9,10 +9,13 @@ import os
 from functools import cache, lru_cache
 from pathlib import Path
 
+from workflow_scripts.common.engines import region_of
 from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError
 
 RAW, VESSEL_WALL, LESIONS = "bids:raw:", "bids:vesselwall:", "bids:lesions:"
+MANUAL = "bids:manual:"
+VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 
 
 def bids(folder: str, prefix: str, suffix: str, **entities: str) -> str:
@@ -27,6 +30,19 @@ def bids(folder: str, prefix: str, suffix: str, **entities: str) -> str:
     """
     parts = [f"{key.rstrip('_')}-{value}" for key, value in entities.items()]
     return f"{folder}/" + "_".join([prefix, *parts, suffix])
+
+
+def sessions(paths, prefixes):
+    """Fill {folder} and {prefix} of paths for each session.
+
+    >>> sessions("{folder}/anat/{prefix}_T1w.json", ["sub-1_ses-2"])
+    ['sub-1/ses-2/anat/sub-1_ses-2_T1w.json']
+    """
+    return [
+        path.format(folder=prefix.replace("_", "/"), prefix=prefix)
+        for prefix in prefixes
+        for path in ([paths] if isinstance(paths, str) else paths)
+    ]
 
 
 def entities_of(name: str) -> dict[str, str]:
@@ -60,6 +76,17 @@ def drawn_on(name: str) -> str:
     """
     space = entities_of(name).get("space", "T1w")
     return "T1w" if space == "orig" else space
+
+
+def drawn_region(name: str) -> tuple[str, str] | None:
+    """Region and rater of a mask drawn by hand, by its name; None where it is none.
+
+    >>> drawn_region("sub-01_label-Thalamus_desc-anna_mask.nii.gz")
+    ('thalamus', 'anna')
+    """
+    entities = entities_of(name)
+    region, rater = region_of(entities.get("label", "")), entities.get("desc")
+    return (region, rater) if region and rater and entities["suffix"] == "mask" else None
 
 
 def metadata_files(path: Path) -> list[Path]:
@@ -158,9 +185,10 @@ def bids_uri(path: str | None) -> str | None:
     """Where a file lies in its dataset, wherever that lies on this machine.
 
     ``bids:raw:sub-01/anat/...`` for a file of the raw dataset, ``bids:vesselwall:...`` of a
-    dataset of derivatives, ``bids:lesions:...`` for a mask of lesions, ``bids::...`` for a
-    relative path, which is one of the output folder. A path that no
-    ``dataset_description.json`` stands above stays as it is.
+    dataset of derivatives, ``bids:lesions:...`` for a mask of lesions, ``bids:manual:...`` for one
+    of a region drawn by hand, ``bids::...`` for a relative path, which is one of the output
+    folder. A path that no ``dataset_description.json`` stands above stays as it is, and so do
+    other programs' files.
     """
     if path is None:
         return None
@@ -168,10 +196,18 @@ def bids_uri(path: str | None) -> str | None:
     if not path.is_absolute():
         return f"bids::{path.as_posix()}"
     root = dataset_of(path.parent)
-    if not root:
-        return str(path)
-    uri = LESIONS if is_lesion_mask(path.name) else _uri(root)
-    return f"{uri}{path.relative_to(root).as_posix()}"
+    uri = _uri_of(path.name, root) if root else None
+    return f"{uri}{path.relative_to(root).as_posix()}" if uri else str(path)
+
+
+def _uri_of(name: str, root: Path) -> str | None:
+    if is_lesion_mask(name):
+        return LESIONS
+    if not _is_derivative(root):
+        return RAW
+    if drawn_region(name):
+        return MANUAL
+    return VESSEL_WALL if entities_of(name)["suffix"] in VESSEL_SUFFIXES else None
 
 
 @cache
@@ -183,9 +219,8 @@ def dataset_of(folder: Path) -> Path | None:
 
 
 @cache
-def _uri(root: Path) -> str:
-    kind = read_object(root / "dataset_description.json").get("DatasetType")
-    return VESSEL_WALL if kind == "derivative" else RAW
+def _is_derivative(root: Path) -> bool:
+    return read_object(root / "dataset_description.json").get("DatasetType") == "derivative"
 
 
 def artery(label: str, hemi: str | None) -> str:

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import drawn_on, entities_of, is_lesion_mask
+from workflow_scripts.common.bids import drawn_on, drawn_region, entities_of, is_lesion_mask
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
 from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
@@ -45,7 +45,7 @@ ROUNDING = 1e-3
 HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
 
 
-def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
+def check_scan(path: Path, slab: bool = False, reverse: bool = False, labels: bool = False) -> dict:
     """Check one scan.
 
     It must open to its last byte, have the dimensions of its suffix, an invertible
@@ -58,6 +58,8 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
     ----------
     slab : whether the image may show a piece of the head alone
     reverse : whether a ``_dwi`` without gradient table is one image of reverse phase encoding
+    labels : whether it is another program's label image, of which only these are asked: three
+        axes, a place in space, and whole numbers
 
     Returns
     -------
@@ -79,6 +81,9 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
         zooms = np.linalg.norm(image.affine[:3, :3], axis=0)
         row["shape"] = "x".join(str(n) for n in image.shape)
         row["voxel_size_mm"] = "x".join(f"{z:.3g}" for z in zooms)
+        if labels:
+            row["problem"] = _labels_problem(image)
+            return row
         if reverse and suffix == "dwi":
             row["problem"] = _volumes_problem(image)
             suffix = "epi"
@@ -88,7 +93,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
         lesions = is_lesion_mask(path.name)
         row["problem"] = row["problem"] or _value_problem(data, may_be_empty=lesions)
         row["problem"] = row["problem"] or _itk_problem(path, image)
-        if lesions and not row["problem"]:
+        if (lesions or drawn_region(path.name)) and not row["problem"]:
             row["problem"] = _fraction_problem(data)
         if suffix in WEIGHTED and not row["problem"]:
             row["problem"] = _intensity_problem(data)
@@ -266,8 +271,8 @@ def _fraction_problem(data: np.ndarray) -> str | None:
     if low >= 0 and high <= 1 + ROUNDING:
         return None
     return (
-        f"values run from {low:g} to {high:g}; save the lesions as a mask of 0 and 1, or as "
-        "fractions between them"
+        f"values run from {low:g} to {high:g}; save it as a mask of 0 and 1, or as fractions "
+        "between them"
     )
 
 
@@ -298,6 +303,22 @@ def _intensity_problem(data: np.ndarray) -> str | None:
             f"{100 * share:.0f} % of the voxels are {values[counts.argmax()]:g} "
             "(padding, clipped values, a mask?); give the image as the scanner made it"
         )
+    return None
+
+
+def _labels_problem(image) -> str | None:
+    if image.ndim != 3:
+        return f"has {image.ndim} dimensions, not 3; give the image of labels"
+    if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
+        return "the affine cannot be inverted; write the labels again"
+    codes = ("sform_code", "qform_code")
+    if isinstance(image, nib.Nifti1Image) and not any(int(image.header[code]) for code in codes):
+        return "sform and qform codes are 0, so its place is not known; write the labels again"
+    data = np.asanyarray(image.dataobj)
+    if problem := _value_problem(data):
+        return problem
+    if not np.array_equal(data, np.round(data)):
+        return "holds values between whole numbers; give the image of labels, not probabilities"
     return None
 
 
@@ -359,8 +380,8 @@ def off_grid(mask, scan, contrast: str = "T1w") -> str | None:
     )
 
 
-def require_usable(path: str, reverse: bool = False) -> None:
-    """Raise InputError if a scan is not fit for use; ``reverse`` as in `check_scan`."""
-    problem = check_scan(path, reverse=reverse)["problem"]
+def require_usable(path: str, reverse: bool = False, labels: bool = False) -> None:
+    """Raise InputError if a scan is not fit for use; ``reverse``, ``labels`` as in `check_scan`."""
+    problem = check_scan(path, reverse=reverse, labels=labels)["problem"]
     if problem:
         raise InputError(f"{path}: {problem}")

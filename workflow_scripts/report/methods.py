@@ -9,6 +9,7 @@ import jinja2
 import yaml
 
 from workflow_scripts import __version__
+from workflow_scripts.common.engines import labels_of
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.report.design import word
@@ -62,7 +63,24 @@ class Methods:
             kinds = {kind for step in steps for kind in step.get("sidecars", [])}
             if kinds & self.sessions.keys():
                 parts[modality] = [entry for step in steps for entry in self._entries(step)]
+        if regions := self._regions():
+            parts["Regions by several engines"] = regions
         return parts | {"Checks": self._plain(self.texts["checks"])}
+
+    def _regions(self) -> list[tuple[str, str]]:
+        """Title and text of each engine, and how they were compared with masks drawn by hand."""
+        section, texts = self.config["segmentation"], self.texts["segmentation"]
+        entries = [
+            (
+                f"{label(region)}, {name}",
+                self._fill(texts["engines"][engine["kind"]], engine=_with_labels(engine, region)),
+            )
+            for region, settings in section["regions"].items()
+            for name, engine in settings["engines"].items()
+        ]
+        if entries and section["manual"]:
+            entries.append(("Comparison", self._fill(texts["drawn"])))
+        return [(title[0].upper() + title[1:], text) for title, text in entries]
 
     def study(self, study: dict) -> list[tuple[str, str]]:
         """Title and text of each step of a study: its design, its models, its evaluation."""
@@ -157,6 +175,14 @@ def shared(models: dict[str, dict], key: str, words: dict[str, str] | None = Non
         text if len(found) == 1 or names == [text] else f"{text} ({', '.join(map(label, names))})"
         for text, names in found.items()
     )
+
+
+def _with_labels(engine: dict, region: str) -> dict:
+    """Settings of an engine with those that it leaves to the table of labels."""
+    known = {"program": None} | engine
+    if known["program"] and "labels" not in engine:
+        known["labels"] = labels_of(known["program"], region)
+    return known
 
 
 def _sessions(number: int) -> str:

@@ -14,6 +14,7 @@ from workflow_scripts.common.tables import write_table
 from workflow_scripts.report.checklist import checklist_section, checklist_table
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import qc_section
+from workflow_scripts.report.segmentation import segmentation_section
 from workflow_scripts.report.sessions import SESSION, read_sidecars
 from workflow_scripts.report.study import study_section
 from workflow_scripts.report.text import label, load, number, require, tabulate
@@ -69,7 +70,7 @@ def scan_section(path) -> dict:
 
 def shown_tables(source) -> list[str]:
     """Tables that the numbers of the report come from."""
-    lists = (source.studies, source.recovered, source.gradcam_truth)
+    lists = (source.studies, source.recovered, source.gradcam_truth, source.segmentation)
     paths = {source.scans, source.features, source.outliers, *(p for paths in lists for p in paths)}
     return sorted(path for path in map(str, paths) if path.endswith(".tsv"))
 
@@ -92,7 +93,8 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
     source : object or namedlist with the paths ``scans``, ``features``,
         ``outliers`` and ``sidecars``, and the lists ``studies`` (tables of all studies),
         ``pictures``, ``gradcam`` (pictures), ``gradcam_truth`` and ``recovered`` (empty, or the
-        tables of a simulated cohort), ``models`` (fitted logistic models)
+        tables of a simulated cohort), ``models`` (fitted logistic models), ``segmentation``
+        (tables of engines, or empty) and ``engine_pictures``
     config : checked configuration
 
     Raises
@@ -118,6 +120,7 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
                 sidecars,
                 config["report"]["qc_subjects"],
             ),
+            segmentation=segmentation_section(source.segmentation, source.engine_pictures),
             studies=studies,
             checklists=checklist_section(checklist),
             truth=truth_section(*source.recovered, source.features) if source.recovered else None,

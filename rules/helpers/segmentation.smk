@@ -1,0 +1,11 @@
+ENGINE_TABLES = "volumes", "overlap", "agreement"
+TABLES_OF_ENGINES = [f"segmentation/{n}.tsv" for n in ENGINE_TABLES if SEGMENTATION.engines]
+
+
+def segmented(output, prefixes=T1W, *regions):
+    """An output of segment_region of all that is segmented in sessions."""
+    return SEGMENTATION.files(getattr(rules.segment_region.output, output), prefixes, *regions)
+
+
+def engine_pictures(wildcards=None):
+    return SEGMENTATION.pictures(rules.draw_segmentation.output.picture, T1W)

@@ -1,0 +1,54 @@
+rule segment_region:
+    """A region of a session by an engine, left and right."""
+    input:
+        unpack(lambda wildcards: SEGMENTATION.inputs(wildcards, rules)),
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+        transforms=rules.register_to_mni.output.transforms,
+        template=rules.make_templates.output.t1w,
+    output:
+        sides=bids_anat("dseg.nii.gz", label="{region}", desc="{engine}"),
+        probabilities=temp(bids_anat("probseg.nii.gz", label="{region}", desc="{engine}")),
+        sidecar=bids_anat("dseg.json", label="{region}", desc="{engine}"),
+    log:
+        "logs/segment_region/{folder}/{prefix}_label-{region}_desc-{engine}.log",
+    resources:
+        mem_mb=need(ON_TEMPLATE, T1w=150),
+    params:
+        settings=lambda wildcards: SEGMENTATION.settings(wildcards.region, wildcards.engine),
+    script:
+        "../workflow_scripts/segmentation/segment_region.py"
+
+
+rule compare_segmentations:
+    """Volumes of all engines, and their agreement with what was drawn by hand."""
+    input:
+        sidecars=lambda wildcards: segmented("sidecar"),
+        sides=lambda wildcards: segmented("sides", SEGMENTATION.drawn()),
+    output:
+        **tables(**{name: f"segmentation/{name}.tsv" for name in ENGINE_TABLES}),
+    log:
+        "logs/compare_segmentations.log",
+    resources:
+        mem_mb=need(2000, sessions=0.5),
+    params:
+        manifest=lambda wildcards: SEGMENTATION.manifest(
+            T1W, rules.segment_region.output.sidecar, rules.segment_region.output.sides
+        ),
+    script:
+        "../workflow_scripts/segmentation/compare_segmentations.py"
+
+
+rule draw_segmentation:
+    """Contours of all engines of a region on a T1w."""
+    input:
+        t1w=rules.prepare_t1w.output.t1w,
+        sides=lambda w: segmented("sides", [w.prefix], w.region),
+    output:
+        picture=bids_figures("T1w.webp", label="{region}", desc="engines"),
+    log:
+        "logs/draw_segmentation/{folder}/{prefix}_label-{region}.log",
+    params:
+        raters=lambda wildcards: SEGMENTATION.raters(wildcards.region),
+    script:
+        "../workflow_scripts/report/draw_segmentation.py"

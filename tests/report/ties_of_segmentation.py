@@ -1,0 +1,72 @@
+"""Ties of the methods text on regions by several engines, see test_methods_text."""
+
+import numpy as np
+
+from tests.report.code import calls, text_of, uses
+
+G, COMMON = "segmentation/", "common/"
+
+
+def largest_shares() -> bool:
+    """Half a voxel more than two whole ones: the two, and the larger of the halves."""
+    from workflow_scripts.segmentation.bring_back import as_many_voxels
+
+    shares = np.zeros((7, 3, 3))
+    shares[2:6, 1, 1] = [0.3, 1, 1, 0.6]
+    return np.flatnonzero(as_many_voxels(shares)[:, 1, 1]).tolist() == [3, 4, 5]
+
+
+def nobodys_own_mask() -> bool:
+    """Not the other sessions' either."""
+    from workflow_scripts.cohort.cohort import Cohort
+    from workflow_scripts.cohort.config import check_config
+    from workflow_scripts.cohort.engines import Segmentation
+
+    engines = {"fusion": {"kind": "multi_atlas", "rater": "anna"}}
+    config = {"output_dir": "x", "anatomical": {}, "studies": {}}
+    config["segmentation"] = {"manual": "m", "regions": {"thalamus": {"engines": engines}}}
+    rows = [
+        {"participant_id": f"sub-{person}", "session_id": session, "suffix": suffix, "path": "x"}
+        for person in range(4)
+        for session in ("ses-1", "ses-2")
+        for suffix in ("T1w", "thalamus_anna")
+    ]
+    found = Segmentation(check_config(config), Cohort([], rows, [], {}))
+    others = found.others("thalamus", "anna", "sub-2_ses-1")
+    return others == ["sub-0_ses-1", "sub-1_ses-1", "sub-3_ses-1"]
+
+
+def more_than_half() -> bool:
+    return "> len(source.members) / 2" in text_of(G + "segment_region", "vote")
+
+
+SEGMENTATION = {
+    "of the workflow's own segmentation was parted": lambda: (
+        "rules.segment_brain.output.regions" in text_of("cohort/engines", "inputs")
+    ),
+    "among the labels of a MeshNet": lambda: (
+        "rules.label_brain.output.labels" in text_of("cohort/engines", "inputs")
+    ),
+    "were made outside of this workflow": lambda: (
+        "self._files" in text_of("cohort/engines", "inputs")
+    ),
+    "to the grid of the T1w by the headers alone": lambda: uses(G + "bring_back", "affine"),
+    "and as many of the voxels with the largest shares": largest_shares,
+    "whose normalized brains correlate best": lambda: calls(
+        G + "fuse_atlases", "corrcoef", "most_alike"
+    ),
+    "around the region by SyN with mutual information": lambda: uses(
+        G + "fuse_atlases", "SyNOnly", "mattes", "joint_label_fusion", "part_of"
+    ),
+    "No person's own mask took part": nobodys_own_mask,
+    "Taken was what more than half of": more_than_half,
+    "and the likeliest voxels taken": lambda: calls(G + "segment_region", "as_many_voxels", "mean"),
+    "95th percentile of the Hausdorff distance": lambda: calls(
+        G + "overlap", "compute_hausdorff_distance", "hausdorff_95", percentile="95"
+    ),
+    "and Deming's line with intervals of the jackknife": lambda: (
+        calls(G + "compare_segmentations", "deming", "agreement_table")
+        and calls(G + "compare_segmentations", "proportional_bias", "agreement_table")
+        and uses(COMMON + "agreement", "ICC(A,1)")
+    ),
+}

@@ -1,0 +1,224 @@
+"""Which engines segment which region in which session, from what, and why one does not.
+
+Imported by the Snakefile, so nothing heavy is imported here.
+"""
+
+from workflow_scripts.cohort.index import GIVEN
+from workflow_scripts.cohort.participants import exclusion_reason
+from workflow_scripts.cohort.segmentation import PROGRAM_OF_KIND
+from workflow_scripts.common.bids import session_prefix, sessions
+from workflow_scripts.common.engines import labels_of, region_label, region_of
+from workflow_scripts.common.job import InputError
+
+FEWEST_ATLASES = 3
+MANUAL = {"kind": "manual", "labels": [1, 1]}
+
+
+def of_engine(pattern: str, region: str, engine: str) -> str:
+    """A path with {region} and {engine} for an engine; {folder} and {prefix} stay."""
+    return pattern.replace("{region}", region_label(region)).replace("{engine}", engine)
+
+
+class Segmentation:
+    """Engines and raters of a run.
+
+    Parameters
+    ----------
+    config : checked configuration
+    cohort : Cohort
+
+    Attributes
+    ----------
+    engines : settings by region and engine, raters among them
+    networks : folder of weights by the name of its label images
+    """
+
+    def __init__(self, config: dict, cohort):
+        section, own = config["segmentation"], config["anatomical"]["network"]
+        self.networks = {"network": own} if own else {}
+        self.features = {region: s.get("features") for region, s in section["regions"].items()}
+        self._files: dict[tuple, str] = {}
+        self._reasons: dict[tuple, str] = {}
+        for row in cohort.index:
+            if GIVEN.fullmatch(row["suffix"]):
+                self._sort_in(row, cohort.exclusions)
+        self._drawn: dict[str, dict[str, str]] = {}
+        self._heads = cohort.usable("T1w")
+        for suffix, prefix in self._files:
+            if prefix in self._heads:
+                self._drawn.setdefault(suffix, {}).setdefault(prefix.split("_")[0], prefix)
+        self.engines: dict[str, dict[str, dict]] = {}
+        for region, settings in section["regions"].items():
+            engines = {
+                name: engine | {"labels": self._labels(engine, region)}
+                for name, engine in settings["engines"].items()
+            }
+            given = {tuple(suffix.rsplit("_", 1)) for suffix, _ in (self._files | self._reasons)}
+            raters = sorted({name for drawn, name in given if drawn == region} - {*engines})
+            self.engines[region] = engines | dict.fromkeys(raters, MANUAL)
+            for name, engine in engines.items():
+                rater = engine.get("rater")
+                if rater and rater not in raters and not config["participants"]:
+                    raise InputError(
+                        f"segmentation.regions.{region}.engines.{name}.rater: {rater} has no mask "
+                        f"in segmentation.manual ({', '.join(raters) or 'nobody has'}); correct it"
+                    )
+        for engines in self.engines.values():
+            for name, engine in engines.items():
+                if engine["kind"] == "network" and engine["weights"] not in self.networks.values():
+                    self.networks[f"network{name}"] = engine["weights"]
+
+    @staticmethod
+    def _labels(engine: dict, region: str) -> list[int]:
+        program = engine.get("program", PROGRAM_OF_KIND.get(engine["kind"]))
+        return engine.get("labels") or (list(labels_of(program, region)) if program else [])
+
+    @property
+    def labels(self) -> list[str]:
+        """Regions as file names have them."""
+        return [region_label(region) for region in self.engines]
+
+    def network_of(self, weights: str) -> str:
+        """Name of the label images of a folder of weights."""
+        return next(name for name, folder in self.networks.items() if folder == weights)
+
+    def settings(self, label: str, engine: str) -> dict:
+        """Settings of an engine, its name and its region in it."""
+        region = region_of(label)
+        return self.engines[region][engine] | {"region": region, "engine": engine}
+
+    def _sort_in(self, row: dict, exclusions: list[dict]) -> None:
+        session = row["participant_id"], row["session_id"]
+        key = row["suffix"], session_prefix(*session)
+        excluded = row["path"] and exclusion_reason(exclusions, *session, key[0], row["path"])
+        if row["path"] and not excluded:
+            self._files[key] = row["path"]
+        else:
+            self._reasons[key] = f"excluded: {excluded}" if excluded else row.get("note")
+
+    def inputs(self, wildcards, rules) -> dict:
+        """What an engine reads beside the T1w, as its kind has it.
+
+        Parameters
+        ----------
+        wildcards : region (as file names have it), engine and prefix
+        rules : those of the Snakefile, whose outputs these are
+        """
+        settings = self.settings(wildcards.region, wildcards.engine)
+        region, name = settings["region"], settings["engine"]
+        made = rules.segment_region.output
+        match settings["kind"]:
+            case "atlas":
+                return {"labels": rules.segment_brain.output.regions}
+            case "network":
+                network = self.network_of(settings["weights"])
+                return {"labels": rules.label_brain.output.labels.replace("{network}", network)}
+            case "vote" | "mean" as kind:
+                path = made.sides if kind == "vote" else made.probabilities
+                return {"members": [of_engine(path, region, other) for other in settings["of"]]}
+            case "multi_atlas":
+                others = self.others(region, settings["rater"], wildcards.prefix)
+                patterns = {
+                    "t1w": rules.prepare_t1w.output.t1w,
+                    "sides": of_engine(made.sides, region, settings["rater"]),
+                    "normalized": rules.register_to_mni.output.brain,
+                    "transforms": list(rules.register_to_mni.output.transforms),
+                }
+                found = {f"atlas_{key}": sessions(path, others) for key, path in patterns.items()}
+                return found | {"normalized": patterns["normalized"]}
+        return {"labels": self._files[f"{region}_{name}", wildcards.prefix]}
+
+    def others(self, region: str, rater: str, prefix: str) -> list[str]:
+        """First session with a mask of a rater of each other participant."""
+        drawn, own = self._drawn.get(f"{region}_{rater}", {}), prefix.split("_")[0]
+        return [session for participant, session in drawn.items() if participant != own]
+
+    def why_not(self, region: str, name: str, prefix: str) -> str | None:
+        """Why an engine is not run in a session with a T1w; None where it is."""
+        engine, key = self.engines[region][name], (f"{region}_{name}", prefix)
+        if engine["kind"] in ("import", "manual") and key not in self._files:
+            return self._reasons.get(key) or "no mask of this rater"
+        if "rater" in engine:
+            number = len(self.others(region, engine["rater"], prefix))
+            if number < FEWEST_ATLASES:
+                return (
+                    f"{number} other participants have a mask of {engine['rater']}, "
+                    f"{FEWEST_ATLASES} are needed"
+                )
+        for other in engine.get("of", []):
+            if reason := self.why_not(region, other, prefix):
+                return f"{other}: {reason}"
+        return None
+
+    def masks(self) -> dict[str, str]:
+        """Session of each mask drawn by hand."""
+        return {path: key[1] for key, path in self._files.items() if self._is(key[0], "manual")}
+
+    def label_images(self) -> list[str]:
+        """Files of other programs."""
+        return [path for (suffix, _), path in self._files.items() if self._is(suffix, "import")]
+
+    def _is(self, suffix: str, kind: str) -> bool:
+        region, name = suffix.rsplit("_", 1)
+        return self.engines.get(region, {}).get(name, {}).get("kind") == kind
+
+    def all_of(self, prefix: str) -> list[tuple[str, str, str | None]]:
+        """Region, engine and why it is not run, of all engines and raters in a session."""
+        return [
+            (region, name, self.why_not(region, name, prefix))
+            for region, engines in self.engines.items()
+            for name in engines
+        ]
+
+    def runs(self, prefix: str) -> list[tuple[str, str]]:
+        """Region and engine of all that is segmented in a session with a T1w."""
+        return [made for *made, why in self.all_of(prefix) if not why]
+
+    def files(self, pattern: str, prefixes, *regions: str) -> list[str]:
+        """Files of all that is segmented in sessions, or of some regions, as files name them.
+
+        ``pattern`` as in `of_engine`.
+        """
+        return [
+            sessions(of_engine(pattern, *made), [prefix])[0]
+            for prefix in prefixes
+            for made in self.runs(prefix)
+            if not regions or region_label(made[0]) in regions
+        ]
+
+    def pictures(self, pattern: str, prefixes) -> list[str]:
+        """A picture per session and region of which any engine is run."""
+        return list(dict.fromkeys(self.files(pattern, prefixes)))
+
+    def raters(self, label: str) -> list[str]:
+        """Those who drew a region by hand."""
+        engines = self.engines[region_of(label)]
+        return [name for name, engine in engines.items() if engine["kind"] == "manual"]
+
+    def manifest(self, heads: dict[str, dict], sidecar: str, sides: str) -> list[dict]:
+        """A row per session with a T1w, region and engine, for the tables of all of them.
+
+        Parameters
+        ----------
+        heads : index row of the T1w by session
+        sidecar, sides : patterns, see `of_engine`
+        """
+        return [
+            {key: row[key] for key in ("participant_id", "session_id")}
+            | {"region": region, "engine": name, "kind": self.engines[region][name]["kind"]}
+            | {
+                key: None if why else sessions(of_engine(path, region, name), [prefix])[0]
+                for key, path in (("sidecar", sidecar), ("sides", sides))
+            }
+            | {"reason": why}
+            for prefix, row in heads.items()
+            for region, name, why in self.all_of(prefix)
+        ]
+
+    def drawn(self) -> list[str]:
+        """Sessions with a T1w and a mask drawn by hand."""
+        return [prefix for prefix in dict.fromkeys(self.masks().values()) if prefix in self._heads]
+
+    def chosen(self, prefix: str) -> list[tuple[str, str]]:
+        """Those of `runs` whose volumes are features."""
+        return [made for made in self.runs(prefix) if self.features[made[0]] == made[1]]

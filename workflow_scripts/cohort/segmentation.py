@@ -1,0 +1,169 @@
+"""Section ``segmentation`` of the configuration, and what others have segmented.
+
+Imported by the Snakefile, so nothing heavy is imported here.
+"""
+
+import glob
+import os
+import string
+from pathlib import Path
+
+from workflow_scripts.cohort.index import index_manual
+from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.engines import (
+    known_regions,
+    labels_of,
+    programs,
+)
+from workflow_scripts.common.job import InputError
+
+# Programs whose labels an engine has that runs here.
+PROGRAM_OF_KIND = {"atlas": "atlas", "network": "meshnet"}
+OF_OTHERS = ("vote", "mean")
+FIELDS = ("participant", "session", "prefix", "folder")
+
+
+def segmentation_problems(section: dict):
+    """What is wrong with section ``segmentation`` of a configuration that fits the schema."""
+    for region, settings in section["regions"].items():
+        where = f"segmentation.regions.{region}"
+        if region not in known_regions():
+            yield (
+                f"{where}: is no region of resources/segmentation/regions.tsv "
+                f"({', '.join(known_regions())}); correct it, or add its rows there"
+            )
+            continue
+        engines = settings["engines"]
+        for name, engine in engines.items():
+            key = f"{where}.engines.{name}"
+            yield from _engine_problems(key, engine, region, engines)
+            if "rater" in engine and not section["manual"]:
+                yield f"{key}: stands on masks drawn by hand; name their folder as manual"
+        features = settings.get("features")
+        if features is not None and features not in engines:
+            yield (
+                f"{where}.features: {features} is none of its engines "
+                f"({', '.join(engines)}); correct it"
+            )
+
+
+def _engine_problems(where: str, engine: dict, region: str, engines: dict):
+    kind = engine["kind"]
+    if kind == "import" and ("program" in engine) == ("labels" in engine):
+        yield (
+            f"{where}: give either the program ({', '.join(_importable())}) or its labels of the "
+            "region, [left, right]"
+        )
+        return
+    program = engine.get("program", PROGRAM_OF_KIND.get(kind))
+    if program:
+        try:
+            labels_of(program, region)
+        except InputError as error:
+            yield f"{where}: {error}"
+    if kind == "import":
+        yield from _pattern_problems(f"{where}.files", engine["files"])
+    for other in engine.get("of", []):
+        if engines.get(other, {}).get("kind", OF_OTHERS[0]) in OF_OTHERS:
+            yield (
+                f"{where}.of: {other} is none of the engines that stand on no others "
+                f"({', '.join(n for n, e in engines.items() if e['kind'] not in OF_OTHERS)})"
+            )
+
+
+def _importable() -> list[str]:
+    return [name for name in programs() if name not in PROGRAM_OF_KIND.values()]
+
+
+def _pattern_problems(where: str, pattern: str):
+    try:
+        fields = {field for _, field, *_ in string.Formatter().parse(pattern) if field is not None}
+    except ValueError as error:
+        yield f"{where}: {pattern} cannot be read ({error}); correct it"
+        return
+    if unknown := fields.difference(FIELDS):
+        yield (
+            f"{where}: {', '.join(map(repr, sorted(unknown)))} is none of "
+            f"{', '.join('{' + field + '}' for field in FIELDS)}; correct it"
+        )
+    elif not fields:
+        yield f"{where}: {pattern} is one file for all sessions; write {{prefix}} where they differ"
+
+
+def _imports(section: dict, index: list[dict]) -> list[dict]:
+    """Rows of suffix ``<region>_<engine>`` for the results of other programs.
+
+    Of each session of ``index`` that has a T1w: the file, or None and in ``note`` what is missing.
+
+    Raises
+    ------
+    InputError
+        If several files fit a session.
+    """
+    rows = []
+    heads = [row for row in index if row["suffix"] == "T1w" and row["path"]]
+    for region, settings in section["regions"].items():
+        for name, engine in settings["engines"].items():
+            for head in heads if engine["kind"] == "import" else ():
+                path, note = _file_of(engine["files"], head, f"{region}.engines.{name}")
+                keys = {key: head[key] for key in ("participant_id", "session_id")}
+                rows.append(keys | {"suffix": f"{region}_{name}", "path": path, "note": note})
+    return rows
+
+
+def _file_of(pattern: str, head: dict, key: str) -> tuple[str | None, str | None]:
+    participant, session = head["participant_id"], head["session_id"]
+    if session is None and "{session}" in pattern:
+        return None, f"{pattern} names a session, and this one has no name"
+    prefix = session_prefix(participant, session)
+    path = pattern.format(
+        participant=participant, session=session, prefix=prefix, folder=prefix.replace("_", "/")
+    )
+    if not glob.has_magic(path):
+        return (path, None) if os.path.exists(path) else (None, f"no {path}")
+    found = sorted(glob.glob(path))
+    if len(found) > 1:
+        raise InputError(
+            f"segmentation.regions.{key}.files: {', '.join(found)} all fit {path}; "
+            "write the pattern so that one does"
+        )
+    return (found[0], None) if found else (None, f"no {path}")
+
+
+def weights_of(config: dict) -> dict[str, str]:
+    """Folders of networks by the key of the configuration that names them."""
+    found = {"anatomical.network": config["anatomical"]["network"]}
+    for region, settings in config["segmentation"]["regions"].items():
+        for name, engine in settings["engines"].items():
+            if engine["kind"] == "network":
+                found[f"segmentation.regions.{region}.engines.{name}.weights"] = engine["weights"]
+    return {key: folder for key, folder in found.items() if folder}
+
+
+def place_paths(section: dict, absolute) -> None:
+    """Make the paths of section ``segmentation`` absolute, by a function of a section and key."""
+    absolute(section, "manual")
+    for settings in section["regions"].values():
+        for engine in settings["engines"].values():
+            for key in ("weights", "files"):
+                absolute(engine, key)
+
+
+def segmentations(section: dict, index: list[dict], only: list[str] | None = None) -> list[dict]:
+    """Rows of suffix ``<region>_<name>`` for what other programs and raters have made.
+
+    Raises
+    ------
+    InputError
+        If a folder or file cannot be used, or a rater has the name of an engine.
+    """
+    drawn = index_manual(Path(section["manual"]), only) if section["manual"] else []
+    names = {row["suffix"] for row in drawn}
+    for region, settings in section["regions"].items():
+        for name in settings["engines"]:
+            if f"{region}_{name}" in names:
+                raise InputError(
+                    f"segmentation.regions.{region}.engines.{name}: is the name of a rater in "
+                    "segmentation.manual; rename the engine"
+                )
+    return drawn + _imports(section, index)

@@ -1,0 +1,85 @@
+"""Functions of wildcards that the rules of several wings share.
+
+Imported by the Snakefile, so nothing heavy is imported here.
+"""
+
+import os
+
+from workflow_scripts.cohort.startup import SPLIT, Start
+
+
+def paths(scans, prefix):
+    """Files of a session; none where it has no such scan."""
+    return [row["path"] for row in scans.get(prefix, [])]
+
+
+class Wiring:
+    """Input, params and resource functions of one run.
+
+    Parameters
+    ----------
+    started : what the run began with
+    measured : number of sessions with a scan that is measured
+    """
+
+    def __init__(self, started: Start, measured: int):
+        self.scans, self.measured = started.scans, measured
+        self.studies = started.config["studies"]
+        self.simulated = not started.config["bids_dir"]
+
+    def those_there(self, files):
+        """Files of the dataset that can be read; of the simulated one all, which rules make."""
+        return [path for path in files if self.simulated or os.access(path, os.R_OK)]
+
+    def raw_bytes(self, path):
+        """Size of a raw scan, so that one replaced by an older file is seen too."""
+        return None if self.simulated else os.path.getsize(path)
+
+    def need(self, least, sessions=0, doublings=9, **per_mb):
+        """Resource function: an amount that grows with the data and doubles with each retry.
+
+        ``sessions`` is added for each session of the cohort, and so much per MB of a session's raw
+        scans as stands under their suffix. After ``doublings`` retries it stays.
+        """
+
+        def amount(wildcards, attempt):
+            size = least + sessions * self.measured
+            for suffix, each in per_mb.items():
+                for path in paths(self.scans[suffix], wildcards.prefix):
+                    if os.path.exists(path):
+                        size += each * os.path.getsize(path) / 1e6
+            return round(size * 2 ** min(attempt - 1, doublings))
+
+        return amount
+
+    def study(self, *keys):
+        """Params function: a key of a study's configuration; several as a dictionary."""
+
+        def read(wildcards):
+            settings = self.studies[wildcards.study]
+            return settings[keys[0]] if len(keys) == 1 else {key: settings[key] for key in keys}
+
+        return read
+
+    def model(self, *keys):
+        """Params function: settings of a model, or one of them."""
+
+        def read(wildcards):
+            settings = self.studies[wildcards.study]["models"][wildcards.model]
+            return settings[keys[0]] if keys else settings
+
+        return read
+
+    def evaluation(self, name):
+        """Params function: settings of an evaluation."""
+        return lambda wildcards: self.studies[wildcards.study]["evaluation"][name]
+
+    def design_classes(self, wildcards):
+        """Params function: the two classes of a study's design."""
+        return self.studies[wildcards.study]["design"]["classes"]
+
+    def of_split(self, table):
+        """Input function: a table of a study's present split."""
+        return lambda wildcards: f"{SPLIT}_{table}.tsv".format(
+            study=wildcards.study, split=self.studies[wildcards.study]["split"]
+        )

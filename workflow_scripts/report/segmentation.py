@@ -1,0 +1,118 @@
+"""The report's section on regions by several engines."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.common.bids import entities_of
+from workflow_scripts.report import plots_segmentation
+from workflow_scripts.report.qc import embed
+from workflow_scripts.report.sessions import SESSION, prefixes, split_name
+from workflow_scripts.report.text import interval, label, load, number, require, spread, tabulate
+
+SHOWN = 12
+KEYS = ["engine", "reference", "side"]
+
+
+def segmentation_section(tables: list, pictures: list) -> dict | None:
+    """Volumes of each engine, its overlap and agreement with each rater, and pictures.
+
+    Parameters
+    ----------
+    tables : paths of volumes, overlap and agreement; none where nothing is segmented
+    pictures : of sessions and regions
+
+    Raises
+    ------
+    InputError
+        If a table is missing or lacks a column.
+    """
+    if not tables:
+        return None
+    paths = {Path(path).stem: path for path in tables}
+    (volumes, columns), (overlaps, _), (agreed, dictionary) = (
+        load(paths[name]) for name in ("volumes", "overlap", "agreement")
+    )
+    require(volumes, paths["volumes"], [*SESSION, "region", "engine", "run", "volume_ml", "flags"])
+    require(overlaps, paths["overlap"], [*SESSION, "region", *KEYS, "dice", "hd95_mm", "reason"])
+    doubtful = volumes[(volumes["run"] == "no") | volumes["flags"].notna()]
+    doubtful = doubtful[doubtful["kind"] != "manual"]
+    drawn = {*prefixes(overlaps)}
+    return {
+        "regions": [
+            region_part(region, volumes, overlaps, agreed) for region in volumes["region"].unique()
+        ],
+        "doubtful": tabulate(doubtful[[*SESSION, "region", "engine", "reason", "flags"]], columns),
+        "agreement": tabulate(agreed.assign(region=agreed["region"].map(label)), dictionary),
+        "pictures": chosen_pictures(pictures, drawn),
+        "number": len(pictures),
+    }
+
+
+def region_part(region: str, volumes, overlaps, agreed) -> dict:
+    """What the template shows of one region."""
+    of = volumes[volumes["region"] == region]
+    judged = overlaps[overlaps["region"] == region].dropna(subset="dice")
+    pairs = agreed[agreed["region"] == region]
+    return {
+        "key": region,
+        "name": label(region),
+        "engines": [_engine_line(name, rows) for name, rows in of.groupby("engine", sort=False)],
+        "overlap": [
+            dict(zip(KEYS, names, strict=True)) | _overlap_line(rows)
+            for names, rows in judged.groupby(KEYS, sort=False)
+        ],
+        "agreement": [_agreement_line(row) for row in pairs.to_dict("records")],
+        "voxels": sorted(judged["voxel_size_mm"].unique()),
+        "plots": plots_segmentation.figures(judged, region) if len(judged) else {},
+    }
+
+
+def _engine_line(name: str, rows: pd.DataFrame) -> dict:
+    run = rows[rows["run"] == "yes"]
+    return {
+        "engine": name,
+        "kind": rows["kind"].iloc[0],
+        "run": len(run),
+        "not_run": len(rows) - len(run),
+        "flagged": int(run["flags"].notna().sum()),
+        "volume": spread(run["volume_ml"].mean(), run["volume_ml"].std()),
+    }
+
+
+def _overlap_line(rows: pd.DataFrame) -> dict:
+    """Mean and SD over the participants, each with the mean of its sessions."""
+    names = ["dice", "sensitivity", "precision", "hd95_mm"]
+    people = rows.groupby("participant_id")[names].mean()
+    found = {name: spread(people[name].mean(), people[name].std()) for name in names}
+    lowest = number(round(float(rows["dice"].min()), 3))
+    return found | {"n": len(people), "sessions": len(rows), "lowest": lowest}
+
+
+def _agreement_line(row: dict) -> dict:
+    def with_limits(name: str, ends=("low", "high")) -> str:
+        return interval(row[name], *(row[f"{name.removesuffix('_ml')}_{end}"] for end in ends))
+
+    return {key: row[key] for key in ("engine", "reference", "side", "n")} | {
+        "bias": with_limits("bias_ml"),
+        "percent": number(row["bias_percent"]),
+        "limits": f"{number(row['agreement_low'])} to {number(row['agreement_high'])}",
+        "icc": with_limits("icc"),
+        "slope": with_limits("slope"),
+        "deming": with_limits("deming_slope"),
+    }
+
+
+def chosen_pictures(paths: list, drawn: set[str]) -> list[dict]:
+    """At most `SHOWN` pictures, of sessions with a mask drawn by hand first."""
+    found = [(split_name(path)[0], Path(path)) for path in paths]
+    found.sort(key=lambda one: one[0] not in drawn)
+    return [
+        {
+            "id": f"{prefix}-{entities_of(path.name)['label']}",
+            "name": prefix.replace("_ses-", ", ses-"),
+            "region": entities_of(path.name)["label"],
+            "source": embed(path),
+        }
+        for prefix, path in found[:SHOWN]
+    ]

@@ -1,0 +1,225 @@
+"""A region of a session by one engine: left and right on the grid of its T1w, with volumes."""
+
+from typing import NamedTuple
+
+import ants
+import nibabel as nib
+import numpy as np
+
+from workflow_scripts.common.bids import bids_uri
+from workflow_scripts.common.engines import LEFT, RIGHT, SIDES, Labels, plausible_ml
+from workflow_scripts.common.images import (
+    load_scan,
+    save_labels,
+    save_probability,
+    voxel_volume_ml,
+    write_sidecar,
+)
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.scans import require_usable
+from workflow_scripts.segmentation.bring_back import as_many_voxels, bring_back
+from workflow_scripts.segmentation.fuse_atlases import Atlas, fuse, most_alike
+from workflow_scripts.segmentation.sides import (
+    exchanged,
+    likeliest,
+    one_hot,
+    right_of_midplane,
+    sides_of,
+)
+
+VOLUME_KEPT = 0.02
+IN_BRAIN = 0.8
+LEFT_TO_RIGHT = (0.75, 1.33)
+# Kinds whose files others have made, and an empty one of which is an error.
+GIVEN = ("import", "manual")
+
+
+class Found(NamedTuple):
+    """What an engine found.
+
+    Attributes
+    ----------
+    sides : (x, y, z), 0 elsewhere, 1 left, 2 right
+    probabilities : (left and right, x, y, z)
+    fields : for the sidecar
+    flags : what is doubtful
+    """
+
+    sides: np.ndarray
+    probabilities: np.ndarray
+    fields: dict
+    flags: list[str]
+
+
+def of_labels(source, settings: dict, right: np.ndarray) -> Found:
+    """A region of a label image or a mask on the grid of the T1w: `atlas`, `network`, `manual`."""
+    labels = np.asanyarray(load_scan(source.labels).dataobj)
+    labels = labels >= 0.5 if settings["kind"] == "manual" else labels
+    sides = sides_of(labels, Labels(*settings["labels"]), right)
+    return Found(sides, one_hot(sides), {"LabelNumbers": settings["labels"]}, [])
+
+
+def of_another_program(source, settings: dict, right: np.ndarray) -> Found:
+    """A region of another program's label image, on whatever grid."""
+    require_usable(source.labels, labels=True)
+    image, head, numbers = load_scan(source.labels), nib.load(source.t1w), settings["labels"]
+    shares = bring_back(image, Labels(*numbers), head)
+    one_number = numbers[0] == numbers[1]
+    whole = shares[0] if one_number else shares.sum(axis=0)
+    there = np.isin(np.asanyarray(image.dataobj), numbers).sum() * voxel_volume_ml(image)
+    inside = as_many_voxels(whole)
+    on_left = right < 0 if one_number else shares[0] >= shares[1]
+    sides = np.where(inside, np.where(on_left, LEFT, RIGHT), 0)
+    if one_number:
+        shares = np.stack([whole * on_left, whole * ~on_left])
+    kept, flags = inside.sum() * voxel_volume_ml(head), []
+    if abs(kept - there) > VOLUME_KEPT * there:
+        flags.append(
+            f"{there:.2f} mL in the program's own file, {kept:.2f} mL on the grid of the T1w: "
+            "cut off at its edge?"
+        )
+    fields = {"LabelNumbers": numbers, "Program": settings.get("program", "n/a")}
+    return Found(sides, shares, fields | {"VolumeBeforeMl": round(there, 4)}, flags)
+
+
+def vote(source, settings: dict, right: np.ndarray) -> Found:
+    """What more than half of several engines call the region; its side by most of these."""
+    total = np.zeros((2, *right.shape), np.float32)
+    for path in source.members:
+        total += one_hot(np.asanyarray(nib.load(path).dataobj))
+    inside = total.sum(axis=0) > len(source.members) / 2
+    sides = np.where(inside, np.where(total[0] >= total[1], LEFT, RIGHT), 0)
+    return Found(sides, total / len(source.members), {"Of": settings["of"]}, [])
+
+
+def mean(source, settings: dict, right: np.ndarray) -> Found:
+    """The voxels with the largest mean probability of several engines, as many as it adds up to.
+
+    So the volume is the mean of theirs. At one half, two engines without probabilities would give
+    either all that any of them has or what both have.
+    """
+    total = np.zeros((2, *right.shape), np.float32)
+    for path in source.members:
+        total += np.moveaxis(nib.load(path).get_fdata(dtype=np.float32), -1, 0)
+    total /= len(source.members)
+    sides = np.where(total[0] >= total[1], LEFT, RIGHT)
+    sides = np.where(as_many_voxels(total.sum(axis=0)), sides, 0)
+    return Found(sides, total, {"Of": settings["of"]}, [])
+
+
+def multi_atlas(source, settings: dict, right: np.ndarray) -> Found:
+    """The masks that a rater drew in other participants, registered and fused."""
+    number = len(source.transforms)
+    transforms = [
+        source.atlas_transforms[place : place + number]
+        for place in range(0, len(source.atlas_transforms), number)
+    ]
+    columns = (source.atlas_t1w, source.atlas_sides, source.atlas_normalized, transforms)
+    atlases = [Atlas(*files) for files in zip(*columns, strict=True)]
+    chosen = most_alike(source.normalized, atlases, settings["atlases"])
+    shares = fuse(ants.image_read(source.t1w), source.transforms, chosen)
+    fields = {"Atlases": [bids_uri(one.sides) for one in chosen], "Known": len(atlases)}
+    return Found(likeliest(shares), shares, fields, [])
+
+
+ENGINES = {
+    "atlas": of_labels,
+    "network": of_labels,
+    "manual": of_labels,
+    "import": of_another_program,
+    "vote": vote,
+    "mean": mean,
+    "multi_atlas": multi_atlas,
+}
+SOFTWARE = {"import": ["nibabel", "scipy"], "multi_atlas": ["antspyx"]}
+
+
+def volumes_of(sides: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    """Volumes in mL of left, right and both, by their names; none of a side without a voxel."""
+    counts = {side: int((sides == number).sum()) for side, number in SIDES.items()}
+    found = {side: count * voxel_ml for side, count in counts.items() if count}
+    return found | ({"both": sum(found.values())} if len(found) == len(SIDES) else {})
+
+
+def doubts(volumes: dict[str, float], region: str) -> list[str]:
+    """Flags of volumes as of `volumes_of`: a side without a voxel, sizes that no region has."""
+    if empty := [side for side in SIDES if side not in volumes]:
+        return [f"no voxel of the {region} on the {' and the '.join(empty)}: look at it"]
+    flags, (low, high) = [], plausible_ml(region)
+    if not low <= volumes["both"] <= high:
+        flags.append(f"a {region} of {volumes['both']:.1f} mL, outside {low:g} to {high:g}")
+    ratio, (least, most) = volumes["left"] / volumes["right"], LEFT_TO_RIGHT
+    if not least <= ratio <= most:
+        flags.append(f"the left {region} is {ratio:.2f} times the right one")
+    return flags
+
+
+def check_place(found: Found, mask: np.ndarray, right: np.ndarray, path: str | None) -> None:
+    """Refuse what cannot be the region of this head.
+
+    Parameters
+    ----------
+    mask : (x, y, z) bool, the brain
+    right : as of `right_of_midplane`
+    path : of the file that somebody else has made, for messages; None for the workflow's own
+
+    Raises
+    ------
+    InputError
+        If a given file has no voxel of the region, most of it is outside of the brain, or left
+        and right are exchanged.
+    """
+    inside, name = found.sides > 0, path or "the engine's result"
+    if not inside.any():
+        if path is None:
+            return
+        numbers = " or ".join(map(str, dict.fromkeys(found.fields["LabelNumbers"])))
+        raise InputError(
+            f"{name}: no voxel has the label {numbers} within the T1w; correct the program or the "
+            "labels of the engine, or exclude the file"
+        )
+    share = mask[inside].mean()
+    if share < IN_BRAIN:
+        raise InputError(
+            f"{name}: {100 * (1 - share):.0f} % of the region lies outside of the brain of the "
+            "T1w; is it of this scan, and is its header as the program wrote it?"
+        )
+    if problem := exchanged(found.sides, right):
+        raise InputError(
+            f"{name}: {problem}; left and right are exchanged, or it is of another scan: correct "
+            "the labels of the engine, or the header of the file"
+        )
+
+
+def main(source, out, params):
+    """Write a region's label image, its probabilities and its volumes."""
+    settings, head = params.settings, nib.load(source.t1w)
+    region, kind = settings["region"], settings["kind"]
+    right = right_of_midplane(source.t1w, source.template, source.transforms)
+    mask = np.asanyarray(nib.load(source.mask).dataobj) > 0
+    found = ENGINES[kind](source, settings, right)
+    check_place(found, mask, right, source.labels if kind in GIVEN else None)
+    save_labels(found.sides, head, out.sides)
+    save_probability(np.moveaxis(found.probabilities, 0, -1), head, out.probabilities)
+    volumes = volumes_of(found.sides, voxel_volume_ml(head))
+    names = {"left": "left_", "right": "right_", "both": ""}
+    labels = source.get("labels") or source.get("members") or source.get("atlas_sides")
+    write_sidecar(
+        out.sidecar,
+        sources=[source.t1w, *([labels] if isinstance(labels, str) else labels)],
+        software=SOFTWARE.get(kind, ["numpy"]),
+        measures={
+            f"segmentation_{region}_{names[side]}volume_ml": size for side, size in volumes.items()
+        },
+        Description=f"{region}: {LEFT} left, {RIGHT} right",
+        Engine=settings["engine"],
+        Kind=kind,
+        **found.fields,
+        VoxelSizeMm=[round(float(size), 3) for size in head.header.get_zooms()[:3]],
+        Flags=[*found.flags, *doubts(volumes, region)],
+    )
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params)
