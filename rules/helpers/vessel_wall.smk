@@ -20,4 +20,5 @@ def vessel_wall_pictures(wildcards):
     """What the contours are drawn on: the vessel-wall image, or the masks."""
     if wildcards.prefix in VWI:
         return [VWI[wildcards.prefix]["path"]]
-    return [path for path in paths(VESSELS, wildcards.prefix) if ".nii" in path]
+    drawn = [path for path in paths(VESSELS, wildcards.prefix) if ".nii" in path]
+    return [path for path in drawn if "_rater-" not in path]

@@ -100,6 +100,8 @@ def test_confounds_are_a_model_of_their_own_before_the_others():
          "evaluation.missing: is of models that read tables"),
         ({"evaluation": {"reliability": {"features": ["alps"]}}},
          "evaluation.reliability: compares sessions; set sessions of the study to all"),
+        ({"evaluation": {"reliability": {"features": ["nwi", "csf_fraction"]}}},
+         "evaluation.reliability: compares sessions; set sessions of the study to all"),
         ({"evaluation": {"optimism": {}, "added_value": {"model": "line", "base": "x"}}},
          "evaluation.added_value.base: x is no logistic model"),
         ({"evaluation": {"optimism": {}, "added_value": {"model": "line", "base": "line"}}},

@@ -182,6 +182,9 @@ TABLES = {
         needed(0.288, 24, 0.174) == {"n_shrinkage": 623, "n_optimism": 662, "n_risk": 221}
     ),
     "in two sessions of each participant": first_two_sessions,
+    "by two raters, where a second has drawn, in one session of each participant": lambda: (
+        "drop_duplicates('participant_id')" in text_of(S + "reliability", "readings_of")
+    ),
     "and limits of agreement": lambda: (
         limits_of_agreement() and uses("common/agreement", "ICC(A,1)")
     ),

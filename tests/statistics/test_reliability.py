@@ -55,6 +55,23 @@ def test_simulated_reliability_is_recovered():
     assert row["sd_within"] == pytest.approx(np.sqrt(0.25 + 0.045), abs=0.05)
 
 
+def test_two_raters_are_compared_in_one_session_of_each_participant():
+    """The second reads 2 more and half as much again: bias 2 + .5 mean, of one session alone."""
+    first = two_sessions(12).rename(columns={"alps": "nwi"})
+    features = first.assign(second_rater_nwi=1.5 * first["nwi"] + 2)
+    features.loc[features["session_id"] == "ses-2", "second_rater_nwi"] = 99
+    one = features.drop_duplicates("participant_id")
+    [row] = reliability(one, {"features": ["nwi"]}, "k").to_dict("records")
+    assert (row["session_a"], row["session_b"], row["n"]) == ("first rater", "second rater", 12)
+    assert row["bias"] == pytest.approx((0.5 * one["nwi"] + 2).mean())
+    both = reliability(features, {"features": ["nwi"]}, "k")
+    assert both["session_b"].tolist() == ["second rater", "second"]
+    assert both.loc[0, "bias"] == row["bias"]
+    few = one.assign(second_rater_nwi=one["second_rater_nwi"].where(one.index < one.index[4]))
+    with pytest.raises(InputError, match="0 participants have nwi in two sessions, and 4 by two"):
+        reliability(few, {"features": ["nwi"]}, "k")
+
+
 @pytest.mark.full
 def test_limits_cover_in_small_samples():
     """Those of the bias and of the upper limit of agreement, 20 people, 400 cohorts."""

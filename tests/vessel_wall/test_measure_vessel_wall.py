@@ -1,5 +1,6 @@
 import json
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from tests.vessel_wall.tubes import (
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
+from workflow_scripts.vessel_wall import measure_vessel_wall
 from workflow_scripts.vessel_wall.measure_vessel_wall import (
     measure,
     read_vessels,
@@ -36,6 +38,23 @@ def masks(tube, folder, name, make=binary, suffix="mask"):
 def contours(tube, folder, name, points=60):
     path = folder / f"sub-01_{name}_desc-vesselwall_contours.tsv"
     return save_contours(contour_rows(tube, np.arange(-10, 11, 2), points=points), path)
+
+
+def test_a_second_rater_is_measured_apart(tmp_path):
+    """Of tubes with radii 1.5 and 2.5 mm, and 1 and 2 mm by the second rater: areas pi r^2."""
+    first = contours(Tube(1.5, 2.5, 20), tmp_path, "label-BA")
+    second = contours(Tube(1.0, 2.0, 20), tmp_path, "label-BA_rater-2")
+    out = {name: str(tmp_path / name) for name in ("sections", "segments", "contours", "sidecar")}
+    params = SimpleNamespace(arteries=["BA"])
+    measure_vessel_wall.main([first, second], SimpleNamespace(**out), params)
+    found = json.loads((tmp_path / "sidecar").read_text())["Measures"]
+    assert found["lumen_area_mm2"] == pytest.approx(np.pi * 1.5**2, rel=0.01)
+    assert found["second_rater_lumen_area_mm2"] == pytest.approx(np.pi, rel=0.01)
+    assert found["second_rater_nwi"] == pytest.approx(3 / 4, rel=0.01)
+    assert found["vessels"] == 1 and "second_rater_nwi_BA" not in found
+    third = contours(Tube(1.0, 2.0, 20), tmp_path, "label-BA_rater-ann")
+    with pytest.raises(InputError, match=r"these are 2 \(2, ann\)"):
+        measure_vessel_wall.main([first, second, third], SimpleNamespace(**out), params)
 
 
 def automatic(folder):

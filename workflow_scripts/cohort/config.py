@@ -7,6 +7,7 @@ import jsonschema
 import yaml
 
 from workflow_scripts.cohort.segmentation import segmentation_problems
+from workflow_scripts.common.columns import READ_TWICE
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.people import CONFOUNDS
@@ -495,7 +496,8 @@ def _evaluation_problems(where: str, study: dict):
             )
     if "missing" in asked and not models_of(study, "svm", "logistic"):
         yield f"{where}.missing: is of models that read tables; add one, or remove it"
-    if "reliability" in asked and study["sessions"] != "all":
+    once = set(asked.get("reliability", {}).get("features", ())) - set(READ_TWICE)
+    if once and study["sessions"] != "all":
         yield f"{where}.reliability: compares sessions; set sessions of the study to all"
     yield from _added_value_problems(f"{where}.added_value", asked.get("added_value"), study)
     if "gradcam" in asked:

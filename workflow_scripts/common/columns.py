@@ -1,4 +1,4 @@
-"""Columns whose names hold the name of an artery, as the tables in resources/columns have them.
+"""Columns whose names hold another: that of an artery, or of a measure that was read twice.
 
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
@@ -6,6 +6,10 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 import re
 
 ARTERY = "<artery>"
+# Before the name of a measure that a second rater's contours give.
+SECOND_RATER = "second_rater_"
+READ_TWICE = ("nwi", "lumen_area_mm2", "wall_area_mm2", "wall_thickness_mean_mm")
+READ_TWICE += ("wall_thickness_max_mm", "wall_eccentricity")
 
 
 def described_as(column: str, described) -> str | None:

@@ -1,8 +1,11 @@
 """Measure the lumen and the wall of a session's vessels."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from workflow_scripts.common.bids import artery
+from workflow_scripts.common.columns import READ_TWICE, SECOND_RATER
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
@@ -87,6 +90,32 @@ def read_vessels(paths: list[str]) -> list[Vessel]:
     return sorted(vessels, key=lambda vessel: (vessel.label, vessel.hemi or ""))
 
 
+def second_reading(paths: list[str], arteries: list[str] | None = None) -> dict[str, float]:
+    """The session's means by a second rater, named ``second_rater_nwi`` and so on.
+
+    Parameters
+    ----------
+    paths : masks and contour tables with an entity ``rater``; none where there is no second rater
+    arteries : as of `session_measures`
+
+    Raises
+    ------
+    InputError
+        If they are of several raters, or as of `read_vessels`.
+    """
+    raters = sorted({entities(path, INPUTS)["rater"] for path in paths})
+    if len(raters) > 1:
+        raise InputError(
+            f"{paths[0]}: one second rater is compared with the first, these are {len(raters)} "
+            f"({', '.join(raters)}); leave all but one in another folder"
+        )
+    if not paths:
+        return {}
+    _, segments, _ = measure(read_vessels(paths))
+    means = session_measures(segments, arteries)
+    return {f"{SECOND_RATER}{name}": means[name] for name in READ_TWICE if name in means}
+
+
 def measure(vessels: list[Vessel]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Tables of the sections, the segments and the contours of vessels."""
     sections = [section_table(vessel) for vessel in vessels]
@@ -113,7 +142,8 @@ def session_flags(vessels: list[Vessel], segments: pd.DataFrame, arteries=None) 
 def main(source, out, params):
     """Measure the vessels of a session, and write their sections, segments and contours."""
     paths = list(source)
-    vessels = read_vessels(paths)
+    second = [path for path in paths if "_rater-" in Path(path).name]
+    vessels = read_vessels([path for path in paths if path not in second])
     sections, segments, contours = measure(vessels)
     columns = resource("columns/vessel_wall.tsv")
     for table, path in (
@@ -126,7 +156,8 @@ def main(source, out, params):
         out.sidecar,
         sources=paths,
         software=["scipy", "scikit-image", "shapely"],
-        measures=session_measures(segments, params.arteries),
+        measures=session_measures(segments, params.arteries)
+        | second_reading(second, params.arteries),
         Description="Lumen and vessel wall in sections perpendicular to the centre line",
         Vessels={vessel.name: vessel.source for vessel in vessels},
         Flags=session_flags(vessels, segments, params.arteries),

@@ -11,7 +11,8 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.vessel_wall.centerline import Frames
 
 NAME = re.compile(
-    r"(?:_hemi-(?P<hemi>[LR]))?(?:_label-(?P<label>[A-Za-z0-9]+))?_desc-(?P<desc>[A-Za-z]+)_"
+    r"(?:_hemi-(?P<hemi>[LR]))?(?:_label-(?P<label>[A-Za-z0-9]+))?"
+    r"(?:_rater-(?P<rater>[A-Za-z0-9]+))?_desc-(?P<desc>[A-Za-z]+)_"
     r"(?P<suffix>mask\.nii(?:\.gz)?|probseg\.nii(?:\.gz)?|contours\.tsv|points\.tsv)$"
 )
 
@@ -45,7 +46,7 @@ def vessel_name(hemi: str | None, label: str | None) -> str:
 
 
 def entities(path: str, known: dict[str, str]) -> dict:
-    """hemi, label, desc and suffix of a vessel-wall file.
+    """hemi, label, rater, desc and suffix of a vessel-wall file.
 
     Parameters
     ----------
