@@ -169,6 +169,7 @@ def tables() -> dict[str, tuple[str, pd.DataFrame]]:
         ]
     )
     settings = {"classes": classes, "bootstraps": 100, "seed": 1, "models": models}
+    settings["design"] = study["design"]
     settings |= {"added_value": study["evaluation"]["added_value"]}
     everybody = build_cases(splits, features, participants, inputs, classes, "s", imputed=True)
     imputing = models["mri"] | {"missing": "impute"}

@@ -68,6 +68,15 @@ def test_sensitivity_tells_the_largest_change():
     assert told == "The AUC changes by -0.11 at most, in SVM (without flagged sessions)"
     told = sensitivity_block("s", STUDY, reader(sensitivity=table[:1]))["sentence"]
     assert told.startswith("No other way")
+    repeats = pd.DataFrame(
+        [{"model": m, "variant": f"repeat_{n}", "difference": v - 0.7, "estimate": "test"} | row
+         | {"value": v} for m, values in (("svm", (0.6, 0.8)), ("most", (0.5, 0.5)))
+         for n, v in enumerate(values, 1)]
+    )  # fmt: skip
+    told = sensitivity_block("s", STUDY, reader(sensitivity=pd.concat([table, repeats])))
+    assert told["sentence"].endswith(
+        "flagged sessions); over 2 repetitions that of SVM goes from 0.60 to 0.80, the widest range"
+    )
     table.loc[2, ["n", "value", "difference"]] = [0, None, None]
     told = sensitivity_block("s", STUDY, reader(sensitivity=table))["sentence"]
     assert told.endswith("without flagged sessions too few people are left to fit SVM")

@@ -167,6 +167,9 @@ TABLES = {
         uses(B + "refit_features", "complete_cases", "impute", "not_harmonized", "not_flagged")
         and "len(kept.y) < len(cases.y)" in text_of(B + "refit_features", "ways")
     ),
+    "Repeats of the folds and of the trainings also stand by themselves": lambda: uses(
+        S + "robustness", "repetitions"
+    ),
     "models of images were tested without flagged sessions": lambda: uses(
         S + "robustness", "flagged_not_tested"
     ),

@@ -10,7 +10,7 @@ from workflow_scripts.common.tables import write_table
 from workflow_scripts.statistics.robustness import sensitivity, site_metrics
 
 DESIGN = FOLDS | {"repeats": 1}
-SETTINGS = {"classes": CLASSES, "bootstraps": 50, "seed": 1}
+SETTINGS = {"classes": CLASSES, "bootstraps": 50, "seed": 1, "design": DESIGN}
 MODELS = {"svm": SVM, "net": {"kind": "cnn", "inputs": ["brain"]}, "most": {"kind": "majority"}}
 
 
@@ -87,6 +87,26 @@ def test_other_ways_stand_beside_the_configured_one(tmp_path):
     )  # fmt: skip
     assert auc.at[("net", "flagged_not_tested"), "value"] == pytest.approx(judge)
     write_table(table, tmp_path / "sensitivity.tsv", resource("columns/statistics.tsv"))
+
+
+def test_repeats_of_folds_and_trainings_stand_alone():
+    """Four splits are two repeats of two folds; the network was trained twice, once as perfect."""
+    splits = pd.concat([scored(seed).assign(split=seed + 1) for seed in range(4)])
+    net = splits["model"] == "net"
+    again = splits[net].assign(repeat=2, score=(splits.loc[net, "label"] == "ill").astype(float))
+    settings = SETTINGS | {"models": MODELS, "design": {"kind": "folds", "folds": 2, "repeats": 2}}
+    table = sensitivity(
+        pd.concat([splits, again]),
+        pd.DataFrame(columns=["model", "variant"]),
+        pd.DataFrame(columns=SCAN),
+        settings,
+    )
+    auc = table[table["metric"] == "auc"].set_index(["model", "variant"])
+    assert auc.at[("net", "training_2"), "value"] == 1
+    assert ("svm", "training_1") not in auc.index
+    own = splits[(splits["model"] == "svm") & (splits["split"] > 2)]
+    aucs = [roc_auc_score(f["label"] == "ill", f["score"]) for _, f in own.groupby("split")]
+    assert auc.at[("svm", "repeat_2"), "value"] == pytest.approx(np.mean(aucs))
 
 
 def test_where_no_way_differs_the_configured_one_stands_alone():

@@ -42,7 +42,7 @@ READ = {
     "reliability": ["features"],
     "published_figures": ["metrics"],
 }
-KEYS = {"missing": ["models", "inputs"], "sensitivity": ["models"]}
+KEYS = {"missing": ["models", "inputs"], "sensitivity": ["models", "design"]}
 REFITS = {"sensitivity": "variants", "sites": "harmonization", "added_value": "blocks"}
 
 

@@ -73,12 +73,21 @@ def sensitivity_block(name: str, study: dict, read: Callable) -> dict:
         "sensitivity", "model", "variant", "metric", "difference", "n", *LIMITS
     )
     other = table[(table["metric"] == "auc") & table["difference"].notna()]
+    again = other["variant"].str.match("(repeat|training)_")
+    repeated, other = other[again & (other["estimate"] == "test")], other[~again]
     sentence = "No other way of fitting that was asked for changes the data of a model"
     if len(other):
         row = other.loc[other["difference"].abs().idxmax()]
         sentence = (
             f"The AUC changes by {row['difference']:+.2f} at most, in {label(row['model'])} "
             f"({label(row['variant'])})"
+        )
+    if len(repeated):
+        ends = repeated.groupby("model", sort=False)["value"].agg(["min", "max", "size"])
+        widest = ends.loc[(ends["max"] - ends["min"]).idxmax()]
+        sentence += (
+            f"; over {widest['size']:.0f} repetitions that of {label(widest.name)} goes from "
+            f"{widest['min']:.2f} to {widest['max']:.2f}, the widest range"
         )
     if lacking := table.loc[table["n"] == 0, "model"].unique().tolist():
         names = ", ".join(map(label, lacking))

@@ -60,14 +60,36 @@ def site_metrics(
     return found.reindex(columns=["model", "site", "estimate", "metric", "term", *FIGURES])
 
 
+def repetitions(predictions: pd.DataFrame, design: dict) -> pd.DataFrame:
+    """Predictions of each repetition alone, named in the column variant.
+
+    ``repeat_1`` ... are repeats of the folds, ``training_1`` ... trainings of the splits with other
+    seeds, of the models that have several.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns of `common.predictions`.
+    design : the study's
+    """
+    tables = [pd.DataFrame(columns=["variant"])]
+    if design["kind"] == "folds" and design["repeats"] > 1:
+        number = (predictions["split"] - 1) // design["folds"] + 1
+        tables.append(predictions.assign(variant="repeat_" + number.astype(str)))
+    for _, own in predictions.groupby("model", sort=False):
+        if own["repeat"].nunique() > 1:
+            tables.append(own.assign(variant="training_" + own["repeat"].astype(str)))
+    return pd.concat(tables)
+
+
 def sensitivity(
     predictions: pd.DataFrame, variants: pd.DataFrame, flagged: pd.DataFrame, settings: dict
 ) -> pd.DataFrame:
     """Metrics of every model as configured and in other ways.
 
     Models that were not fitted anew (those of images) are tested without flagged sessions alone:
-    ``flagged_not_tested``. Where too few people are left without flagged sessions to fit a model, a
-    row without a value and with n = 0 says so.
+    ``flagged_not_tested``. Repetitions stand by themselves, see `repetitions`. Where too few people
+    are left without flagged sessions to fit a model, a row without a value and with n = 0 says so.
 
     Parameters
     ----------
@@ -77,7 +99,7 @@ def sensitivity(
         The same, with the column variant, of `refit_features.variants`.
     flagged : DataFrame
         participant_id and session_id of flagged sessions.
-    settings : classes, bootstraps, seed, and models by name
+    settings : classes, bootstraps, seed, design, and models by name
 
     Returns
     -------
@@ -91,6 +113,7 @@ def sensitivity(
     kept = predictions[predictions["model"].isin(affected) & ~untested]
     parts = [predictions.assign(variant=AS_CONFIGURED), variants]
     parts.append(kept.assign(variant="flagged_not_tested"))
+    parts.append(repetitions(predictions, settings["design"]))
     tables = [
         overall(own, settings).assign(variant=variant)
         for part in parts
