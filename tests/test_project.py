@@ -87,3 +87,18 @@ def test_tests_that_the_fault_table_names_exist():
     named = re.findall(r"`(test_\w+)`", table)
     assert len(named) >= 20
     assert not [name for name in named if f"def {name}(" not in written]
+
+
+def test_citation_has_the_version_and_the_licence_of_the_project():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    newest = re.search(r"(?m)^## (\S+)$", (ROOT / "CHANGELOG.md").read_text())[1]
+    assert citation["version"] == newest
+    assert (ROOT / "LICENSE").read_text().startswith(f"{citation['license']} License")
+
+
+def test_commits_are_linted_as_ci_is():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    lint = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    for hook in hooks:
+        assert hook["entry"].removeprefix(".venv/bin/") in lint
+    assert len(hooks) == len(re.findall("ruff check|ruff format|snakefmt|snakemake --lint", lint))
