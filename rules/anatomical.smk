@@ -159,7 +159,7 @@ rule align_contrast:
     output:
         aligned=bids_anat("{suffix}.nii.gz", space="T1w", desc="{desc}"),
         normalized=bids_anat("{suffix}.nii.gz", space=SPACE, desc="{desc}"),
-        sidecar=bids_anat("{suffix}.json", space="T1w", desc="{desc}"),
+        sidecar=bids_anat("{suffix}.json", desc="{desc}"),
     log:
         "logs/align_contrast/{folder}/{prefix}_desc-{desc}_{suffix}.log",
     wildcard_constraints:

@@ -59,10 +59,17 @@ rule describe_dataset:
     """Description of the derivatives, and the dictionaries that tables of sessions share."""
     output:
         description="dataset_description.json",
+        ignored=".bidsignore",
+        spaces=SPACE_SIDECARS,
         diffusion=expand("desc-{name}.json", name=DIFFUSION_TABLES),
         vessel_wall=expand("desc-{name}.json", name=VESSEL_WALL_TABLES),
     log:
         "logs/describe_dataset.log",
+    params:
+        links={
+            uri.split(":")[1]: os.path.relpath(path, OUTPUT_DIR)
+            for uri, path in (PLACES or {"bids:raw:": OUTPUT_DIR / BIDS_DIR}).items()
+        },
     script:
         "../workflow_scripts/cohort/describe_dataset.py"
 

@@ -124,7 +124,7 @@ def everything(wildcards):
     """All that a run makes; the report stands for what it needs."""
     if CONFIG["participants"]:
         return preprocessed_files() + qc_pictures() + engine_pictures()
-    return ["dataset_description.json", "report/index.html", *aligned_contrasts()]
+    return [".bidsignore", "report/index.html", *aligned_contrasts()]
 
 
 def announcement():

@@ -7,6 +7,7 @@ rule simulate_participants:
         ),
         description=f"{DEMO_BIDS}/dataset_description.json",
         readme=f"{DEMO_BIDS}/README",
+        ignored=f"{DEMO_BIDS}/.bidsignore",
         derivatives=f"{DEMO_DERIVATIVES}/dataset_description.json",
         sessions=[f"{DEMO_BIDS}/{path}" for path in DEMO_PLAN.sessions_files],
         sidecars=DEMO_SIDECARS,

@@ -5,6 +5,13 @@ CLINICAL_TABLES = [f"{BIDS_DIR}/participants.tsv", *map(str, phenotype_tables(BI
 DICTIONARIES = [beside(path, ".json") for path in CLINICAL_TABLES if CONFIG["bids_dir"]]
 CLINICAL_TABLES += those_there(DICTIONARIES)
 # Tables of sessions, which share a data dictionary.
+# Of images whose own sidecars do not say in what space they are.
+SPACE_SIDECARS = [f"space-{SPACE}_desc-brain_T1w.json"]
+SPACE_SIDECARS += [
+    f"space-{space}_desc-{made['desc']}_{made['suffix']}.json"
+    for space in ("T1w", SPACE)
+    for made in map(bids_suffix, CONTRASTS)
+]
 DIFFUSION_TABLES = ["motion_timeseries", "outliers_slices", "gradients_check", "alps_rois"]
 VESSEL_WALL_TABLES = [f"vesselwall_{name}" for name in ("sections", "segments", "contours")]
 VESSEL_WALL_TABLES += ["automatic_contours"]

@@ -64,7 +64,7 @@ def test_voxel_volume_is_the_product_of_the_spacings(oblique):
 def test_sidecar_names_versions_and_measures(tmp_path):
     write_sidecar(tmp_path / "x.json", ["a.nii.gz"], ["numpy"], {"v": np.float32(1.5)}, Kind="T")
     sidecar = json.loads((tmp_path / "x.json").read_text())
-    assert sidecar["SoftwareVersions"] == {"numpy": np.__version__}
+    assert sidecar["Software"] == {"numpy": np.__version__}
     assert sidecar["Measures"] == {"v": 1.5}
     assert sidecar["Kind"] == "T"
 

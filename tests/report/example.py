@@ -239,7 +239,7 @@ def example(folder, picture: bytes) -> SimpleNamespace:
             path.write_bytes(picture)
             source.pictures.append(str(path))
             for suffix, fields in SIDECARS[kind].items():
-                sidecars[f"{name}/{name}_{suffix}.json"] = {**fields, "SoftwareVersions": software}
+                sidecars[f"{name}/{name}_{suffix}.json"] = {**fields, "Software": software}
     Path(source.sidecars).write_text(json.dumps(sidecars))
     return source
 

@@ -246,7 +246,7 @@ def test_a_sidecar_that_says_nothing_or_something_new_fails(undrawn, source):
 def test_methods_count_what_was_done(undrawn, source):
     fallen = {
         "BrainExtraction": "template (deepbet gave 90 mL)",
-        "SoftwareVersions": {"antspyx": "0.5"},
+        "Software": {"antspyx": "0.5"},
     }
     rewrite_sidecars(
         source, lambda name, old: fallen if name.endswith("sub-02_desc-preproc_T1w.json") else old

@@ -5,6 +5,8 @@ What the tables say of it is tested on the whole demo (test_demo.py).
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -54,6 +56,17 @@ def test_every_scan_is_accounted_for(tiny):
     flow = study_table(tiny, "flow").set_index("stage")["n"]
     left_out = flow[["excluded", "missing data"]].sum()
     assert flow["screened"] - left_out == flow["analysed"] == HEADS
+
+
+@pytest.mark.parametrize("dataset", ["demo/bids", "."])
+def test_datasets_are_valid_bids(tiny, dataset):
+    """By BIDS's own validator: the simulated dataset and the derivatives."""
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    command = [validator, tiny / dataset, "--format", "json"]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
+    issues = found["issues"]["issues"]
+    assert issues and not [one for one in issues if one["severity"] == "error"]
+    assert found["summary"]["subjects"]
 
 
 def test_tables_have_dictionaries(tiny):

@@ -3,7 +3,9 @@
 import tempfile
 
 import ants
+import numpy as np
 
+from workflow_scripts.anatomical.prepare_t1w import stripped_brain
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import register_images
@@ -56,6 +58,7 @@ def main(source, out, params, wildcards):
         software=["antspyx"],
         measures={f"{suffix.lower()}_t1w_mutual_information": -mutual_information},
         Description=f"{suffix}, {bias}, rigidly aligned to the T1w",
+        SkullStripped=stripped_brain(aligned.numpy(), np.prod(aligned.spacing) / 1000) is not None,
     )
 
 

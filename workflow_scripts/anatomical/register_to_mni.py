@@ -9,6 +9,7 @@ import numpy as np
 
 from workflow_scripts.anatomical.fsl import register_with_fsl
 from workflow_scripts.anatomical.lesions import lesions_filled
+from workflow_scripts.anatomical.prepare_t1w import stripped_brain
 from workflow_scripts.common.images import round_intensities, round_warp, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import coarsened, register_images
@@ -136,6 +137,7 @@ def main(source, out, params):
         measures=measures,
         Flags=unlike_template(correlation, method),
         Description="T1w in MNI152NLin2009aSym, bias-corrected",
+        SkullStripped=stripped_brain(t1w.numpy(), np.prod(t1w.spacing) / 1000) is not None,
         Registration=DESCRIPTIONS[method],
         SpatialReference="MNI152NLin2009aSym, as packaged in nilearn",
     )

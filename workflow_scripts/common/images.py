@@ -123,7 +123,7 @@ def write_sidecar(path, sources: list[str], software: list[str], measures: dict,
     content = {
         **fields,
         "Sources": [bids_uri(source) for source in sources],
-        "SoftwareVersions": {name: version(name) for name in software},
+        "Software": {name: version(name) for name in software},
         "Measures": {name: round(float(value), 6) for name, value in measures.items()},
     }
     Path(path).write_text(json.dumps(content, indent=2) + "\n")

@@ -71,6 +71,7 @@ def main(source, out, params):
     for path, content in files.items():
         path.write_text(json.dumps(content, indent=2) + "\n")
     Path(out.readme).write_text(README.format(about=cohort.ABOUT))
+    Path(out.ignored).write_text("exclusions.*\n")
 
 
 if "snakemake" in globals():

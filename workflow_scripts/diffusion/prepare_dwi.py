@@ -245,6 +245,7 @@ def main(source, out, params):
         software=SOFTWARE,
         measures=measures,
         Description="Diffusion series, cleaned, aligned and undistorted",
+        SkullStripped=True,
         Denoising=settings["denoise"],
         GibbsRemoval=settings["gibbs"],
         MotionCorrection=settings["motion"],

@@ -36,7 +36,7 @@ class Methods:
         for kinds in sidecars.values():
             for kind, content in kinds.items():
                 self.sessions[kind].append(content)
-                for name, number in content.get("SoftwareVersions", {}).items():
+                for name, number in content.get("Software", {}).items():
                     self.versions[name][number] += 1
         self.jinja = jinja2.Environment(undefined=jinja2.StrictUndefined)  # escaped by the page
         self.jinja.filters |= {"label": label, "shared": shared}
