@@ -101,7 +101,23 @@ def _sloped(path):
     np.testing.assert_array_equal(nib.load(path).get_fdata(), image.get_fdata())
 
 
-SAME |= {"description": _described, "slope": _sloped}
+def _of_slope(slope, kind="i2"):
+    """The same voxels with another slope in the header, or multiplied with it."""
+
+    def save(path):
+        if kind == "f4":
+            nib.save(nib.Nifti1Image((HEAD * np.float32(slope)).astype("f4"), AFFINE), path)
+            return
+        raw = bytearray(nib.Nifti1Image(HEAD, AFFINE).to_bytes())
+        raw[112:120] = np.array([slope, 0], "f4").tobytes()
+        path.write_bytes(gzip.compress(bytes(raw)))
+        assert nib.load(path).get_fdata().max() == pytest.approx(slope * HEAD.max())
+
+    return save
+
+
+SAME |= {"description": _described, "slope": _sloped, "another slope": _of_slope(2.5)}
+SAME |= {"small slope": _of_slope(0.0123), "multiplied": _of_slope(1 / 3000, "f4")}
 
 
 @pytest.mark.parametrize("how", SAME)
