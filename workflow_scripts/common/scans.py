@@ -16,7 +16,12 @@ import pandas as pd
 
 from workflow_scripts.common.bids import entities_of, is_lesion_mask
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
+from workflow_scripts.common.gradients import (
+    b0_volumes,
+    gradient_files,
+    read_gradients,
+    shell_of_alps,
+)
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
@@ -96,6 +101,8 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False) -> dict:
             row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
             row["values"] = f"v{values_hash(data):016x}"
+        if suffix == "epi" and data is not None and data.ndim == 4 and not row["problem"]:
+            row["problem"] = derived_volume(data, b0_volumes(path, data.shape[3]), zooms)
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
             row["problem"] = volume_problem(data, gradients.bvals)
