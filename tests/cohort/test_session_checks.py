@@ -356,6 +356,26 @@ def test_names_of_another_part_or_agent_are_noted(bids, name, said):
     assert said in noted(save(bids, name))[0]
 
 
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"BodyPart": "SPINE"}, "BodyPart is 'SPINE' in its metadata: is it a head?"),
+        ({"BodyPart": "Knee"}, "BodyPart is 'Knee'"),
+        ({"ContrastBolusIngredient": "GADOLINIUM"}, "ContrastBolusIngredient 'GADOLINIUM'"),
+        ({"BodyPart": "HEAD", "ContrastBolusIngredient": ""}, None),
+        ({"BodyPart": "brain", "ContrastBolusIngredient": "none"}, None),
+        ({"BodyPart": None}, None),
+        ("{", None),
+    ],
+)
+def test_what_metadata_say_of_the_part_and_an_agent_is_noted(bids, metadata, said):
+    path = save(bids, "sub-1/anat/sub-1_T1w.nii.gz", metadata=metadata)
+    [unread] = note_unread([{"path": str(path)}])
+    for row in (checked(bids)["sub-1_T1w.nii.gz"], unread):
+        found = row["note"]
+        assert (not found) if said is None else found.startswith(said)
+
+
 @pytest.mark.parametrize(("b", "directions", "said"), [
     (1000, 30, []),
     (2000, 30, ["b = 2000, far from"]),
