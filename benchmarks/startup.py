@@ -129,6 +129,14 @@ def measure_plain(folder: Path, subjects: int, steps: dict, groups: int) -> None
     run("plain workflow, nothing to do", folder=folder)
 
 
+def draw_population(results: Path, root: Path, options: list[str]) -> None:
+    """Freeze a study's population as if the check of the scans, which are empty, were done."""
+    (results / "cohort").mkdir(parents=True, exist_ok=True)
+    (results / "cohort/check.txt").touch()
+    target = "studies/npsle_contrastive/split-1_population.tsv"
+    run(None, target, "--allowed-rules", "freeze_population", *options, folder=root)
+
+
 def prepare(root: Path, folder: Path) -> tuple[list[str], list[str]]:
     """Options of a run of a clone on the dataset beside ``folder``, and of one participant's."""
     folder.mkdir()
@@ -150,7 +158,7 @@ def main(subjects: int, scans: list[str], plain: bool, against: Path | None) -> 
         for number, (title, root) in enumerate(roots.items()):
             options, one = prepare(root, folder / str(number))
             run(f"{title}first dry run", "--dry-run", "--quiet", *options, folder=root)
-            run(None, "studies/npsle_contrastive/split-1_population.tsv", *options, folder=root)
+            draw_population(folder / str(number) / "results", root, options)
             outputs = finish(folder / str(number) / "results", root, options, one)
             prepared[title] = root, options, one, outputs
         for _ in range(3 if against else 1):

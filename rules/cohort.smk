@@ -131,6 +131,8 @@ rule collect_clinical:
 
 rule freeze_population:
     """A study's population on the day its split is drawn; a kept one never changes."""
+    input:
+        ancient("cohort/check.txt"),
     output:
         **tables(table=f"{SPLIT}_population.tsv"),
     log:

@@ -2,7 +2,7 @@ rule prepare_dwi:
     """Denoising, motion, eddy currents and distortion of the diffusion series of a session."""
     input:
         dwi=lambda wildcards: paths(DWI, wildcards.prefix),
-        gradients=lambda wildcards: gradient_tables(paths(DWI, wildcards.prefix)),
+        gradients=gradients_of,
         epi=lambda wildcards: paths(EPI, wildcards.prefix),
         metadata=inherited_metadata,
         t1w=dwi_t1w,

@@ -15,9 +15,17 @@ def gradient_tables(images):
     return [beside(path, end) for path in images for end in (".bval", ".bvec")]
 
 
+def gradients_of(wildcards):
+    """Gradient tables of a session's series, and those that its images of reverse phase have."""
+    images = paths(EPI, wildcards.prefix) if CONFIG["bids_dir"] else []
+    return gradient_tables(paths(DWI, wildcards.prefix)) + those_there(gradient_tables(images))
+
+
 def all_gradients(wildcards):
     """Gradient tables that are there; where one lacks, preflight says so."""
-    return those_there(gradient_tables(path for prefix in DWI for path in paths(DWI, prefix)))
+    of_all = [DWI, EPI] if CONFIG["bids_dir"] else [DWI]
+    images = [row["path"] for scans in of_all for rows in scans.values() for row in rows]
+    return those_there(gradient_tables(images))
 
 
 def inherited_metadata(wildcards):

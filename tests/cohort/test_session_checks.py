@@ -101,7 +101,23 @@ def _sloped(path):
     np.testing.assert_array_equal(nib.load(path).get_fdata(), image.get_fdata())
 
 
-SAME |= {"description": _described, "slope": _sloped}
+def _of_slope(slope, kind="i2"):
+    """The same voxels with another slope in the header, or multiplied with it."""
+
+    def save(path):
+        if kind == "f4":
+            nib.save(nib.Nifti1Image((HEAD * np.float32(slope)).astype("f4"), AFFINE), path)
+            return
+        raw = bytearray(nib.Nifti1Image(HEAD, AFFINE).to_bytes())
+        raw[112:120] = np.array([slope, 0], "f4").tobytes()
+        path.write_bytes(gzip.compress(bytes(raw)))
+        assert nib.load(path).get_fdata().max() == pytest.approx(slope * HEAD.max())
+
+    return save
+
+
+SAME |= {"description": _described, "slope": _sloped, "another slope": _of_slope(2.5)}
+SAME |= {"small slope": _of_slope(0.0123), "multiplied": _of_slope(1 / 3000, "f4")}
 
 
 @pytest.mark.parametrize("how", SAME)
@@ -338,6 +354,26 @@ def noted(path):
 )
 def test_names_of_another_part_or_agent_are_noted(bids, name, said):
     assert said in noted(save(bids, name))[0]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"BodyPart": "SPINE"}, "BodyPart is 'SPINE' in its metadata: is it a head?"),
+        ({"BodyPart": "Knee"}, "BodyPart is 'Knee'"),
+        ({"ContrastBolusIngredient": "GADOLINIUM"}, "ContrastBolusIngredient 'GADOLINIUM'"),
+        ({"BodyPart": "HEAD", "ContrastBolusIngredient": ""}, None),
+        ({"BodyPart": "brain", "ContrastBolusIngredient": "none"}, None),
+        ({"BodyPart": None}, None),
+        ("{", None),
+    ],
+)
+def test_what_metadata_say_of_the_part_and_an_agent_is_noted(bids, metadata, said):
+    path = save(bids, "sub-1/anat/sub-1_T1w.nii.gz", metadata=metadata)
+    [unread] = note_unread([{"path": str(path)}])
+    for row in (checked(bids)["sub-1_T1w.nii.gz"], unread):
+        found = row["note"]
+        assert (not found) if said is None else found.startswith(said)
 
 
 @pytest.mark.parametrize(("b", "directions", "said"), [

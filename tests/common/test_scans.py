@@ -93,6 +93,21 @@ def test_second_b0_is_one_whatever_the_head_did(tmp_path, last):
     assert problem(series_with(tmp_path, last)) is None
 
 
+@pytest.mark.parametrize(("table", "said"), [
+    (None, "volume 1 (from 0) has b = 0 and"),
+    ("0 1000 1000 1000 1000 1000 1000 1000 0", None),
+    ("1000 1000 1000 1000 1000 1000 1000 1000 1000", "no b = 0 volume"),
+    ("0 1000", "has 2 b-values, the image 9 volumes"),
+])  # fmt: skip
+def test_weighted_volumes_of_an_epi_are_known_by_its_table(tmp_path, table, said):
+    data = np.asanyarray(nib.load(series_with(tmp_path, lambda b0: b0)).dataobj)
+    path = scan(tmp_path / "sub-01_dir-PA_epi.nii.gz", data=data)
+    if table:
+        (tmp_path / "sub-01_dir-PA_epi.bval").write_text(table)
+    found = problem(path)
+    assert found is None if said is None else said in found
+
+
 def test_series_cut_off(tmp_path):
     path = series(tmp_path)
     path.write_bytes(path.read_bytes()[:-5000])

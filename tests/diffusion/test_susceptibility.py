@@ -211,6 +211,9 @@ def test_reverse_b0_is_the_one_meant_for_the_series(bids):
     (path, b0), _ = read_reverse_b0([same, bold, right], like)
     assert path == right and b0.shape == (30, 32, 30)
     np.testing.assert_allclose(b0, nib.load(right).get_fdata().mean(axis=3))
+    Path(right.replace(".nii.gz", ".bval")).write_text("1000 0")
+    (_, b0), _ = read_reverse_b0([right], like)
+    np.testing.assert_allclose(b0, nib.load(right).get_fdata()[..., 1])
 
 
 def test_reverse_b0_on_another_grid(bids, caplog):

@@ -13,7 +13,14 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.slurm.cluster import wait_for
-from tests.workflow.small_cohort import LABELS, configuration, make_dataset, participants, t1w
+from tests.workflow.small_cohort import (
+    LABELS,
+    STUDY,
+    configuration,
+    make_dataset,
+    participants,
+    t1w,
+)
 from tests.workflow.snake import finished, said, snakemake, start
 from workflow_scripts.cohort import startup
 from workflow_scripts.common.job import InputError
@@ -99,6 +106,33 @@ def test_configuration(bids, tmp_path, changes, message):
     assert not (tmp_path / "results").exists()
 
 
+FOLDS = {"kind": "folds", "folds": 4}
+SITES = {"kind": "leave_site_out", "column": "diagnosis"}
+
+
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        (FOLDS, "4 folds are not possible with the 3 participants of class control; lower"),
+        (FOLDS | {"folds": 50, "repeats": 9}, "study.design.folds to 3, or add participants"),
+        (FOLDS | {"folds": 3, "validation": True}, "has 3 participants .*4 are needed"),
+        ({"kind": "holdout", "test": 0.9}, "split 1 trains on 0 participants of class control"),
+        (SITES, "split 1 trains on 0 participants of class control, 2 are needed"),
+        ({"kind": "given", "table": "/nowhere.tsv"}, "/nowhere.tsv: cannot be read"),
+        ({"kind": "given", "table": "given.tsv"}, "given.tsv: weight is 0.5 where the role is tr"),
+    ],
+)
+def test_designs_that_cannot_be_drawn_are_told_at_once(bids, tmp_path, design, message):
+    people = ["train", "train", "train", "train", "test", "test"]
+    rows = [f"1\tsub-{n}\t{role}\t0.5" for n, role in enumerate(people, 1)]
+    (tmp_path / "given.tsv").write_text("\n".join(["split\tparticipant_id\trole\tweight", *rows]))
+    if "table" in design:
+        design = design | {"table": str(tmp_path / design["table"])}
+    config = configuration(bids, studies={"study": STUDY | {"design": design}})
+    with pytest.raises(InputError, match=message):
+        startup.start(config, plan_cohort, main_process=True)
+
+
 def test_errors_end_the_command(bids, tmp_path):
     """One of the configuration and one of participants.tsv, as a user sees them."""
     process = snakemake(config=configuration(bids, colour="red"), folder=tmp_path)
@@ -118,9 +152,9 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     nib.save(nib.Nifti1Image(np.zeros(brain.shape, np.int16), brain.affine), t1w(bids, 3))
     nib.save(nib.Nifti1Image(nan, brain.affine), t1w(bids, 4))
     nib.save(nib.Nifti1Image(np.stack([brain.dataobj] * 2, -1), brain.affine), t1w(bids, 5))
-    config = configuration(bids)
+    config, population = configuration(bids), "studies/study/split-1_population.tsv"
     refused(
-        snakemake("check", config=config, folder=tmp_path),
+        snakemake("check", population, config=config, folder=tmp_path),
         "5 scans cannot be used",
         "sub-1_T1w.nii.gz: damaged or cut off",
         "sub-2_T1w.nii.gz: not a NIfTI image",
@@ -132,6 +166,7 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     t1ws = status[status["suffix"] == "T1w"]
     assert t1ws["status"].tolist() == ["INVALID"] * 5 + ["AVAILABLE"]
     assert not (tmp_path / "results/cohort/check.txt").exists()
+    assert not (tmp_path / "results" / population).exists()  # of scans that cannot be used
 
     lines = [f"sub-{i}\tn/a\tT1w\tbroken" for i in range(1, 6)]
     exclusions = tmp_path / "exclusions.tsv"

@@ -25,6 +25,8 @@ from workflow_scripts.common.record import checksum
 SHOWN = 3
 # Rules whose tables say of a participant what was found in that participant's scans alone.
 OF_EACH_ROW = {"collect_features", "tabulate_cohort"}
+# Rules that wait for their inputs and read none of them.
+WAITING = {"freeze_population"}
 
 
 def find_root(path: Path) -> Path:
@@ -100,7 +102,7 @@ def upstream(jobs: dict, path: str, participant: str | None = None) -> tuple[lis
         if record is None or record["job"] in found:
             continue
         found[record["job"]] = record
-        for file in files_of(record["inputs"]):
+        for file in files_of(record["inputs"]) if record["rule"] not in WAITING else ():
             name = file["path"]
             if participant and participant_of(name) not in (None, participant):
                 continue

@@ -307,7 +307,8 @@ def check_design(population: list[dict], study: dict, where: str) -> None:
     InputError
         As `draw_splits`, or if a table of splits cannot be read.
     """
-    design, given = study["design"], None
+    design, given = dict(study["design"]), None
+    design |= {key: 1 for key in ("trials", "repeats") if key in design}  # which are all alike
     if design["kind"] == "given":
         read_rows(Path(design["table"]))
         given = read_table(design["table"])

@@ -1,4 +1,4 @@
-"""Keep today's population of a study, for its split."""
+"""Keep today's population of a study, for its split, when the check of its scans has passed."""
 
 import pandas as pd
 
@@ -13,5 +13,5 @@ def main(source, out, params):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake, inputs_read=False):
         main(snakemake.input, snakemake.output, snakemake.params)

@@ -6,30 +6,20 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 import csv
 import io
 import itertools
-import os
 import re
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 
+from workflow_scripts.cohort.dataset_files import DATATYPES, files_of_dataset, require_place
 from workflow_scripts.cohort.filters import check_filters, explain_choice, matches, written
 from workflow_scripts.common.bids import (
     VESSEL_SUFFIXES,
-    beside,
     drawn_region,
-    entities_of,
     is_lesion_mask,
-    read_object,
     session_prefix,
 )
-from workflow_scripts.common.files import FETCH, is_there, read_text, why_unreadable
+from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError, listing
 
-PARTICIPANT = re.compile("sub-[A-Za-z0-9]+")
-LIKE_PARTICIPANT = re.compile("sub-|sub_[A-Za-z0-9]+$|sub[0-9]+$", re.I)
-SESSION = re.compile("ses-[A-Za-z0-9]+")
-NAME_OF_SESSION = "a session's folder is ses- and then letters and digits alone; rename it"
-DATATYPES = ("anat", "dwi", "fmap")
 IDS = {"participant_id", "session_id"}
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
@@ -85,7 +75,7 @@ def index_scans(
     candidates: dict[str, list[dict]] = {name: [] for name in filters}
     sessions: set[tuple] = set()
     misnamed, find_like = {}, _finder(filters)
-    for row in _images(bids_dir, "bids_dir", only):
+    for row in files_of_dataset(bids_dir, "bids_dir", only):
         session = row["participant_id"], row["session_id"]
         image = row["ext"] in IMAGE_EXTENSIONS and row["named"]
         if row["datatype"] in (None, *DATATYPES) and not (image and row["suffix"] in filters):
@@ -98,7 +88,7 @@ def index_scans(
                 candidates[name].append(row)
         suffix = next((name for name in named if matches(row, named[name])), row["suffix"])
         if suffix in filters:
-            _require_place(row, bids_dir)
+            require_place(row, bids_dir)
         elif not row["in_place"]:
             continue
         sessions.add(session)
@@ -177,9 +167,9 @@ def index_vessels(derivatives: Path, only: list[str] | None = None) -> list[dict
         If the folder is no BIDS dataset or holds no such file.
     """
     rows = []
-    for row in _images(derivatives, "vessel_wall.derivatives", only):
+    for row in files_of_dataset(derivatives, "vessel_wall.derivatives", only):
         if row["named"] and row["suffix"] in VESSEL_SUFFIXES and row["ext"] in VESSEL_EXTENSIONS:
-            _require_place(row, derivatives)
+            require_place(row, derivatives)
             session = row["participant_id"], row["session_id"]
             rows.append(_row(*session, "vesselwall", str(derivatives / row["path"])))
     if not rows and not only:
@@ -199,9 +189,9 @@ def index_lesions(derivatives: Path, only: list[str] | None = None) -> list[dict
         If the folder is no BIDS dataset or holds no such file, or a session has several.
     """
     found: dict[tuple, list[dict]] = {}
-    for row in _images(derivatives, "anatomical.lesions", only):
+    for row in files_of_dataset(derivatives, "anatomical.lesions", only):
         if is_lesion_mask(Path(row["path"]).name) and row["ext"] in IMAGE_EXTENSIONS:
-            _require_place(row, derivatives)
+            require_place(row, derivatives)
             found.setdefault((row["participant_id"], row["session_id"]), []).append(row)
     if not found and not only:
         raise InputError(
@@ -232,10 +222,10 @@ def index_manual(derivatives: Path, only: list[str] | None = None) -> list[dict]
         rater.
     """
     found: dict[tuple, list[dict]] = {}
-    for row in _images(derivatives, "segmentation.manual", only):
+    for row in files_of_dataset(derivatives, "segmentation.manual", only):
         drawn = drawn_region(Path(row["path"]).name)
         if drawn and row["ext"] in IMAGE_EXTENSIONS:
-            _require_place(row, derivatives)
+            require_place(row, derivatives)
             key = row["participant_id"], row["session_id"], "_".join(drawn)
             found.setdefault(key, []).append(row)
     if not found and not only:
@@ -283,140 +273,6 @@ def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
 
 def _row(*values, note: str | None = None) -> dict:
     return dict(zip(FIELDS, values, strict=True)) | ({"note": note} if note else {})
-
-
-def _images(root: Path, key: str, only: list[str] | None) -> Iterator[dict]:
-    """Files of the participants' and sessions' folders, and of the folders in these.
-
-    Yields
-    ------
-    Their entities and ``datatype``, ``participant_id`` and ``session_id`` by their folder,
-    ``path`` from the root, whether they are ``named`` sub- with a suffix, and whether they are
-    ``in_place``: in a folder such as anat, with a name that begins with participant and session.
-    """
-    description = root / "dataset_description.json"
-    if not is_there(description):
-        raise InputError(
-            f"{key} {root}: no dataset_description.json there; "
-            f"{key} must be the root of a BIDS dataset"
-        )
-    read_object(description)
-    problems = list(_submodules_not_fetched(str(root)))
-    for participant in _participants(root, only):
-        files = dict.fromkeys(_files(root, participant, problems))
-        for path in files:
-            *folders, name = path.split("/")
-            session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
-            prefix = session_prefix(participant, session)
-            row = entities_of(name)
-            yield row | {
-                "participant_id": participant,
-                "session_id": session,
-                "datatype": folders[-1] if folders else None,
-                "path": f"{participant}/{path}",
-                "named": name.startswith("sub-") and "-" not in row["suffix"],
-                "in_place": bool(folders)
-                and name.startswith(f"{prefix}_")
-                and ("ses" not in row or session is not None),
-                "gradients": beside(path, ".bval") in files,
-            }
-    if problems:
-        raise InputError(listing(problems))
-
-
-def _files(root: Path, participant: str, problems: list[str]) -> Iterator[str]:
-    """Files of a participant, as paths from its folder.
-
-    What keeps a folder from being listed is added to ``problems``. Names that begin with a dot
-    are ignored.
-    """
-    folders, elsewhere = [""], {}
-    for folder in folders:
-        place = os.path.join(root, participant, folder)
-        try:
-            with os.scandir(place) as entries:
-                names = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            problems.append(why_unreadable(place.rstrip("/"), error))
-            continue
-        if not names and not folder:
-            problems.append(f"{root}/{participant}: is empty; {FETCH}, or remove the folder")
-        inside = folder.count("/") - folder.startswith("ses-")
-        for entry in names:
-            if entry.name == ".gitmodules":
-                problems += _submodules_not_fetched(place)
-            elif entry.name.startswith("."):
-                continue
-            elif inside > 0 or entry.name.startswith("sub-"):
-                if entry.name in DATATYPES and folder.count("/") == 1:
-                    elsewhere.setdefault(folder.rstrip("/"))
-                yield folder + entry.name
-            else:
-                try:
-                    if not _is_folder(entry):
-                        yield folder + entry.name
-                        continue
-                except OSError as error:
-                    problems.append(why_unreadable(entry.path, error))
-                    continue
-                folders.append(f"{folder}{entry.name}/")
-    known = any(name.startswith(("ses-", *DATATYPES)) for name in folders)
-    for folder in elsewhere:
-        if not known or folder.lower().startswith("ses"):
-            problems.append(f"{root}/{participant}/{folder}: {NAME_OF_SESSION}")
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
-    """Whether it is a folder, or a link to one; a link to nowhere that has no extension may be."""
-    if not entry.is_symlink() or ("." in entry.name and not os.path.exists(entry.path)):
-        return entry.is_dir()
-    return stat.S_ISDIR(os.stat(entry.path).st_mode)
-
-
-def _submodules_not_fetched(folder: str) -> Iterator[str]:
-    """Submodules of git with participants' data that are empty.
-
-    Of whole participants an empty folder tells, recorded or not.
-    """
-    record = os.path.join(folder, ".gitmodules")
-    for line in read_text(record).splitlines() if is_there(record) else ():
-        key, _, path = (part.strip() for part in line.partition("="))
-        place = os.path.join(folder, path)
-        if key != "path" or PARTICIPANT.fullmatch(path) or "/sub-" not in place:
-            continue
-        if os.path.isdir(place) and not os.listdir(place):
-            yield f"{place}: is a submodule that was not fetched; {FETCH}"
-
-
-def _participants(root: Path, only: list[str] | None) -> list[str]:
-    """Folders of participants; what looks like one and is none is not passed over in silence."""
-    try:
-        names = sorted(name for name in os.listdir(root) if LIKE_PARTICIPANT.match(name))
-    except OSError as error:
-        raise InputError(why_unreadable(root, error)) from error
-    if wrong := [name for name in names if not PARTICIPANT.fullmatch(name)]:
-        raise InputError(
-            f"{root}: {', '.join(map(repr, wrong))}: a participant's folder is sub- and then "
-            "letters and digits alone; rename it, and its files and rows with it"
-        )
-    return [name for name in names if not only or name in only]
-
-
-def _require_place(row: dict, root: Path) -> None:
-    path = f"{root}/{row['path']}"
-    if "{" in path or "}" in path:
-        raise InputError(f"{path}: braces in a path are wildcards to Snakemake; rename it")
-    if row["session_id"] and not SESSION.fullmatch(row["session_id"]):
-        raise InputError(f"{root}/{row['participant_id']}/{row['session_id']}: {NAME_OF_SESSION}")
-    if not row["path"].isprintable():
-        raise InputError(f"{path!a}: has characters that cannot be printed in its name; rename it")
-    if not row["in_place"]:
-        prefix = session_prefix(row["participant_id"], row["session_id"])
-        raise InputError(
-            f"{path}: scans lie in {prefix.replace('_', '/')}/anat, dwi or fmap there, with names "
-            f"that begin with {prefix}_{'' if row['session_id'] else ' and no ses-'}; move or "
-            "rename it"
-        )
 
 
 def is_derived(suffix: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import pandas as pd
 
-from workflow_scripts.common.bids import bids_uri, drawn_on, entities_of
+from workflow_scripts.common.bids import bids_uri, drawn_on, entities_of, read_metadata
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
@@ -38,7 +38,8 @@ OTHER_PARTS = re.compile(
     "|chest|thorax|lungs?|heart|cardiac|abdomen|liver|kidneys?|prostate|pelvis|pelvic|hips?"
     "|thighs?|knees?|legs?|ankles?|foot|feet|shoulders?|elbows?|wrists?|hands?"
 )
-HEAD = re.compile("head|brain")
+HEAD = re.compile("head|brain|skull")
+NO_AGENT = ("none", "no", "n/a")
 NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
@@ -69,7 +70,7 @@ def compare_scans(
             more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
     for row in sound.to_dict("records"):
-        notes[row["path"]] += plausibility(row)
+        notes[row["path"]] += plausibility(row) + told_by_metadata(paths[row["path"]])
     for mask in masks:
         uri, scan = bids_uri(mask["mask"]), mask["scan"] or mask["t1w"]
         contrast = drawn_on(uri.rpartition("/")[2]) if mask["scan"] else "T1w"
@@ -118,7 +119,8 @@ def note_unread(index: list[dict]) -> list[dict]:
                 row |= shell_of_alps(read_gradients(scan["path"], nib.load(scan["path"]).shape[3]))
             except (InputError, IndexError, OSError, nib.filebasedimages.ImageFileError):
                 continue  # the step that reads it says so
-        note = "; ".join(filter(None, [scan.get("note"), *plausibility(row)]))
+        said = [*plausibility(row), *told_by_metadata(scan["path"])]
+        note = "; ".join(filter(None, [scan.get("note"), *said]))
         rows.append(scan | {"path": bids_uri(scan["path"]), "note": note})
     return rows
 
@@ -146,6 +148,23 @@ def plausibility(row: dict) -> list[str]:
             found.append(
                 f"b = {shell:g} has {directions:g} directions, fewer than {FEW_DIRECTIONS}"
             )
+    return found
+
+
+def told_by_metadata(path) -> list[str]:
+    """What the BIDS metadata of a scan say against taking it for a head without contrast agent."""
+    try:
+        metadata = read_metadata(Path(path))
+    except InputError:
+        return []  # which is named where they matter
+    part, agent = (
+        str(metadata.get(key) or "").strip() for key in ("BodyPart", "ContrastBolusIngredient")
+    )
+    found = []
+    if part and not HEAD.search(part.lower()):
+        found.append(f"BodyPart is {part!r} in its metadata: is it a head?")
+    if agent and agent.lower() not in NO_AGENT:
+        found.append(f"ContrastBolusIngredient {agent!r} changes the intensities of tissues")
     return found
 
 

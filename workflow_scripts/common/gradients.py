@@ -109,6 +109,32 @@ def read_gradients(dwi, volumes: int) -> Gradients:
     return Gradients(bvals, np.divide(bvecs, lengths, out=np.zeros_like(bvecs), where=lengths > 0))
 
 
+def b0_volumes(epi, volumes: int) -> np.ndarray:
+    """Which of so many volumes of an ``_epi`` are without weighting, (volumes,) bool.
+
+    All, unless a .bval beside it says otherwise.
+
+    Raises
+    ------
+    InputError
+        If that has another length than the image, or no b = 0 volume.
+    """
+    file, _ = gradient_files(epi)
+    if not is_there(file):
+        return np.ones(volumes, bool)
+    bvals = _numbers(file).ravel()
+    if bvals.size != volumes:
+        raise InputError(
+            f"{file}: has {bvals.size} b-values, the image {volumes} volumes; convert it again"
+        )
+    if not (bvals <= B0_THRESHOLD).any():
+        raise InputError(
+            f"{file}: no b = 0 volume (the smallest b-value is {bvals.min():g}), which an image of "
+            "reverse phase encoding is; exclude it"
+        )
+    return bvals <= B0_THRESHOLD
+
+
 def _numbers(path: Path) -> np.ndarray:
     if not is_there(path):
         raise InputError(f"{path}: no such file; a diffusion image needs it")

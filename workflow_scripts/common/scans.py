@@ -6,6 +6,7 @@ of a head, `.tsv` holds contours or a centre line; all others are one 3D image o
 """
 
 import gzip
+import hashlib
 import zlib
 from pathlib import Path
 
@@ -15,7 +16,12 @@ import pandas as pd
 
 from workflow_scripts.common.bids import drawn_on, drawn_region, entities_of, is_lesion_mask
 from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import gradient_files, read_gradients, shell_of_alps
+from workflow_scripts.common.gradients import (
+    b0_volumes,
+    gradient_files,
+    read_gradients,
+    shell_of_alps,
+)
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
@@ -43,6 +49,7 @@ SCAN_FIELDS += ["shell", "directions", "problem"]
 NOT_COMPARED = ("mask", "probseg")
 ROUNDING = 1e-3
 HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
+MOST_LEVELS, MOST_BINS = 0.5, 1 << 17  # share of voxels; different values
 
 
 def check_scan(path: Path, slab: bool = False, reverse: bool = False, labels: bool = False) -> dict:
@@ -99,6 +106,8 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False, labels: bo
             row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
             row["values"] = f"v{values_hash(data):016x}"
+        if suffix == "epi" and data is not None and data.ndim == 4 and not row["problem"]:
+            row["problem"] = derived_volume(data, b0_volumes(path, data.shape[3]), zooms)
         if suffix == "dwi" and not row["problem"]:
             gradients = read_gradients(path, image.shape[3])
             row["problem"] = volume_problem(data, gradients.bvals)
@@ -332,13 +341,37 @@ def _volumes_problem(image) -> str | None:
 def values_hash(data: np.ndarray) -> int:
     """Number of 64 bits that two images share if they hold the same values, each as often.
 
-    Whatever their data types, the order of their axes and what their headers say: of each voxel
-    the value in single precision is mixed, and the results are summed.
+    Whatever their data types, the order of their axes, what their headers say, and the scale: it
+    is that of how many voxels have each value, in the order of the values, and of where 0 lies
+    between these. Where most voxels have a value of their own (floats), that says nothing: there
+    of each voxel the value in single precision is mixed, and the results are summed.
     """
+    counts, zero = _levels(data)
+    if len(counts) < MOST_LEVELS * data.size:
+        digest = hashlib.blake2b(np.append(counts, zero).astype("<i8").tobytes(), digest_size=8)
+        return int.from_bytes(digest.digest(), "big")
     flat, total = data.ravel(order="K"), 0
     for start in range(0, flat.size, HASHED_AT_ONCE):
         total += int(_mixed(flat[start : start + HASHED_AT_ONCE]).sum())
     return total % 2**64
+
+
+def _levels(data: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """How many voxels have each value, from the lowest on; places of the first not below and of
+    the first above 0."""
+    flat = data.ravel(order="K")
+    low = flat.min()
+    if np.issubdtype(flat.dtype, np.integer) and int(flat.max()) - int(low) < MOST_BINS:
+        bins = np.zeros(int(flat.max()) - int(low) + 1, int)
+        for start in range(0, flat.size, HASHED_AT_ONCE):
+            part = flat[start : start + HASHED_AT_ONCE].astype(np.int64) - int(low)
+            bins += np.bincount(part, minlength=len(bins))
+        values, counts = np.flatnonzero(bins) + int(low), bins[bins > 0]
+    else:
+        ordered = np.sort(flat.astype(np.float32))
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+        values, counts = ordered[starts], np.diff(np.append(starts, flat.size))
+    return counts, (np.searchsorted(values, 0), np.searchsorted(values, 0, "right"))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

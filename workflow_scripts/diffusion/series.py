@@ -13,7 +13,7 @@ from workflow_scripts.common.epi import (
     readouts_differ,
     reverse_image,
 )
-from workflow_scripts.common.gradients import Gradients, read_gradients
+from workflow_scripts.common.gradients import Gradients, b0_volumes, read_gradients
 from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import require_usable, same_volumes
@@ -101,7 +101,8 @@ def read_reverse_b0(
 
     Returns
     -------
-    path and (x, y, z) mean of its volumes, or None; and which others are passed over, and why
+    path and (x, y, z) mean of its volumes of b = 0, or None; and which others are passed over, and
+    why
     """
     path, notes = reverse_image(like.path, like.image, like.phase_encoding, paths)
     for note in notes:
@@ -110,4 +111,6 @@ def read_reverse_b0(
         return None, notes
     require_usable(path, reverse=True)
     data = load_scan(path).get_fdata(dtype=np.float32)
-    return (path, data if data.ndim == 3 else data.mean(axis=3)), notes
+    if data.ndim == 4:
+        data = data[..., b0_volumes(path, data.shape[3])].mean(axis=3)
+    return (path, data), notes
