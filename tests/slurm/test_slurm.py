@@ -42,6 +42,9 @@ SUPERVISED = {key: CROP[key] for key in CROP.keys() - {"kind", "pretraining", "f
 SUPERVISED |= {"kind": "cnn", "epochs": 2}
 ENCODER = "studies/study/models/model-crop_split-1_repeat-1_encoder"
 TRAINING = "pretrain_encoder/study/model-crop_split-1_repeat-1"
+FOLD = "studies/fold/models/model-supervised_split-1_repeat-1_model"
+FOLD_TRAINING = "train_classifier/fold/model-supervised_split-1_repeat-1"
+ON_GPU = {"slurm_partition": "gpu", "gres": "gpu:1"}
 
 
 def study_with(pretraining):
@@ -51,6 +54,18 @@ def study_with(pretraining):
         "inputs": STUDY["inputs"] | {"brain": {"channels": ["T1w"], "downsample": 4}},
         "models": STUDY["models"] | {"crop": crop, "supervised": SUPERVISED},
         "evaluation": [*STUDY["evaluation"], "gradcam", "fractions", "regions"],
+    }
+
+
+def fold_with(epochs, bids):
+    """A fold of a study of two channels' kind: a network with a side for validation."""
+    design = {"kind": "given", "table": str(bids.with_name("fold.tsv"))}
+    network = SUPERVISED | {"encoder": "coll2024", "augmentation": "shift+noise", "epochs": epochs}
+    network |= {"shift_voxels": 1, "noise": 0.02, "schedule": "plateau", "sampling": "balanced"}
+    return STUDY | {
+        "inputs": {"brain": {"channels": ["T1w"], "downsample": 4}},
+        "models": {"supervised": network},
+        "design": design,
     }
 
 
@@ -68,6 +83,9 @@ def cluster(tmp_path_factory):
 def bids(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "bids"
     make_dataset(root, small_brain())
+    roles = ["train"] * 4 + ["validation", "test"]
+    rows = [f"1\tsub-{number}\t{role}" for number, role in enumerate(roles, 1)]
+    (root.parent / "fold.tsv").write_text("\n".join(["split\tparticipant_id\trole", *rows]) + "\n")
     return root
 
 
@@ -88,7 +106,7 @@ def profile(folder, **changes):
         "retries": 0,
         "slurm-no-account": True,
     }
-    settings["set-resources"] = {"pretrain_encoder": {"slurm_partition": "gpu", "gres": "gpu:1"}}
+    settings["set-resources"] = {"pretrain_encoder": ON_GPU}
     for key, value in changes.items():
         name = key.replace("_", "-")
         settings[name] = settings[name] | value if isinstance(value, dict) else value
@@ -127,32 +145,33 @@ def ended(process, seconds=600):
 def trainable(bids, tmp_path_factory):
     """Output folder, made without the cluster, of all that a training needs."""
     folder = tmp_path_factory.mktemp("trainable")
-    studies = {"study": study_with(PRETRAINING)}
+    studies = {"study": study_with(PRETRAINING), "fold": fold_with(EPOCHS // 2, bids)}
     config = configuration(bids, output_dir=str(folder / "results"), studies=studies)
-    finished("studies/study/input-brain_volumes.npy", config=config, folder=folder)
+    targets = [f"studies/{name}/input-brain_volumes.npy" for name in studies]
+    finished(*targets, "studies/fold/split-1_splits.tsv", config=config, folder=folder)
     return folder / "results"
 
 
 @pytest.fixture
-def training(trainable, config, tmp_path):
-    """Configuration of a training that is long enough to be stopped."""
+def training(trainable, config, bids):
+    """Configuration of trainings that are long enough to be stopped."""
     shutil.copytree(trainable, config["output_dir"])
     studies = {"study": study_with(PRETRAINING | {"epochs": EPOCHS})}
-    return config | {"studies": studies}
+    return config | {"studies": studies | {"fold": fold_with(EPOCHS // 2, bids)}}
 
 
-def training_log(config):
-    path = Path(config["output_dir"], f"logs/{TRAINING}.log")
+def training_log(config, name=TRAINING):
+    path = Path(config["output_dir"], f"logs/{name}.log")
     return path.read_text() if path.exists() else ""
 
 
-def epochs_done(config):
-    return training_log(config).count("INFO epoch")
+def epochs_done(config, name=TRAINING):
+    return training_log(config, name).count("INFO epoch")
 
 
-def went_on(config):
+def went_on(config, name=TRAINING):
     """The epoch after which a training that had been stopped went on."""
-    return int(re.search(r"goes on after epoch (\d+)", training_log(config)).group(1))
+    return int(re.search(r"goes on after epoch (\d+)", training_log(config, name)).group(1))
 
 
 def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
@@ -198,15 +217,24 @@ def test_cancelled_job_is_named_and_goes_on_when_asked(cluster, training, tmp_pa
     assert went_on(training) > 2
 
 
-def test_preempted_training_goes_on_when_the_cluster_has_room(cluster, training, tmp_path):
-    process = start(training, tmp_path, f"{ENCODER}.safetensors")
-    wait_for(lambda: epochs_done(training) > 3)
+@pytest.mark.parametrize(("target", "name"), [(ENCODER, TRAINING), (FOLD, FOLD_TRAINING)])
+def test_preempted_training_goes_on_when_the_cluster_has_room(
+    cluster, training, tmp_path, target, name
+):
+    """A pre-training, and a fold of a network that is validated after each epoch."""
+    rule = name.split("/")[0]
+    process = start(training, tmp_path, f"{target}.safetensors", set_resources={rule: ON_GPU})
+    wait_for(lambda: epochs_done(training, name) > 3)
+    assert cluster.jobs("%P") == [["gpu"]]
     urgent = ["sbatch", "--parsable", "-p", "urgent", "-n", "4", "-o", "/dev/null"]
     cluster.run(*urgent, "--wrap", "sleep 5")
     code, text = ended(process)
     assert code == 0, text[-3000:]
-    assert len(re.findall("has been submitted.*rule_pretrain_encoder", text)) == 1
-    assert went_on(training) > 2
+    assert len(re.findall(f"has been submitted.*rule_{rule}", text)) == 1
+    assert went_on(training, name) > 2
+    epochs = re.findall(r"INFO epoch (\d+) of (\d+)", training_log(training, name))
+    first, last = (int(epochs[place][0]) for place in (0, -1))
+    assert (first, last) == (went_on(training, name) + 1, int(epochs[-1][1]))
 
 
 def test_training_over_its_time_limit_goes_on_in_the_retry(cluster, training, tmp_path):
@@ -216,8 +244,7 @@ def test_training_over_its_time_limit_goes_on_in_the_retry(cluster, training, tm
     look at the limits, half a minute later, TIMEOUT too, and then all of it is done again.
     """
     training["studies"] = {"study": study_with(PRETRAINING | {"epochs": 16 * EPOCHS})}
-    limit = {"slurm_partition": "gpu", "gres": "gpu:1", "runtime": "30 ** (attempt - 1)"}
-    limits = {"pretrain_encoder": limit | {"mem_mb": 2000}}
+    limits = {"pretrain_encoder": ON_GPU | {"runtime": "30 ** (attempt - 1)", "mem_mb": 2000}}
     process = start(training, tmp_path, f"{ENCODER}.safetensors", retries=1, set_resources=limits)
     code, text = ended(process, seconds=1500)
     assert code == 0, text[-3000:]
