@@ -66,6 +66,7 @@ wildcard_constraints:
     network="network[A-Za-z0-9]*",
     region="|".join(SEGMENTATION.labels) or "-",
     engine="[A-Za-z0-9]+",
+    fold="[0-9]+",
     model="[A-Za-z0-9_+]+",
 
 

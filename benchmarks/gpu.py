@@ -37,8 +37,8 @@ from torch.nn.functional import cosine_similarity, interpolate, softplus
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from workflow_scripts.common.checkpoint import Checkpoint
 from workflow_scripts.learning.augment import Augmentation
-from workflow_scripts.learning.checkpoint import Checkpoint
 from workflow_scripts.learning.device import Device, set_deterministic
 from workflow_scripts.learning.encoders import build_encoder, with_projector
 from workflow_scripts.learning.processes import in_processes, is_first

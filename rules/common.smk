@@ -26,7 +26,7 @@ from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
 from workflow_scripts.cohort.wiring import Wiring, paths
-from workflow_scripts.common.bids import beside, bids, session_prefix, sessions, tables
+from workflow_scripts.common.bids import beside, bids, of_contrast, session_prefix, sessions, tables
 from workflow_scripts.common.fingerprint import shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
@@ -52,6 +52,7 @@ workdir: OUTPUT_DIR
 
 ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
 bids_anat = partial(bids, "{folder}/anat", "{prefix}")
+of_contrast = partial(of_contrast, scans=CONFIG["scans"])
 bids_dwi = partial(bids, "{folder}/dwi", "{prefix}")
 bids_figures = partial(bids, "{folder}/figures", "{prefix}")
 

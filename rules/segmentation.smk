@@ -20,6 +20,26 @@ rule segment_region:
         "../workflow_scripts/segmentation/segment_region.py"
 
 
+rule train_unet:
+    """A network that segments a region, trained on masks outside of a fold."""
+    input:
+        unpack(lambda wildcards: SEGMENTATION.training(wildcards, rules)),
+        regions=rules.make_templates.output.regions,
+    output:
+        model="segmentation/{region}_{engine}_fold-{fold}_model.safetensors",
+        description="segmentation/{region}_{engine}_fold-{fold}_model.json",
+    log:
+        "logs/train_unet/{region}_{engine}_fold-{fold}.log",
+    threads: lambda wildcards: SEGMENTATION.settings(wildcards.region, wildcards.engine)["threads"]
+    resources:
+        mem_mb=need(6000, doublings=1),
+        runtime=1440,
+    params:
+        settings=lambda wildcards: SEGMENTATION.settings(wildcards.region, wildcards.engine),
+    script:
+        "../workflow_scripts/segmentation/train_unet.py"
+
+
 rule compare_segmentations:
     """Volumes of all engines, and their agreement with what was drawn by hand."""
     input:
@@ -32,9 +52,7 @@ rule compare_segmentations:
     resources:
         mem_mb=need(2000, sessions=0.5),
     params:
-        manifest=lambda wildcards: SEGMENTATION.manifest(
-            T1W, rules.segment_region.output.sidecar, rules.segment_region.output.sides
-        ),
+        manifest=lambda wildcards: SEGMENTATION.manifest(T1W, rules.segment_region.output),
     script:
         "../workflow_scripts/segmentation/compare_segmentations.py"
 

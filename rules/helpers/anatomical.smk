@@ -26,17 +26,6 @@ def lesion_mask(wildcards):
     return LESION_MASKS.get(wildcards.prefix, {}).get("mask", [])
 
 
-def bids_suffix(contrast):
-    """Suffix and desc of the files of a contrast, which may be named otherwise than its suffix."""
-    suffix = CONFIG["scans"][contrast].get("suffix", contrast)
-    return {"suffix": suffix, "desc": "preproc" if suffix == contrast else contrast}
-
-
-def of_contrast(path, contrast):
-    """Path of a rule about contrasts for one of them, with {folder} and {prefix}."""
-    return path.format(folder="{folder}", prefix="{prefix}", **bids_suffix(contrast))
-
-
 def aligned_contrasts():
     """Sidecars of all contrasts of all sessions that have a T1w."""
     sidecar = rules.align_contrast.output.sidecar
@@ -49,6 +38,6 @@ def aligned_contrasts():
 
 def contrast_scan(wildcards):
     """The raw scan that an aligned image is made of."""
-    asked = {"suffix": wildcards.suffix, "desc": wildcards.desc}
-    [name] = [name for name in CONTRASTS if bids_suffix(name) == asked]
+    asked = f"{wildcards.suffix} {wildcards.desc}"
+    [name] = [name for name in CONTRASTS if of_contrast("{suffix} {desc}", name) == asked]
     return CONTRASTS[name][wildcards.prefix]["path"]

@@ -11,7 +11,7 @@ from pytorch_metric_learning.losses import NTXentLoss
 from pytorch_optimizer import LARS
 
 from benchmarks import gpu
-from workflow_scripts.learning.checkpoint import Checkpoint
+from workflow_scripts.common.checkpoint import Checkpoint
 
 SCRIPT = Path(gpu.__file__)
 

@@ -10,8 +10,8 @@ from pytorch_metric_learning.losses import NTXentLoss
 from pytorch_optimizer import LARS
 from torch.nn.functional import cosine_similarity
 
+from workflow_scripts.common.checkpoint import Checkpoint
 from workflow_scripts.learning import training
-from workflow_scripts.learning.checkpoint import Checkpoint
 from workflow_scripts.learning.history import History
 from workflow_scripts.learning.pretrain_encoder import pretrain
 from workflow_scripts.learning.sides import Side, training_seed
@@ -150,7 +150,7 @@ KILLED = """
     import os, signal, sys
     import numpy as np, pandas as pd, torch
     sys.path.insert(0, "tests/learning")
-    from workflow_scripts.learning.checkpoint import Checkpoint
+    from workflow_scripts.common.checkpoint import Checkpoint
     from workflow_scripts.learning.sides import Side
     from workflow_scripts.learning.training import Stopped
     from test_training import SETTINGS

@@ -1,8 +1,10 @@
 """Ties of the methods text on regions by several engines, see test_methods_text."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
-from tests.report.code import calls, text_of, uses
+from tests.report.code import calls, constant, text_of, uses
 
 G, COMMON = "segmentation/", "common/"
 
@@ -16,13 +18,13 @@ def largest_shares() -> bool:
     return np.flatnonzero(as_many_voxels(shares)[:, 1, 1]).tolist() == [3, 4, 5]
 
 
-def nobodys_own_mask() -> bool:
-    """Not the other sessions' either."""
+def sessions_of_four(engine: dict):
+    """`Segmentation` of an engine "e", of four people drawn by anna in two sessions each."""
     from workflow_scripts.cohort.cohort import Cohort
     from workflow_scripts.cohort.config import check_config
     from workflow_scripts.cohort.engines import Segmentation
 
-    engines = {"fusion": {"kind": "multi_atlas", "rater": "anna"}}
+    engines = {"e": engine}
     config = {"output_dir": "x", "anatomical": {}, "studies": {}}
     config["segmentation"] = {"manual": "m", "regions": {"thalamus": {"engines": engines}}}
     rows = [
@@ -31,9 +33,33 @@ def nobodys_own_mask() -> bool:
         for session in ("ses-1", "ses-2")
         for suffix in ("T1w", "thalamus_anna")
     ]
-    found = Segmentation(check_config(config), Cohort([], rows, [], {}))
+    return Segmentation(check_config(config), Cohort([], rows, [], {}))
+
+
+def nobodys_own_mask() -> bool:
+    """Not the other sessions' either."""
+    found = sessions_of_four({"kind": "multi_atlas", "rater": "anna"})
     others = found.others("thalamus", "anna", "sub-2_ses-1")
     return others == ["sub-0_ses-1", "sub-1_ses-1", "sub-3_ses-1"]
+
+
+def folds_apart() -> bool:
+    """No network that segments a person has seen the person; who was not drawn has that of all."""
+    found = sessions_of_four({"kind": "unet", "rater": "anna", "folds": 2})
+    made = SimpleNamespace(
+        output=SimpleNamespace(sides="{prefix}", t1w="{prefix}", transforms=["{prefix}"])
+    )
+    made.output.aligned = None
+    rules = SimpleNamespace(
+        segment_region=made, prepare_t1w=made, register_to_mni=made, align_contrast=made
+    )
+    apart = []
+    for person in range(4):
+        fold = found.fold_of("thalamus", "e", f"sub-{person}_ses-2")
+        wildcards = SimpleNamespace(region="Thalamus", engine="e", fold=str(fold))
+        trained = found.training(wildcards, rules)["sides"]
+        apart.append(fold > 0 and len(trained) == 2 and f"sub-{person}_ses-1" not in trained)
+    return all(apart) and found.fold_of("thalamus", "e", "sub-9_ses-1") == 0
 
 
 def more_than_half() -> bool:
@@ -59,6 +85,17 @@ SEGMENTATION = {
         G + "fuse_atlases", "SyNOnly", "mattes", "joint_label_fusion", "part_of"
     ),
     "No person's own mask took part": nobodys_own_mask,
+    "A 3D U-Net": lambda: (
+        constant(G + "unet", "WIDTHS") == (16, 32, 64)
+        and uses(G + "unet", "UNet", "DiceCELoss", "AdamW")
+    ),
+    "of MNI152 within 16 mm of the region": lambda: (
+        constant(G + "unet", "MARGIN_MM") == 16.0 and uses(G + "unet", "affine", "frame")
+    ),
+    "mirrored, turned by up to 8 degrees": lambda: (
+        constant(G + "unet", "DEGREES") == 8.0 and constant(G + "unet", "SCALE") == 0.08
+    ),
+    "segmented by the network of the other folds": folds_apart,
     "Taken was what more than half of": more_than_half,
     "and the likeliest voxels taken": lambda: calls(G + "segment_region", "as_many_voxels", "mean"),
     "95th percentile of the Hausdorff distance": lambda: calls(

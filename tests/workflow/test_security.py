@@ -18,9 +18,9 @@ from tests.workflow.snake import finished
 from workflow_scripts.audit.compare import read_values
 from workflow_scripts.cohort import startup
 from workflow_scripts.cohort.config import check_config
+from workflow_scripts.common.checkpoint import Checkpoint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
-from workflow_scripts.learning.checkpoint import Checkpoint
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
 from workflow_scripts.learning.models import load_weights
 from workflow_scripts.learning.volumes import read_volumes

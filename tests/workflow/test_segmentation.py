@@ -112,3 +112,54 @@ def test_masks_and_label_images_that_cannot_be_used_are_named_by_check(cohort, t
     assert "desc-ben_mask.nii.gz: its grid is not that of the T1w" in text
     assert "aseg.mgz: holds values between whole numbers" in text
     assert "sub-1\tn/a\tthalamus_ben\t" in text  # the line that would exclude it
+
+
+@pytest.fixture
+def drawn(tmp_path, brain, templates):
+    """Six people, five of whom anna has drawn, and engines that learn from that."""
+    make_dataset(tmp_path / "bids", brain)
+    shutil.copytree(templates, tmp_path / "results", symlinks=True)
+    described = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
+    for number in range(1, 6):
+        data, affine = thalami(number)
+        folder = tmp_path / f"manual/sub-{number}/anat"
+        folder.mkdir(parents=True)
+        image = nib.Nifti1Image((data > 0).astype(np.uint8), affine)
+        nib.save(image, folder / f"sub-{number}_{LABEL}-anna_mask.nii.gz")
+    (tmp_path / "manual/dataset_description.json").write_text(json.dumps(described))
+    net = {"kind": "unet", "rater": "anna", "folds": 2, "epochs": 8, "spacing": 4.0}
+    engines = {"fused": {"kind": "multi_atlas", "rater": "anna"}, "net": net}
+    section = {"manual": str(tmp_path / "manual"), "regions": {"thalamus": {"engines": engines}}}
+    return configuration(tmp_path / "bids", studies={}, anatomical=QUICK, segmentation=section)
+
+
+def test_who_was_drawn_is_segmented_by_what_others_have_taught(drawn, tmp_path):
+    """Two folds and the network of all, for the sixth; nobody's own mask is fused."""
+    process = finished("preprocess", "-n", config=drawn, folder=tmp_path)
+    assert jobs(process)["train_unet"] == 3
+    assert jobs(process)["segment_region"] == 6 + 6 + 5
+    told = {}
+    for block in said(process).split("rule segment_region:")[1:]:
+        inputs, output = (block.split(f"{key}: ")[1].split("\n")[0] for key in ("input", "output"))
+        told[output.split("/")[0], output.split("desc-")[1].split("_")[0]] = inputs
+    for number in range(1, 7):
+        fused, net = (told[f"sub-{number}", name] for name in ("fused", "net"))
+        others = {f"sub-{n}_{LABEL}-anna_dseg" for n in range(1, 6) if n != number}
+        names = fused.replace(".nii.gz", "/").split("/")
+        assert {name for name in names if "anna" in name} == others
+        assert f"fold-{0 if number == 6 else 1 + (number - 1) % 2}_model" in net
+
+
+@pytest.mark.full
+def test_fusion_and_networks_run(drawn, tmp_path):
+    """Networks that learn nothing in eight epochs; the fusion of the same heads is exact."""
+    targets = [f"sub-6/anat/sub-6_{LABEL}-{name}_dseg.json" for name in ("fused", "net")]
+    finished(*targets, config=drawn, folder=tmp_path)
+    sidecar = json.loads((tmp_path / "results" / targets[0]).read_text())
+    assert len(sidecar["Atlases"]) == sidecar["Known"] == 5
+    volume = sidecar["Measures"]["segmentation_thalamus_volume_ml"]
+    assert volume == pytest.approx(120 * 0.064, rel=0.1)
+    model = json.loads(
+        (tmp_path / "results/segmentation/Thalamus_net_fold-0_model.json").read_text()
+    )
+    assert len(model["Losses"]) == 8 and len(model["Sources"]) == 5

@@ -30,7 +30,8 @@ NOT_RUN = {
     "align_lesions",
     "measure_lesions",
 }
-NOT_RUN |= {"label_brain", "segment_region", "compare_segmentations", "draw_segmentation"}
+NOT_RUN |= {"label_brain", "segment_region", "train_unet", "compare_segmentations"}
+NOT_RUN |= {"draw_segmentation"}
 NOT_RUN |= {"combine_models", "predict_sessions", "evaluate_frozen", "audit", "freeze"}
 
 

@@ -91,7 +91,7 @@ def check_config(config: dict) -> dict:
         config = _with_defaults(config, schema, schema)
         problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
     if not problems:
-        problems = list(segmentation_problems(config["segmentation"]))
+        problems = list(segmentation_problems(config["segmentation"], config["scans"]))
         for name, study in config["studies"].items():
             _complete(study)
             problems += _contradictions(f"studies.{name}", study, config["scans"])

@@ -3,14 +3,14 @@
 Imported by the Snakefile, so nothing heavy is imported here.
 """
 
-from workflow_scripts.cohort.index import GIVEN
+from workflow_scripts.cohort.index import GIVEN, natural_order
 from workflow_scripts.cohort.participants import exclusion_reason
 from workflow_scripts.cohort.segmentation import PROGRAM_OF_KIND
-from workflow_scripts.common.bids import session_prefix, sessions
+from workflow_scripts.common.bids import of_contrast, session_prefix, sessions
 from workflow_scripts.common.engines import labels_of, region_label, region_of
 from workflow_scripts.common.job import InputError
 
-FEWEST_ATLASES = 3
+FEWEST_ATLASES, FEWEST_TRAINED = 3, 4
 MANUAL = {"kind": "manual", "labels": [1, 1]}
 
 
@@ -43,7 +43,8 @@ class Segmentation:
             if GIVEN.fullmatch(row["suffix"]):
                 self._sort_in(row, cohort.exclusions)
         self._drawn: dict[str, dict[str, str]] = {}
-        self._heads = cohort.usable("T1w")
+        self._heads, self._scans = cohort.usable("T1w"), config["scans"]
+        self._contrasts = {name: cohort.usable(name) for name in config["scans"]}
         for suffix, prefix in self._files:
             if prefix in self._heads:
                 self._drawn.setdefault(suffix, {}).setdefault(prefix.split("_")[0], prefix)
@@ -116,6 +117,13 @@ class Segmentation:
             case "vote" | "mean" as kind:
                 path = made.sides if kind == "vote" else made.probabilities
                 return {"members": [of_engine(path, region, other) for other in settings["of"]]}
+            case "unet":
+                fold = self.fold_of(region, name, wildcards.prefix)
+                model = rules.train_unet.output.model.replace("{fold}", str(fold))
+                template = rules.make_templates.output.regions
+                model = model.replace("{region}", region_label(region)).replace("{engine}", name)
+                channels = self._channels(settings, rules)
+                return {"model": model, "regions": template, "channels": channels}
             case "multi_atlas":
                 others = self.others(region, settings["rater"], wildcards.prefix)
                 patterns = {
@@ -128,6 +136,47 @@ class Segmentation:
                 return found | {"normalized": patterns["normalized"]}
         return {"labels": self._files[f"{region}_{name}", wildcards.prefix]}
 
+    def training(self, wildcards, rules) -> dict:
+        """What a network of one fold is trained on: of each session its channels, and the mask."""
+        settings = self.settings(wildcards.region, wildcards.engine)
+        region, name = settings["region"], settings["engine"]
+        drawn = [
+            prefix
+            for prefix in self._trained_on(settings, region).values()
+            if self.fold_of(region, name, prefix) != int(wildcards.fold)
+        ]
+        made = of_engine(rules.segment_region.output.sides, region, settings["rater"])
+        return {
+            "channels": sessions(self._channels(settings, rules), drawn),
+            "sides": sessions(made, drawn),
+            "affines": sessions(rules.register_to_mni.output.transforms[0], drawn),
+        }
+
+    def _channels(self, settings: dict, rules) -> list[str]:
+        """Patterns of the images that a network reads, on the grid of the T1w."""
+        aligned = rules.align_contrast.output.aligned
+        return [
+            rules.prepare_t1w.output.t1w if n == "T1w" else of_contrast(aligned, n, self._scans)
+            for n in settings["channels"]
+        ]
+
+    def _trained_on(self, engine: dict, region: str) -> dict[str, str]:
+        """Session by participant of those whom a rater has drawn and who have all channels."""
+        drawn = self._drawn.get(f"{region}_{engine['rater']}", {})
+        have = [self._contrasts[channel] for channel in engine["channels"]]
+        return {
+            participant: prefix
+            for participant, prefix in drawn.items()
+            if all(prefix in scans for scans in have)
+        }
+
+    def fold_of(self, region: str, name: str, prefix: str) -> int:
+        """Fold of a participant, from 1; 0 for who was not drawn, and for the network of all."""
+        engine = self.engines[region][name]
+        people = sorted(self._trained_on(engine, region), key=lambda one: natural_order([one]))
+        own = prefix.split("_")[0]
+        return 1 + people.index(own) % engine["folds"] if own in people else 0
+
     def others(self, region: str, rater: str, prefix: str) -> list[str]:
         """First session with a mask of a rater of each other participant."""
         drawn, own = self._drawn.get(f"{region}_{rater}", {}), prefix.split("_")[0]
@@ -138,7 +187,18 @@ class Segmentation:
         engine, key = self.engines[region][name], (f"{region}_{name}", prefix)
         if engine["kind"] in ("import", "manual") and key not in self._files:
             return self._reasons.get(key) or "no mask of this rater"
-        if "rater" in engine:
+        if engine["kind"] == "unet":
+            for channel in engine["channels"]:
+                if prefix not in self._contrasts[channel]:
+                    return f"no {channel}"
+            number = len(self._trained_on(engine, region))
+            least = max(engine["folds"], FEWEST_TRAINED)
+            if number < least:
+                return (
+                    f"{number} participants have a mask of {engine['rater']} and all channels, "
+                    f"{least} are needed"
+                )
+        if engine["kind"] == "multi_atlas":
             number = len(self.others(region, engine["rater"], prefix))
             if number < FEWEST_ATLASES:
                 return (
@@ -195,20 +255,20 @@ class Segmentation:
         engines = self.engines[region_of(label)]
         return [name for name, engine in engines.items() if engine["kind"] == "manual"]
 
-    def manifest(self, heads: dict[str, dict], sidecar: str, sides: str) -> list[dict]:
+    def manifest(self, heads: dict[str, dict], made) -> list[dict]:
         """A row per session with a T1w, region and engine, for the tables of all of them.
 
         Parameters
         ----------
         heads : index row of the T1w by session
-        sidecar, sides : patterns, see `of_engine`
+        made : patterns ``sidecar`` and ``sides``, see `of_engine`
         """
         return [
             {key: row[key] for key in ("participant_id", "session_id")}
             | {"region": region, "engine": name, "kind": self.engines[region][name]["kind"]}
             | {
                 key: None if why else sessions(of_engine(path, region, name), [prefix])[0]
-                for key, path in (("sidecar", sidecar), ("sides", sides))
+                for key, path in (("sidecar", made.sidecar), ("sides", made.sides))
             }
             | {"reason": why}
             for prefix, row in heads.items()

@@ -20,10 +20,11 @@ from workflow_scripts.common.job import InputError
 # Programs whose labels an engine has that runs here.
 PROGRAM_OF_KIND = {"atlas": "atlas", "network": "meshnet"}
 OF_OTHERS = ("vote", "mean")
+NO_CHANNELS = ("dwi", "epi", "VWI")
 FIELDS = ("participant", "session", "prefix", "folder")
 
 
-def segmentation_problems(section: dict):
+def segmentation_problems(section: dict, scans: dict):
     """What is wrong with section ``segmentation`` of a configuration that fits the schema."""
     for region, settings in section["regions"].items():
         where = f"segmentation.regions.{region}"
@@ -37,6 +38,13 @@ def segmentation_problems(section: dict):
         for name, engine in engines.items():
             key = f"{where}.engines.{name}"
             yield from _engine_problems(key, engine, region, engines)
+            for channel in engine.get("channels", []):
+                if channel not in scans or channel in NO_CHANNELS:
+                    yield (
+                        f"{key}.channels: {channel} is no contrast of an image that scans names "
+                        f"({', '.join(name for name in scans if name not in NO_CHANNELS)}); "
+                        "correct it, or add it to scans"
+                    )
             if "rater" in engine and not section["manual"]:
                 yield f"{key}: stands on masks drawn by hand; name their folder as manual"
         features = settings.get("features")

@@ -32,6 +32,22 @@ def bids(folder: str, prefix: str, suffix: str, **entities: str) -> str:
     return f"{folder}/" + "_".join([prefix, *parts, suffix])
 
 
+def of_contrast(path: str, contrast: str, scans: dict) -> str:
+    """Path of an aligned image with {suffix} and {desc} for one contrast; other wildcards stay.
+
+    Parameters
+    ----------
+    contrast : name in ``scans``, which may be named otherwise than its suffix
+    scans : section of the configuration
+
+    >>> of_contrast("{prefix}_desc-{desc}_{suffix}.nii.gz", "STIR", {"STIR": {"suffix": "T2w"}})
+    '{prefix}_desc-STIR_T2w.nii.gz'
+    """
+    suffix = scans[contrast].get("suffix", contrast)
+    desc = "preproc" if suffix == contrast else contrast
+    return path.replace("{suffix}", suffix).replace("{desc}", desc)
+
+
 def sessions(paths, prefixes):
     """Fill {folder} and {prefix} of paths for each session.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from workflow_scripts.learning.checkpoint import STOPPING
+from workflow_scripts.common.checkpoint import STOPPING
 
 
 def is_first() -> bool:

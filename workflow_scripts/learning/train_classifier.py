@@ -11,12 +11,12 @@ import pandas as pd
 import torch
 from safetensors.numpy import save_file
 
+from workflow_scripts.common.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
 from workflow_scripts.common.job import job
 from workflow_scripts.common.predictions import PERMUTATIONS, PREDICTIONS
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import SCAN, SCORED, read_splits
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.learning.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
 from workflow_scripts.learning.classifier import (
     check_unseen,
     fit_linear,

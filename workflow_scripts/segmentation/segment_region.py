@@ -5,9 +5,10 @@ from typing import NamedTuple
 import ants
 import nibabel as nib
 import numpy as np
+from safetensors.torch import load_file
 
 from workflow_scripts.common.bids import bids_uri
-from workflow_scripts.common.engines import LEFT, RIGHT, SIDES, Labels, plausible_ml
+from workflow_scripts.common.engines import LEFT, RIGHT, SIDES, Labels, labels_of, plausible_ml
 from workflow_scripts.common.images import (
     load_scan,
     save_labels,
@@ -16,6 +17,7 @@ from workflow_scripts.common.images import (
     write_sidecar,
 )
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.registration import from_template
 from workflow_scripts.common.scans import require_usable
 from workflow_scripts.segmentation.bring_back import as_many_voxels, bring_back
 from workflow_scripts.segmentation.fuse_atlases import Atlas, fuse, most_alike
@@ -26,6 +28,7 @@ from workflow_scripts.segmentation.sides import (
     right_of_midplane,
     sides_of,
 )
+from workflow_scripts.segmentation.unet import frame_around, make_network, seen, shares_of
 
 VOLUME_KEPT = 0.02
 IN_BRAIN = 0.8
@@ -122,6 +125,19 @@ def multi_atlas(source, settings: dict, right: np.ndarray) -> Found:
     return Found(likeliest(shares), shares, fields, [])
 
 
+def unet(source, settings: dict, right: np.ndarray) -> Found:
+    """What a network finds that was trained without this participant, parted at the midplane."""
+    spacing, number = settings["spacing"], labels_of("atlas", settings["region"]).left
+    frame = frame_around(source.regions, number, spacing)
+    network = make_network(len(settings["channels"]))
+    network.load_state_dict(load_file(source.model))
+    image = seen(source.channels, source.transforms[0], frame)
+    found = frame.new_image_like(shares_of(network.eval(), image))
+    whole = from_template(found, ants.image_read(source.t1w), source.transforms[:1])
+    shares = np.stack([whole * (right < 0), whole * (right >= 0)]).astype(np.float32)
+    return Found(likeliest(shares), shares, {"Model": bids_uri(source.model)}, [])
+
+
 ENGINES = {
     "atlas": of_labels,
     "network": of_labels,
@@ -130,8 +146,13 @@ ENGINES = {
     "vote": vote,
     "mean": mean,
     "multi_atlas": multi_atlas,
+    "unet": unet,
 }
-SOFTWARE = {"import": ["nibabel", "scipy"], "multi_atlas": ["antspyx"]}
+SOFTWARE = {
+    "import": ["nibabel", "scipy"],
+    "multi_atlas": ["antspyx"],
+    "unet": ["monai", "torch", "antspyx"],
+}
 
 
 def volumes_of(sides: np.ndarray, voxel_ml: float) -> dict[str, float]:
@@ -203,7 +224,8 @@ def main(source, out, params):
     save_probability(np.moveaxis(found.probabilities, 0, -1), head, out.probabilities)
     volumes = volumes_of(found.sides, voxel_volume_ml(head))
     names = {"left": "left_", "right": "right_", "both": ""}
-    labels = source.get("labels") or source.get("members") or source.get("atlas_sides")
+    read = ("labels", "members", "atlas_sides", "channels")
+    labels = next(source.get(name) for name in read if source.get(name))
     write_sidecar(
         out.sidecar,
         sources=[source.t1w, *([labels] if isinstance(labels, str) else labels)],
