@@ -1,4 +1,4 @@
-ENGINE_TABLES = "volumes", "overlap", "agreement"
+ENGINE_TABLES = "volumes", "overlap", "ranking", "agreement"
 TABLES_OF_ENGINES = [f"segmentation/{n}.tsv" for n in ENGINE_TABLES if SEGMENTATION.engines]
 
 

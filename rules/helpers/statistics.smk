@@ -7,7 +7,9 @@ from workflow_scripts.cohort.population import screened
 
 def evaluation_inputs(wildcards):
     """Input function: what an evaluation reads."""
-    return inputs_of(wildcards.evaluation, wildcards.study, STUDIES[wildcards.study])
+    found = inputs_of(wildcards.evaluation, wildcards.study, STUDIES[wildcards.study])
+    reads_volumes = "volumes" in READ[wildcards.evaluation]
+    return found | {"volumes": TABLES_OF_ENGINES[:1] if reads_volumes else []}
 
 
 def model_outputs(content, of=lambda made: STUDIES[made.study]["models"]):

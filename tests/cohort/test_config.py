@@ -188,6 +188,10 @@ CONTRADICTIONS = {
         {"evaluation": {"correlations": {"features": ["x"], "clinical": ["y"], "classes": ["x"]}}},
         r"studies.s.evaluation.correlations.classes: \['x'\] is not in studies.s.classes",
     ),
+    "change over time of first sessions": (
+        {"evaluation": {"longitudinal": {"features": ["x"], "outcome": "y"}}},
+        r"studies.s.evaluation.longitudinal: compares sessions; set sessions of the study to all",
+    ),
     "a contrast without a name": (
         {"inputs.brain.channels": ["T1w", "T2w"]},
         r"studies.s: needs the scan T2w, which scans does not name \(.*R1map.*add scans.T2w",
@@ -416,8 +420,11 @@ def test_columns_that_a_study_names_come_with_their_key(small):
     study["external"] = {"column": "site", "values": ["B"]}
     study["design"] = {"kind": "leave_site_out", "column": "scanner"}
     study["evaluation"] = {
-        "correlations": {"features": ["alps"], "clinical": ["moca"], "covariates": ["sex"]}
+        "correlations": {"features": ["alps"], "clinical": ["moca"], "covariates": ["sex"]},
+        "associations": {"features": ["alps"], "outcomes": ["sdmt"]},
+        "longitudinal": {"features": ["alps"], "outcome": "edss"},
     }
+    study["sessions"] = "all"
     assert clinical_columns(check_config(small)["studies"]["s"]) == {
         "label": ["edss"],
         "table1": ["age"],
@@ -426,6 +433,9 @@ def test_columns_that_a_study_names_come_with_their_key(small):
         "site": ["scanner"],
         "evaluation.correlations.clinical": ["moca"],
         "evaluation.correlations.covariates": ["sex"],
+        "evaluation.associations.outcomes": ["sdmt"],
+        "evaluation.longitudinal.outcome": ["edss"],
+        "evaluation.longitudinal.time": ["acq_time"],
     }
 
 

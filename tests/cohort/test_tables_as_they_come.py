@@ -81,6 +81,14 @@ USES = {
             "correlations": {"features": ["tiv_ml"], "clinical": ["dx"], "covariates": ["x"]}
         }
     },
+    "evaluation.associations.outcomes": {
+        "evaluation": {"associations": {"features": ["tiv_ml"], "outcomes": ["x"]}}
+    },
+    "evaluation.associations.covariates": {
+        "evaluation": {
+            "associations": {"features": ["tiv_ml"], "outcomes": ["dx"], "covariates": ["x"]}
+        }
+    },
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.report.example import CONFIG
+from tests.report.ties_of_associations import ASSOCIATIONS
 from tests.report.ties_of_images import IMAGES
 from tests.report.ties_of_metrics import METRICS
 from tests.report.ties_of_segmentation import SEGMENTATION
@@ -21,7 +22,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.report.methods import Methods
 
 TEXTS = yaml.safe_load(resource("report/methods.yaml").read_text())
-TIES = IMAGES | STUDIES | METRICS | TABLES | SEGMENTATION
+TIES = ASSOCIATIONS | IMAGES | STUDIES | METRICS | TABLES | SEGMENTATION
 
 
 def found_texts(part) -> list[str]:
@@ -216,7 +217,11 @@ def test_evaluations_are_described_by_their_settings():
         "correlations": correlations | {"classes": ["b"]},
         "reliability": groups | {"sessions": ["ses-1", "ses-2"]},
     }
+    asked["associations"] = {"features": ["alps"], "outcomes": ["edss"], "covariates": ["age"]}
+    asked["longitudinal"] = {"features": ["alps"], "outcome": "edss"}
     made = of_study(evaluation=asked, sessions="all")
+    assert "each in a model of its own, given age" in made["Associations"]
+    assert "1.5 from 0, 1.0 from 0.5, 0.5 from 5.5 on at least" in made["Change over time"]
     assert "at equal age, by a linear model" in made["Comparison of the classes"]
     assert "correlation within the classes" not in made["Correlations"]
     assert "(ses-1 and ses-2)" in made["Reliability"]

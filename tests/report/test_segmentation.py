@@ -18,6 +18,7 @@ from workflow_scripts.segmentation.compare_segmentations import (
     VOLUMES,
     agreement_table,
 )
+from workflow_scripts.segmentation.ranking import RANKING, ranking_table
 
 PEOPLE = [f"sub-{number:02d}" for number in range(1, 9)]
 
@@ -61,6 +62,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("segmentation")
     columns, paths = resource("columns/segmentation.tsv"), []
     tables = {"volumes": volumes(), "overlap": overlaps(), "agreement": agreement_table(overlaps())}
+    tables["ranking"] = ranking_table(overlaps())
     for name, table in tables.items():
         paths.append(folder / f"{name}.tsv")
         write_table(table, paths[-1], columns)
@@ -88,6 +90,11 @@ def test_numbers_of_the_section(made):
     assert both["dice"].startswith("0.850 ± 0.053")
     agreed = next(line for line in part["agreement"] if line["side"] == "both")
     assert agreed["n"] == 8 and agreed["bias"].startswith("2.05 (")
+    [ranked] = part["ranking"]
+    assert [(line["engine"], line["n"]) for line in ranked["engines"]] == [("vote", 8), ("fs", 0)]
+    assert ranked["engines"][0]["dice"].startswith("0.850 (0.8")
+    assert ranked["engines"][1]["dice"] == ranked["engines"][1]["rank"] == "n/a"
+    assert ranked["pairs"] == ranked["friedman"] == []
     assert part["voxels"] == ["1x1x3"]
 
 
@@ -117,7 +124,8 @@ def test_page_has_figures_and_escapes_what_it_is_told(made):
 
 def test_without_raters_volumes_stand_alone(tmp_path):
     columns, paths = resource("columns/segmentation.tsv"), []
-    empty = {"overlap": pd.DataFrame(columns=OVERLAP), "agreement": pd.DataFrame(columns=AGREEMENT)}
+    empty = {"overlap": OVERLAP, "ranking": RANKING, "agreement": AGREEMENT}
+    empty = {name: pd.DataFrame(columns=names) for name, names in empty.items()}
     for name, table in {"volumes": volumes(), **empty}.items():
         paths.append(tmp_path / f"{name}.tsv")
         write_table(table, paths[-1], columns)

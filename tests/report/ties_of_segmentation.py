@@ -101,6 +101,13 @@ SEGMENTATION = {
     "95th percentile of the Hausdorff distance": lambda: calls(
         G + "overlap", "compute_hausdorff_distance", "hausdorff_95", percentile="95"
     ),
+    "Friedman's test": lambda: (
+        calls(G + "ranking", "friedmanchisquare", "_ranked")
+        and calls(G + "ranking", "wilcoxon", "_ranked")
+        and calls(G + "ranking", "multipletests", "_ranked", method="'holm'")
+        and "wide.dropna(axis=1, how='all').dropna()" in text_of(G + "ranking", "ranking_table")
+        and constant(G + "ranking", "SAMPLES") == 2000
+    ),
     "and Deming's line with intervals of the jackknife": lambda: (
         calls(G + "compare_segmentations", "deming", "agreement_table")
         and calls(G + "compare_segmentations", "proportional_bias", "agreement_table")

@@ -18,7 +18,9 @@ from workflow_scripts.common.values import (
 )
 
 # Columns that become terms of a model.
-TERMS = (".columns", "groups.adjust", "correlations.covariates")
+TERMS = (".columns", "groups.adjust", "correlations.covariates", "associations.covariates")
+# Keys of dates.
+DATES = ("within_days", "evaluation.longitudinal.time")
 
 
 def check_values(clinical: list[dict], name: str, study: dict, described) -> dict[tuple, list[str]]:
@@ -45,7 +47,7 @@ def check_values(clinical: list[dict], name: str, study: dict, described) -> dic
     prefixes = [session_prefix(row["participant_id"], row["session_id"]) for row in rows]
     problems, notes = [], {}
     for key, columns in columns_by_key(study).items():
-        for column in columns if key != "within_days" else ():
+        for column in columns if key not in DATES else ():
             texts = [row[column] for row in rows]
             values = list(zip(prefixes, texts, strict=True))
             found = _problem(key, column, values, study, described(column))

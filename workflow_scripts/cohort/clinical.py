@@ -33,15 +33,16 @@ def feature_columns() -> set[str]:
 def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
     """Columns that may be of either kind and are none of features.tsv, by the key that names them.
 
-    Those of the table inputs, and those that group tests are adjusted for.
+    Those of the table inputs, and those that group tests and associations are adjusted for.
     """
     named = {
         f"inputs.{name}.columns": entry["columns"]
         for name, entry in study["inputs"].items()
         if "columns" in entry
     }
-    if adjust := study["evaluation"].get("groups", {}).get("adjust"):
-        named["evaluation.groups.adjust"] = adjust
+    for key, part in (("groups", "adjust"), ("associations", "covariates")):
+        if adjust := study["evaluation"].get(key, {}).get(part):
+            named[f"evaluation.{key}.{part}"] = adjust
     return {
         key: [column for column in columns if described_as(column, known) is None]
         for key, columns in named.items()

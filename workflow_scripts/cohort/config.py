@@ -151,6 +151,11 @@ def clinical_columns(study: dict) -> dict[str, list[str]]:
         columns[f"evaluation.correlations.{part}"] = (
             study["evaluation"].get("correlations", {}).get(part, [])
         )
+    if associations := study["evaluation"].get("associations"):
+        columns["evaluation.associations.outcomes"] = associations["outcomes"]
+    if longitudinal := study["evaluation"].get("longitudinal"):
+        columns["evaluation.longitudinal.outcome"] = [longitudinal["outcome"]]
+        columns["evaluation.longitudinal.time"] = [longitudinal["time"]]
     return columns
 
 
@@ -499,6 +504,8 @@ def _evaluation_problems(where: str, study: dict):
     once = set(asked.get("reliability", {}).get("features", ())) - set(READ_TWICE)
     if once and study["sessions"] != "all":
         yield f"{where}.reliability: compares sessions; set sessions of the study to all"
+    if "longitudinal" in asked and study["sessions"] != "all":
+        yield f"{where}.longitudinal: compares sessions; set sessions of the study to all"
     yield from _added_value_problems(f"{where}.added_value", asked.get("added_value"), study)
     if "gradcam" in asked:
         networks = models_of(study, *NETWORKS)

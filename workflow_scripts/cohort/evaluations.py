@@ -23,6 +23,8 @@ TABLES = {
     "flagged": FLAGGED,
     "validation": f"{STUDY}/validation_predictions.tsv",
     "metrics": f"{STUDY}/metrics.tsv",
+    "population": f"{STUDY}/split-{{split}}_population.tsv",
+    "trajectories": f"{STUDY}/trajectories.tsv",
 }
 # What each reads beside the predictions, keys of the study that it depends on, and how the models
 # were fitted anew whose tables it reads.
@@ -40,9 +42,14 @@ READ = {
     "sensitivity": ["flagged"],
     "added_value": ["sample_size"],
     "reliability": ["features"],
+    "associations": ["features", "clinical", "population", "volumes"],
+    "trajectories": ["features", "clinical", "population", "volumes"],
+    "longitudinal": ["trajectories"],
     "published_figures": ["metrics"],
 }
 KEYS = {"missing": ["models", "inputs"], "sensitivity": ["models", "design"]}
+# Whose settings an evaluation has that is not asked for by its own name.
+ASKED_BY = {"trajectories": "longitudinal"}
 REFITS = {"sensitivity": "variants", "sites": "harmonization", "added_value": "blocks"}
 
 
@@ -86,10 +93,11 @@ def refitted(evaluation: str, study: dict) -> list[str]:
 
 def settings_of(evaluation: str, name: str, study: dict) -> dict:
     """An evaluation's own settings, what else it depends on, and its key, for messages."""
+    asked = ASKED_BY.get(evaluation, evaluation)
     return {
         "classes": study.get("design", study)["classes"],
-        "key": f"studies.{name}.evaluation.{evaluation}",
-        evaluation: study["evaluation"].get(evaluation),
+        "key": f"studies.{name}.evaluation.{asked}",
+        asked: study["evaluation"].get(asked),
         **{key: study[key] for key in ("bootstraps", "seed", *KEYS.get(evaluation, []))},
     }
 
@@ -102,6 +110,7 @@ def tables_of(evaluation: str) -> list[str]:
         "optimism": ["optimism", "coefficients", "instability", "sample_size"],
         "repeated_measures": ["strategies"],
         "gradcam": [],  # a table of each model
+        "longitudinal": ["trajectories", "longitudinal"],
         "groups": ["groups", "groups_pairwise"],
         "published": [],  # of all studies
     }.get(evaluation, [evaluation])

@@ -8,18 +8,28 @@ from workflow_scripts.common.bids import entities_of
 from workflow_scripts.report import plots_segmentation
 from workflow_scripts.report.qc import embed
 from workflow_scripts.report.sessions import SESSION, prefixes, split_name
-from workflow_scripts.report.text import interval, label, load, number, require, spread, tabulate
+from workflow_scripts.report.text import (
+    ALPHA,
+    interval,
+    label,
+    load,
+    number,
+    p_value,
+    require,
+    spread,
+    tabulate,
+)
 
 SHOWN = 12
 KEYS = ["engine", "reference", "side"]
 
 
 def segmentation_section(tables: list, pictures: list) -> dict | None:
-    """Volumes of each engine, its overlap and agreement with each rater, and pictures.
+    """Volumes of each engine, its overlap, rank and agreement with each rater, and pictures.
 
     Parameters
     ----------
-    tables : paths of volumes, overlap and agreement; none where nothing is segmented
+    tables : paths of volumes, overlap, ranking and agreement; none where nothing is segmented
     pictures : of sessions and regions
 
     Raises
@@ -30,17 +40,19 @@ def segmentation_section(tables: list, pictures: list) -> dict | None:
     if not tables:
         return None
     paths = {Path(path).stem: path for path in tables}
-    (volumes, columns), (overlaps, _), (agreed, dictionary) = (
-        load(paths[name]) for name in ("volumes", "overlap", "agreement")
+    (volumes, columns), (overlaps, _), (ranked, _), (agreed, dictionary) = (
+        load(paths[name]) for name in ("volumes", "overlap", "ranking", "agreement")
     )
     require(volumes, paths["volumes"], [*SESSION, "region", "engine", "run", "volume_ml", "flags"])
     require(overlaps, paths["overlap"], [*SESSION, "region", *KEYS, "dice", "hd95_mm", "reason"])
+    require(ranked, paths["ranking"], ["region", "engine", "other", "dice", "rank", "p_holm"])
     doubtful = volumes[(volumes["run"] == "no") | volumes["flags"].notna()]
     doubtful = doubtful[doubtful["kind"] != "manual"]
     drawn = {*prefixes(overlaps)}
     return {
         "regions": [
-            region_part(region, volumes, overlaps, agreed) for region in volumes["region"].unique()
+            region_part(region, volumes, overlaps, ranked, agreed)
+            for region in volumes["region"].unique()
         ],
         "doubtful": tabulate(doubtful[[*SESSION, "region", "engine", "reason", "flags"]], columns),
         "agreement": tabulate(agreed.assign(region=agreed["region"].map(label)), dictionary),
@@ -49,7 +61,7 @@ def segmentation_section(tables: list, pictures: list) -> dict | None:
     }
 
 
-def region_part(region: str, volumes, overlaps, agreed) -> dict:
+def region_part(region: str, volumes, overlaps, ranked, agreed) -> dict:
     """What the template shows of one region."""
     of = volumes[volumes["region"] == region]
     judged = overlaps[overlaps["region"] == region].dropna(subset="dice")
@@ -61,6 +73,10 @@ def region_part(region: str, volumes, overlaps, agreed) -> dict:
         "overlap": [
             dict(zip(KEYS, names, strict=True)) | _overlap_line(rows)
             for names, rows in judged.groupby(KEYS, sort=False)
+        ],
+        "ranking": [
+            {"reference": rater} | _ranking_part(rows)
+            for rater, rows in ranked[ranked["region"] == region].groupby("reference", sort=False)
         ],
         "agreement": [_agreement_line(row) for row in pairs.to_dict("records")],
         "voxels": sorted(judged["voxel_size_mm"].unique()),
@@ -87,6 +103,40 @@ def _overlap_line(rows: pd.DataFrame) -> dict:
     found = {name: spread(people[name].mean(), people[name].std()) for name in names}
     lowest = number(round(float(rows["dice"].min()), 3))
     return found | {"n": len(people), "sessions": len(rows), "lowest": lowest}
+
+
+def _ranking_part(rows: pd.DataFrame) -> dict:
+    """Engines in the order of their Dice with a rater, and each two of them."""
+    alone, pairs = (rows[rows["other"].isna() == whether] for whether in (True, False))
+    tests = alone.dropna(subset="friedman_p")[["friedman_chi2", "friedman_p"]].to_dict("records")
+    return {
+        "n": int(alone["n"].max()),
+        "friedman": [
+            f"{number(t['friedman_chi2'])}, p {p_value(t['friedman_p'])}" for t in tests[:1]
+        ],
+        "engines": [
+            {
+                "engine": row.engine,
+                "n": row.n,
+                "dice": interval(row.dice, row.dice_low, row.dice_high, decimals=3),
+                "rank": interval(row.rank, row.rank_low, row.rank_high, decimals=1),
+                "best": number(row.share_best),
+            }
+            for row in alone.itertuples()
+        ],
+        "pairs": [
+            {
+                "pair": f"{row.engine} - {row.other}",
+                "difference": interval(
+                    row.difference, row.difference_low, row.difference_high, decimals=3
+                ),
+                "p": p_value(row.p),
+                "corrected": p_value(row.p_holm),
+                "significant": row.p_holm < ALPHA,
+            }
+            for row in pairs.itertuples()
+        ],
+    }
 
 
 def _agreement_line(row: dict) -> dict:

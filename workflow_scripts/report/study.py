@@ -8,6 +8,7 @@ import pandas as pd
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.report.acquisition import acquisition_section
+from workflow_scripts.report.associations import associations_section, longitudinal_section
 from workflow_scripts.report.checks import checks_section
 from workflow_scripts.report.classifiers import classifiers_section
 from workflow_scripts.report.correlations import correlations_section
@@ -28,6 +29,8 @@ SECTIONS = {
     "published": published_section,
     "groups": groups_section,
     "correlations": correlations_section,
+    "associations": associations_section,
+    "longitudinal": longitudinal_section,
 }
 LINE = 15
 REASON_CHARACTERS = 46

@@ -33,6 +33,8 @@ PARTS = [
     ("published", "Published"),
     ("groups", "Comparison"),
     ("correlations", "Correlations"),
+    ("associations", "Associations"),
+    ("longitudinal", "Change over time"),
 ]
 
 

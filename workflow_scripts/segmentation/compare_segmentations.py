@@ -1,4 +1,4 @@
-"""Segmentations against those drawn by hand: overlap per session, agreement of volumes."""
+"""Segmentations against those drawn by hand: overlap and ranks, agreement of volumes."""
 
 import json
 from itertools import combinations
@@ -14,6 +14,7 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.segmentation.overlap import PARTS, overlap, part_of
+from workflow_scripts.segmentation.ranking import ranking_table
 
 SESSION = ["participant_id", "session_id"]
 VOLUMES = [*SESSION, "region", "engine", "kind", "run", "reason"]
@@ -114,13 +115,14 @@ def agreement_table(overlaps: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(source, out, params):
-    """Write volumes, overlap and agreement of all engines."""
+    """Write volumes, overlap, ranks and agreement of all engines."""
     sidecars = {path: json.loads(Path(path).read_text()) for path in source.sidecars}
     columns = resource("columns/segmentation.tsv")
     volumes = volume_table(params.manifest, sidecars.__getitem__)
     overlaps = overlap_table(params.manifest)
     write_table(volumes.round(4), out.volumes, columns)
     write_table(overlaps.round(4), out.overlap, columns)
+    write_table(ranking_table(overlaps).round(6), out.ranking, columns)
     write_table(agreement_table(overlaps).round(6), out.agreement, columns)
 
 

@@ -7,9 +7,13 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics import added_value as added
 from workflow_scripts.statistics import calibrate_models, missing_data, robustness
+from workflow_scripts.statistics import longitudinal as changes
 from workflow_scripts.statistics import reliability as repeated_scans
+from workflow_scripts.statistics import trajectories as over_time
+from workflow_scripts.statistics.associations import association_table
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
+from workflow_scripts.statistics.engine_volumes import features_of
 from workflow_scripts.statistics.published_figures import beside_published
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
@@ -114,6 +118,23 @@ def reliability(source, settings: dict) -> pd.DataFrame:
     return repeated_scans.reliability(features, settings["reliability"], settings["key"])
 
 
+def associations(source, settings: dict) -> pd.DataFrame:
+    """Features with outcomes, adjusted."""
+    tables = [read_table(paths[0]) for paths in (source.clinical, source.population)]
+    return association_table(features_of(source), *tables, settings)
+
+
+def trajectories(source, settings: dict) -> pd.DataFrame:
+    """Features over the sessions of each participant."""
+    tables = [read_table(paths[0]) for paths in (source.clinical, source.population)]
+    return over_time.trajectories(features_of(source), *tables, settings)
+
+
+def longitudinal(source, settings: dict) -> pd.DataFrame:
+    """Change of features where an outcome worsened, and where not."""
+    return changes.longitudinal(read_table(source.trajectories[0]))
+
+
 EVALUATIONS = {
     function.__name__: function
     for function in (
@@ -130,6 +151,9 @@ EVALUATIONS = {
         sensitivity,
         added_value,
         reliability,
+        associations,
+        trajectories,
+        longitudinal,
         published_figures,
     )
 }

@@ -1,0 +1,57 @@
+"""Figures on associations with outcomes and on change over time, as inline SVG."""
+
+import matplotlib as mpl
+import pandas as pd
+from markupsafe import Markup
+
+from workflow_scripts.report.plots import BLUE, GREY, GROUPS, STYLE, forest, panels, to_svg
+from workflow_scripts.report.text import label
+
+WORSENED, STABLE = GROUPS[1], BLUE
+
+
+@mpl.rc_context(STYLE)
+def betas(table: pd.DataFrame, name: str) -> Markup:
+    """Forest plot of standardized betas with 95 % intervals, a panel per outcome.
+
+    Parameters
+    ----------
+    table : rows of associations.tsv of a feature alone
+    """
+    outcomes = list(table["outcome"].unique())
+    rows = table["outcome"].value_counts().max()
+    figure, axes = panels(len(outcomes), 2, 4.6, 0.9 + 0.3 * rows)
+    for axis, outcome in zip(axes, outcomes, strict=True):
+        part = table[table["outcome"] == outcome]
+        values = [part[column].to_numpy(float) for column in ("beta", "beta_low", "beta_high")]
+        forest(axis, *values, list(part["feature"].map(label)), 0)
+        axis.set(title=label(outcome), xlabel="standardized beta (95 % interval)")
+    caption = f"Standardized betas of {', '.join(map(label, outcomes))} on each feature"
+    return to_svg(figure, name, caption)
+
+
+@mpl.rc_context(STYLE)
+def spaghetti(sessions: pd.DataFrame, name: str) -> Markup:
+    """Each participant's change since the first session in percent, a panel per feature.
+
+    Parameters
+    ----------
+    sessions : trajectories.tsv
+    """
+    features = list(sessions["feature"].unique())
+    figure, axes = panels(len(features), 3, 3.2, 2.7)
+    colours = {"yes": WORSENED, "no": STABLE}
+    for axis, feature in zip(axes, features, strict=True):
+        axis.axhline(0, color=GREY, lw=0.8)
+        for _, rows in sessions[sessions["feature"] == feature].groupby("participant_id"):
+            if len(rows) > 1:
+                values = rows["value"].to_numpy()
+                colour = colours.get(rows["worsened"].iloc[0], GREY)
+                change = 100 * (values / values[0] - 1)
+                axis.plot(rows["years"], change, "-o", ms=2.5, lw=1, alpha=0.6, color=colour)
+        axis.set(title=label(feature), xlabel="years")
+    axes[0].set_ylabel("change, %")
+    handles = [mpl.lines.Line2D([], [], color=colour) for colour in colours.values()]
+    axes[0].legend(handles, ["worsened", "stable"], fontsize=8, frameon=False)
+    caption = f"Change since the first session of {', '.join(map(label, features))}"
+    return to_svg(figure, name, caption)
