@@ -8,9 +8,9 @@ CLINICAL_TABLES += those_there(DICTIONARIES)
 # Of images whose own sidecars do not say in what space they are.
 SPACE_SIDECARS = [f"space-{SPACE}_desc-brain_T1w.json"]
 SPACE_SIDECARS += [
-    f"space-{space}_desc-{made['desc']}_{made['suffix']}.json"
+    of_contrast(f"space-{space}_desc-{{desc}}_{{suffix}}.json", name)
     for space in ("T1w", SPACE)
-    for made in map(bids_suffix, CONTRASTS)
+    for name in CONTRASTS
 ]
 DIFFUSION_TABLES = ["motion_timeseries", "outliers_slices", "gradients_check", "alps_rois"]
 VESSEL_WALL_TABLES = [f"vesselwall_{name}" for name in ("sections", "segments", "contours")]
