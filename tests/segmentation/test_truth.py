@@ -16,7 +16,7 @@ from workflow_scripts.demo.images import Phantom, save_image
 from workflow_scripts.demo.simulate_t1w import simulate
 from workflow_scripts.segmentation import segment_region, train_unet
 
-HEADS = 6
+HEADS = 5
 REGION = {"region": "thalamus"}
 
 
@@ -115,7 +115,10 @@ def found_by(head, templates, kind: str, settings: dict, **inputs) -> dict:
 
 @pytest.mark.full
 def test_engines_find_the_simulated_thalamus(heads, templates, tmp_path):
-    """Those that learn from others better than the atlas; each one left out of what it learns."""
+    """Each head left out of what is learned; a network of one of them, which takes longest.
+
+    The atlas does well here: the phantom's thalamus is the atlas's.
+    """
     rows = []
     unet = {"rater": "truth", "channels": ["T1w"], "spacing": 2.0, "epochs": 60, "seed": 1}
     for number, head in enumerate(heads):
@@ -129,7 +132,7 @@ def test_engines_find_the_simulated_thalamus(heads, templates, tmp_path):
             "normalized": head.brain,
         }
         rows.append(found_by(head, templates, "multi_atlas", {"atlases": 8}, **atlases))
-        if number > 2:
+        if number:
             continue
         model = tmp_path / f"{number}.safetensors"
         train_unet.main(
@@ -141,14 +144,13 @@ def test_engines_find_the_simulated_thalamus(heads, templates, tmp_path):
             ),
             SimpleNamespace(model=model, description=tmp_path / f"{number}.json"),
             SimpleNamespace(settings=REGION | unet),
-            2,
+            1,
         )
         inputs = {"model": str(model), "regions": templates.regions, "channels": [head.t1w]}
         rows.append(found_by(head, templates, "unet", unet, **inputs))
     table = pd.DataFrame(rows)
     mean = table.groupby("engine").mean()
     print(mean.round(3), table.groupby("engine").min().round(3), sep="\n")
-    assert mean.at["multi_atlas", "both"] > max(0.90, mean.at["atlas", "both"])
-    assert mean.at["unet", "both"] > 0.88
-    assert mean["both"].min() > 0.80
-    assert mean["volume"].between(0.85, 1.15).all()
+    assert mean.at["multi_atlas", "both"] > max(0.93, mean.at["atlas", "both"] - 0.01)
+    assert mean.at["atlas", "both"] > 0.90 and mean.at["unet", "both"] > 0.90
+    assert mean["volume"].between(0.9, 1.1).all()

@@ -68,7 +68,7 @@ def region_part(region: str, volumes, overlaps, ranked, agreed) -> dict:
     pairs = agreed[agreed["region"] == region]
     return {
         "key": region,
-        "name": label(region),
+        "name": label(region).capitalize(),
         "engines": [_engine_line(name, rows) for name, rows in of.groupby("engine", sort=False)],
         "overlap": [
             dict(zip(KEYS, names, strict=True)) | _overlap_line(rows)

@@ -9,6 +9,7 @@ from monai.networks.nets import UNet
 from torch.nn import functional
 
 from workflow_scripts.common.checkpoint import Checkpoint, stop_requests
+from workflow_scripts.common.job import InputError
 
 MARGIN_MM = 16.0
 STEP = 4  # voxels: the network halves a volume twice
@@ -21,7 +22,7 @@ BRIGHTNESS, NOISE = 0.15, 0.05
 SAVED_EVERY = 5  # epochs
 
 
-class Stopped(Exception):
+class Stopped(InputError):
     """The training was told to stop; its checkpoint is on disk."""
 
 
