@@ -90,6 +90,10 @@ def test_calibration_slope_is_undefined_without_overlap_or_spread():
     truth = np.arange(20) < 10
     separated = np.where(truth, 0.8, 0.3)[None]
     assert np.isnan(calibration_line(arrays(truth, separated))["calibration_slope"]).all()
+    single = calibration_line(arrays(truth[9:11][::-1], [0.3, 0.3], person=np.zeros(2, int)))
+    assert single["calibration_intercept"] == pytest.approx(
+        (logit(0.5) - logit(0.3), np.nan, np.nan), nan_ok=True
+    )
     constant = calibration_line(arrays(truth, np.full((1, 20), 0.2)))
     assert np.isnan(constant["calibration_slope"]).all()
     assert constant["calibration_intercept"][0] == pytest.approx(-logit(0.2))

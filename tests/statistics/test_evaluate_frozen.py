@@ -69,3 +69,17 @@ def test_other_labels_take_no_part_and_none_at_all_is_refused(sessions, caplog, 
     assert len(read_table(out.table)) == len(found)
     with pytest.raises(InputError, match="frozen_label: no session"):
         evaluate_frozen(sessions.assign(label=None))
+
+
+def test_people_of_one_class_have_no_calibration_and_a_single_person_no_limits(sessions, caplog):
+    mild = sessions[sessions["label"] == "mild"].dropna(subset="score")
+    found = evaluate_frozen(mild)
+    assert "all labels are mild" in caplog.text
+    assert not {"brier", "calibration_slope"} & set(found["metric"])
+    assert found.loc[found["metric"] == "auc", "value"].isna().all()
+    visits = sessions[sessions["participant_id"].isin(["sub-04", "sub-05"])]
+    single = evaluate_frozen(
+        visits.assign(session_id=visits["participant_id"], participant_id="sub-01")
+    )
+    rows = single[single["metric"] == "calibration_intercept"]
+    assert rows["value"].notna().all() and rows[["ci_low", "ci_high"]].isna().all(axis=None)

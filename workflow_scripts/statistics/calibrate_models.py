@@ -24,7 +24,10 @@ def calibrated_scores(predictions: pd.DataFrame, classes: list[str]) -> dict:
         if scores.calibrated and scores.both_classes
     }
     if not found:
-        raise InputError("no model gives probabilities; take calibration out of evaluation")
+        raise InputError(
+            "no model gives probabilities of people of both classes; take calibration out of "
+            "evaluation"
+        )
     return found
 
 

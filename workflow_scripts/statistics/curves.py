@@ -116,7 +116,7 @@ def calibration_line(scores: Scores) -> dict[str, tuple[float, float, float]]:
         perfect, below 1 too extreme. ``calibration_intercept``: log odds by which
         the outcome exceeds the predictions, slope held at 1; 0 is perfect. Value,
         low and high; NaN where equal probabilities or separated classes leave the
-        slope undefined.
+        slope undefined, and limits of a single participant.
 
     Notes
     -----
@@ -137,6 +137,8 @@ def calibration_line(scores: Scores) -> dict[str, tuple[float, float, float]]:
         bread = np.linalg.pinv(columns.T @ (columns * weight[:, None] * p * (1 - p)))
         meat = np.zeros((scores.person.max() + 1, columns.shape[1]))
         np.add.at(meat, person, columns * weight[:, None] * (y[:, None] - p))
+        if people < 2:
+            return fitted.params[-1], np.nan, np.nan
         covariance = bread @ meat.T @ meat @ bread
         correction = people / (people - 1) * (n - 1) / (n - columns.shape[1])
         half = stats.t.ppf(0.975, people - 1) * np.sqrt(covariance[-1, -1] * correction)

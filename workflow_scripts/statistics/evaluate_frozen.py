@@ -29,7 +29,7 @@ def evaluate_frozen(sessions: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns of `evaluate`, estimate external; rows of brier, calibration_slope and
-        calibration_intercept over all splits.
+        calibration_intercept over all splits, where there are people of both classes.
 
     Raises
     ------
@@ -52,6 +52,9 @@ def evaluate_frozen(sessions: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for classes, some in rows.groupby(["negative", "positive"]):
         tables.append(evaluate(some, list(classes)))
+        if some["label"].nunique() < 2:
+            LOG.warning("all labels are %s: no AUC, no calibration", some["label"].iloc[0])
+            continue
         figures = calibration_figures(some, list(classes)).assign(split="all")
         tables.append(figures.assign(n=some["participant_id"].nunique()))
     return pd.concat(tables, ignore_index=True)
