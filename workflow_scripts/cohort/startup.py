@@ -165,6 +165,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
         cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
+        if config["demo"]["cohort"] == "thalamus":
+            config["segmentation"]["manual"] = str(bids_dir / "derivatives/manual")
     populations = {}
     for name, study in config["studies"].items():
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
