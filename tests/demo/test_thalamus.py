@@ -9,6 +9,8 @@ import pytest
 import statsmodels.api as sm
 
 from tests.statistics.test_longitudinal import EDSS
+from workflow_scripts.cohort.config import check_config
+from workflow_scripts.cohort.startup import start
 from workflow_scripts.common.images import dice
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
@@ -63,6 +65,23 @@ def test_a_part_has_masks_and_second_sessions():
     raters = pd.DataFrame(plan.masks)
     assert raters["suffix"].value_counts().to_dict() == {"thalamus_anna": 12, "thalamus_ben": 6}
     assert set(raters["session_id"]) == {"ses-1"}
+
+
+def test_its_masks_are_those_that_engines_stand_on(tmp_path, monkeypatch):
+    """Without a folder of masks in the configuration, which a dataset of one's own needs."""
+    monkeypatch.chdir(tmp_path)
+    fusion = {"fusion": {"kind": "multi_atlas", "rater": "anna"}}
+    config = {
+        "output_dir": "x", "anatomical": {}, "studies": {},
+        "demo": {"cohort": "thalamus", "subjects": {"MS": 8}},
+        "segmentation": {"regions": {"thalamus": {"engines": fusion}}},
+    }  # fmt: skip
+    with pytest.raises(InputError, match="stands on masks drawn by hand; name their folder"):
+        check_config(config | {"bids_dir": "/data"})
+    made = start(config, plan_cohort, True)
+    assert made.segmentation.raters("Thalamus") == ["anna", "ben"]
+    assert len(made.masks) == 6 and "bids:manual:" not in made.places
+    assert all(not why for _, name, why in made.segmentation.all_of("sub-002_ses-1")[:1])
 
 
 def test_scores_follow_the_atrophy_as_planted(everybody):

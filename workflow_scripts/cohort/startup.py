@@ -116,7 +116,7 @@ class Start:
             RAW: self.config["bids_dir"] and str(self.bids_dir),
             VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
             LESIONS: self.config["anatomical"]["lesions"],
-            MANUAL: self.config["segmentation"]["manual"],
+            MANUAL: self.config["bids_dir"] and self.config["segmentation"]["manual"],
         }
         return {uri: folder for uri, folder in places.items() if folder}
 
