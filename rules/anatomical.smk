@@ -154,6 +154,7 @@ rule align_contrast:
     input:
         scan=contrast_scan,
         t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
         transforms=rules.register_to_mni.output.transforms,
         template=rules.make_templates.output.t1w,
     output:

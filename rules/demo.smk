@@ -69,6 +69,40 @@ rule simulate_flair:
         "../workflow_scripts/demo/simulate_flair.py"
 
 
+rule simulate_r1map:
+    """R1 map of a simulated session."""
+    input:
+        phantom=rules.build_phantom.output.phantom,
+        field=rules.simulate_t1w.output.field,
+        lesion=rules.simulate_t1w.output.lesion,
+    output:
+        r1map=f"{DEMO_BIDS}/{{folder}}/anat/{{prefix}}_R1map.nii.gz",
+    log:
+        "logs/simulate_r1map/{folder}/{prefix}.log",
+    params:
+        subject=truth_of("scan_seed", "borders", "r1map"),
+    script:
+        "../workflow_scripts/demo/simulate_r1map.py"
+
+
+rule simulate_manual_mask:
+    """Mask of the thalamus of a simulated session by a rater."""
+    input:
+        phantom=rules.build_phantom.output.phantom,
+        field=rules.simulate_t1w.output.field,
+        t1w=rules.simulate_t1w.output.t1w,
+    output:
+        mask=f"{DEMO_DERIVATIVES}/{{folder}}/anat/{{prefix}}_label-Thalamus_desc-{{rater}}_mask.nii.gz",
+    log:
+        "logs/simulate_manual_mask/{folder}/{prefix}_desc-{rater}.log",
+    wildcard_constraints:
+        rater="[a-z]+",
+    params:
+        subject=truth_of("scan_seed"),
+    script:
+        "../workflow_scripts/demo/simulate_manual_mask.py"
+
+
 rule simulate_lesion_mask:
     """Lesion mask of a simulated session."""
     input:

@@ -25,9 +25,12 @@ def run(template, t1w, tmp_path):
         ants.write_transform(ants.new_ants_transform(), str(tmp_path / "affine.mat"))
         ants.image_write(t1w, str(tmp_path / "t1w.nii.gz"))
         ants.image_write(scan, str(tmp_path / "scan.nii.gz"))
+        brain = t1w.new_image_like((t1w.numpy() > 0).astype("f4"))
+        ants.image_write(brain, str(tmp_path / "mask.nii.gz"))
         source = SimpleNamespace(
             scan=str(tmp_path / "scan.nii.gz"),
             t1w=str(tmp_path / "t1w.nii.gz"),
+            mask=str(tmp_path / "mask.nii.gz"),
             transforms=[str(tmp_path / "affine.mat")],
             template=template[0],
         )
@@ -70,7 +73,7 @@ def test_a_turned_scan_of_another_contrast_comes_back_to_its_t1w(run, t1w, templ
     assert len(sidecar["Sources"]) == 2
 
 
-@pytest.mark.parametrize("suffix", ["R1map", "MTsat"])
+@pytest.mark.parametrize("suffix", ["PDmap", "MTsat"])
 def test_values_of_a_map_are_not_corrected_for_bias(run, t1w, monkeypatch, tmp_path, suffix):
     """In place already: what comes out is what went in, in its units."""
     still = str(tmp_path / "still.mat")
@@ -85,6 +88,31 @@ def test_values_of_a_map_are_not_corrected_for_bias(run, t1w, monkeypatch, tmp_p
     assert sidecar["Description"] == (
         f"{suffix}, not corrected for bias, rigidly aligned to the T1w"
     )
+
+
+@pytest.mark.parametrize(
+    ("unit", "wrong"),
+    [
+        (lambda r1: r1, None),
+        (lambda r1: 1000 * r1, "the median in the brain is .*, R1 has 0.2 to 2.5 1/s"),
+        (lambda r1: r1 / 1000, "the median in the brain is .*, R1 has 0.2 to 2.5 1/s"),
+        (lambda r1: 1000 / r1, "is it T1, or in ms"),
+        (lambda r1: 1 / r1, "is dark where the T1w is bright"),
+    ],
+    ids=["1/s", "mHz", "1/ms", "T1 in ms", "T1 in s"],
+)
+def test_r1_in_another_unit_or_inverted_is_refused(run, t1w, monkeypatch, tmp_path, unit, wrong):
+    still = str(tmp_path / "still.mat")
+    ants.write_transform(ants.new_ants_transform(), still)
+    monkeypatch.setattr(align_contrast, "align", lambda *_: still)
+    inside = t1w.numpy() > 0
+    r1 = 0.3 + 0.8 * t1w.numpy()[inside] / t1w.max()
+    data = np.zeros(t1w.shape, "f4")
+    data[inside] = unit(r1)
+    if not wrong:
+        return run(t1w.new_image_like(data), suffix="R1map")
+    with pytest.raises(InputError, match=f"scan.nii.gz: .*{wrong}"):
+        run(t1w.new_image_like(data), suffix="R1map")
 
 
 def test_an_unusable_scan_is_named(run, t1w):

@@ -91,7 +91,9 @@ def check_config(config: dict) -> dict:
         config = _with_defaults(config, schema, schema)
         problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
     if not problems:
-        problems = list(segmentation_problems(config["segmentation"], config["scans"]))
+        simulated = not config["bids_dir"] and config["demo"]["cohort"] == "thalamus"
+        drawn = {"manual": "simulated"} if simulated else {}
+        problems = list(segmentation_problems(config["segmentation"] | drawn, config["scans"]))
         for name, study in config["studies"].items():
             _complete(study)
             problems += _contradictions(f"studies.{name}", study, config["scans"])

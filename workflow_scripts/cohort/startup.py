@@ -116,7 +116,7 @@ class Start:
             RAW: self.config["bids_dir"] and str(self.bids_dir),
             VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
             LESIONS: self.config["anatomical"]["lesions"],
-            MANUAL: self.config["segmentation"]["manual"],
+            MANUAL: self.config["bids_dir"] and self.config["segmentation"]["manual"],
         }
         return {uri: folder for uri, folder in places.items() if folder}
 
@@ -165,6 +165,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
         cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
+        if config["demo"]["cohort"] == "thalamus":
+            config["segmentation"]["manual"] = str(bids_dir / "derivatives/manual")
     populations = {}
     for name, study in config["studies"].items():
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])

@@ -4,10 +4,10 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.demo import lupus, multiple_sclerosis
+from workflow_scripts.demo import lupus, multiple_sclerosis, thalamus
 from workflow_scripts.demo.members import Plan
 
-COHORTS = {"lupus": lupus, "multiple_sclerosis": multiple_sclerosis}
+COHORTS = {"lupus": lupus, "multiple_sclerosis": multiple_sclerosis, "thalamus": thalamus}
 
 
 def cohort_of(demo: dict):
@@ -21,13 +21,13 @@ def with_subjects(demo: dict) -> dict:
     Raises
     ------
     InputError
-        If the cohort of multiple sclerosis is to have other sites than its own.
+        If a cohort with sites or groups of its own is to have others.
     """
     cohort = cohort_of(demo)
     subjects = demo.get("subjects") or cohort.SUBJECTS
-    if cohort is multiple_sclerosis and (unknown := subjects.keys() - cohort.SUBJECTS.keys()):
+    if cohort is not lupus and (unknown := subjects.keys() - cohort.SUBJECTS.keys()):
         raise InputError(
-            f"demo.subjects: {', '.join(sorted(unknown))} is no site of multiple_sclerosis; "
+            f"demo.subjects: {', '.join(sorted(unknown))} is no site of {demo['cohort']}; "
             f"give numbers of {' and '.join(cohort.SUBJECTS)}"
         )
     return demo | {"subjects": subjects}

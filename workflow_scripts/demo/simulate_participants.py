@@ -15,7 +15,6 @@ README = """# Simulated cohort
 Nothing here is of a person. Heads are random deformations of the MNI152 template (ICBM 2009a
 symmetric, as shipped with nilearn), {about} The truth each image was made from lies in `../truth`.
 """
-SESSION = ["session_id", "acq_time", "edss", "edss_date"]
 
 
 def dataset_description() -> dict:
@@ -49,9 +48,9 @@ def write_sessions(rows: list[dict], root: Path, columns: Path) -> None:
     """Write the sessions.tsv of each participant, and their dictionary into the root."""
     for name, part in pd.DataFrame(rows).groupby("participant_id"):
         path = root / name / f"{name}_sessions.tsv"
-        write_table(part[SESSION], path, columns, dictionary=False)
-    described = read_descriptions(columns)
-    write_dictionary({name: described[name] for name in SESSION}, root / "sessions.tsv")
+        write_table(part.drop(columns="participant_id"), path, columns, dictionary=False)
+    described, names = read_descriptions(columns), [n for n in rows[0] if n != "participant_id"]
+    write_dictionary({name: described[name] for name in names}, root / "sessions.tsv")
 
 
 def main(source, out, params):
