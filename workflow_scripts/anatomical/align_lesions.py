@@ -44,6 +44,7 @@ def main(source, out, params):
         software=["antspyx"],
         measures={"lesions_drawn_volume_ml": before},
         Description="Share of lesion, of a mask drawn on another contrast",
+        SpatialReference="The T1w of the session, desc-preproc_T1w",
         **({"Flags": flags} if flags else {}),
     )
 
