@@ -1,3 +1,5 @@
+import json
+
 """Who a study can draw from."""
 
 from types import SimpleNamespace
@@ -113,7 +115,7 @@ def test_labels_far_from_the_scan_are_left_out_and_counted(edss_date, acq_time, 
     )
     check_labels(list(everyone.clinical.values()), "s", study)
     assert len(population_today(everyone, study)) == taken
-    label = screened(everyone, study)["sub-1"][None]
+    label = screened(everyone, study)["sub-1"][""]
     late = "more than 183 days from the scan, or one of them without a date"
     assert label == ("a" if taken else late)
 
@@ -395,9 +397,10 @@ def test_every_session_of_every_participant_is_screened():
     everyone.clinical[later] = everyone.clinical[later] | {"dx": "b"}
     assert screened(everyone, STUDY) == {
         "sub-1": {"ses-1": "c", "ses-2": "b"},
-        "sub-2": {None: "c"},
-        "sub-3": {None: None},
+        "sub-2": {"": "c"},
+        "sub-3": {"": None},
     }
+    assert json.loads(json.dumps(screened(everyone, STUDY))) == screened(everyone, STUDY)
 
 
 def test_clinical_table_has_the_sessions_of_the_population_alone():

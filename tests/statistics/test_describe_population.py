@@ -162,7 +162,7 @@ def test_too_many_classes_are_refused():
 
 def cohort():
     labels = ["a", "b", "a", "b", "a", "b", "c", None, "a"]
-    labels = {f"sub-{i}": {None: label} for i, label in enumerate(labels)}
+    labels = {f"sub-{i}": {"": label} for i, label in enumerate(labels)}
     status = pd.DataFrame(
         [
             ("sub-0", "T1w", "AVAILABLE", np.nan),
@@ -207,7 +207,7 @@ def test_flow_of_the_published_study():
     reasons = {"undefined diagnosis": 28, "motion": 3, "infarct": 20, "other disease": 2}
     left = [reason for reason, n in reasons.items() for _ in range(n)]
     ids = [f"sub-{i:03d}" for i in range(216)]
-    labels = {name: {None: label} for name, label in zip(ids, ["a", "b"] * 108, strict=True)}
+    labels = {name: {"": label} for name, label in zip(ids, ["a", "b"] * 108, strict=True)}
     status = pd.DataFrame(
         {
             "participant_id": ids,

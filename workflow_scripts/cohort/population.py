@@ -215,15 +215,18 @@ def _external_problems(population: list[dict], study: dict, where: str):
         )
 
 
-def screened(cohort, study: dict) -> dict[str, dict[str | None, str | None]]:
-    """Labels of every participant's sessions; a class too far in time from the scan is none."""
+def screened(cohort, study: dict) -> dict[str, dict[str, str | None]]:
+    """Labels of every participant's sessions, "" where there is none by name.
+
+    A class too far in time from the scan is none.
+    """
     found: dict[str, dict] = {}
     for row in cohort.clinical.values():
         label = label_of(row, study)
         if label in study["classes"] and not in_time(row, study):
             days = study["within_days"]["days"]
             label = f"more than {days:g} days from the scan, or one of them without a date"
-        found.setdefault(row["participant_id"], {})[row["session_id"]] = label
+        found.setdefault(row["participant_id"], {})[row["session_id"] or ""] = label
     return found
 
 

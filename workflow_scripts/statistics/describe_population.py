@@ -194,7 +194,8 @@ def flow(
     Parameters
     ----------
     labels : dict
-        Of every participant screened the label of each session, None where there is none.
+        Of every participant screened the label of each session ("" without a name), None where
+        there is none.
     status : DataFrame
         cohort/scans.tsv.
     population : DataFrame
@@ -234,8 +235,8 @@ def flow(
             label = label_of_person(list(of_sessions.values()), classes)
             people[reason_left_out(rows, label, classes, requires)] += 1
         for session, label in of_sessions.items() if all_sessions else ():
-            if (participant, session or "") not in used:
-                own = rows[rows["session_id"].fillna("") == (session or "")]
+            if (participant, session) not in used:
+                own = rows[rows["session_id"].fillna("") == session]
                 sessions[reason_left_out(own, label, classes, requires)] += 1
     stages = ["excluded", "not in a class", "missing data", "not in the frozen population"]
     left_out = sorted(
