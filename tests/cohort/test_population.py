@@ -1,7 +1,6 @@
-import json
-
 """Who a study can draw from."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
