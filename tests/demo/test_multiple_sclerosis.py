@@ -208,7 +208,10 @@ def test_dataset_has_sessions_sidecars_and_dictionaries(tmp_path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     names = {"participants": "participants.tsv", "exclusions": "exclusions.tsv"}
     names |= {"description": "dataset_description.json", "readme": "README"}
-    names |= {"derivatives": "derivatives/lesions/dataset_description.json"}
+    names |= {
+        "ignored": ".bidsignore",
+        "derivatives": "derivatives/lesions/dataset_description.json",
+    }
     out = SimpleNamespace(**{key: str(tmp_path / name) for key, name in names.items()})
     simulate_participants.main(None, out, SimpleNamespace(demo=DEMO))
     for path in (*plan.sessions_files, *plan.sidecars):

@@ -127,6 +127,7 @@ def test_volume_falls_with_the_walls(phantom):
 def test_tables_of_the_sessions(tmp_path):
     demo = DEMO | {"subjects": {"MS": 4}}
     paths = {"participants": "participants.tsv", "exclusions": "exclusions.tsv", "readme": "README"}
+    paths["ignored"] = ".bidsignore"
     paths |= {"description": "dataset_description.json", "derivatives": "derivatives.json"}
     out = SimpleNamespace(**{key: str(tmp_path / name) for key, name in paths.items()})
     simulate_participants.main(None, out, SimpleNamespace(demo=demo))
