@@ -1,4 +1,3 @@
-from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -47,8 +46,7 @@ if not CONFIG["participants"]:
 
 # Reruns follow the fingerprint of a rule's script; what a split holds does not change with it.
 for made in workflow.rules:
-    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
-        made.conda_env = f"{workflow.basedir}/envs/environment.yaml"
+    made.conda_env = f"{workflow.basedir}/envs/environment.yaml"
     if made.script and made.name not in ("freeze_population", "draw_splits"):
         made.set_params(code=code(made.script.removeprefix("../workflow_scripts/")))
 
