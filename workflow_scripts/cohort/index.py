@@ -192,24 +192,14 @@ def index_lesions(derivatives: Path, only: list[str] | None = None) -> list[dict
     for row in files_of_dataset(derivatives, "anatomical.lesions", only):
         if is_lesion_mask(Path(row["path"]).name) and row["ext"] in IMAGE_EXTENSIONS:
             require_place(row, derivatives)
-            found.setdefault((row["participant_id"], row["session_id"]), []).append(row)
+            key = row["participant_id"], row["session_id"], "lesions"
+            found.setdefault(key, []).append(row)
     if not found and not only:
         raise InputError(
             f"anatomical.lesions {derivatives}: holds no *_desc-lesion_mask.nii.gz or "
             "*_label-lesion_mask.nii.gz; see docs/cohort.md, or leave the key out"
         )
-    problems = [
-        f"anatomical.lesions {derivatives}: {session_prefix(*session)} has several masks "
-        f"({', '.join(sorted(Path(row['path']).name for row in rows))}); keep one"
-        for session, rows in found.items()
-        if len(rows) > 1
-    ]
-    if problems:
-        raise InputError(listing(problems))
-    return [
-        _row(*session, "lesions", str(derivatives / row["path"]))
-        for session, [row] in found.items()
-    ]
+    return _one_each(found, derivatives, "anatomical.lesions")
 
 
 def index_manual(derivatives: Path, only: list[str] | None = None) -> list[dict]:
@@ -233,15 +223,21 @@ def index_manual(derivatives: Path, only: list[str] | None = None) -> list[dict]
             f"segmentation.manual {derivatives}: holds no mask such as "
             "*_label-Thalamus_desc-<rater>_mask.nii.gz; see docs/segmentation.md, or leave it out"
         )
+    return _one_each(found, derivatives, "segmentation.manual")
+
+
+def _one_each(found: dict[tuple, list[dict]], derivatives: Path, key: str) -> list[dict]:
+    """Rows of masks by participant, session and suffix, of which there may be one alone."""
     problems = [
-        f"segmentation.manual {derivatives}: {session_prefix(*key[:2])} has several masks of "
-        f"{key[2]} ({', '.join(sorted(Path(row['path']).name for row in rows))}); keep one"
-        for key, rows in found.items()
+        f"{key} {derivatives}: {session_prefix(*session)} has several masks"
+        f"{'' if suffix in DERIVED else f' of {suffix}'} "
+        f"({', '.join(sorted(Path(row['path']).name for row in rows))}); keep one"
+        for (*session, suffix), rows in found.items()
         if len(rows) > 1
     ]
     if problems:
         raise InputError(listing(problems))
-    return [_row(*key, str(derivatives / row["path"])) for key, [row] in found.items()]
+    return [_row(*place, str(derivatives / row["path"])) for place, [row] in found.items()]
 
 
 def with_gaps(rows: list[dict], sessions: set[tuple], suffixes) -> list[dict]:
