@@ -464,6 +464,20 @@ def test_like_takes_what_an_entry_does_not_say(small):
     assert checked["inputs"]["brain"]["region"] == "brain"
 
 
+def test_engines_take_what_they_do_not_say_from_another(small):
+    net = {"kind": "unet", "rater": "anna", "epochs": 7}
+    engines = {"net": net, "flair": {"like": "net", "channels": ["FLAIR"]}}
+    regions = {"thalamus": {"engines": engines}}
+    small["segmentation"] = {"manual": "masks", "regions": regions}
+    checked = check_config(small)["segmentation"]["regions"]["thalamus"]["engines"]
+    assert checked["flair"] == checked["net"] | {"channels": ["FLAIR"]}
+    assert checked["net"]["epochs"] == 7
+    engines["flair"]["like"] = "flair"
+    where = "segmentation.regions.thalamus.engines"
+    with pytest.raises(InputError, match=f"{where}.flair.like: 'flair' is no other entry"):
+        check_config(small)
+
+
 @pytest.mark.parametrize("part", ["inputs", "models"])
 @pytest.mark.parametrize(
     ("entries", "message"),

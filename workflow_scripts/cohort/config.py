@@ -51,6 +51,7 @@ NEEDS = {
     "repeated_measures": ["metrics"],
     "published": ["metrics", "repeated_measures"],
     "published_figures": ["metrics"],
+    "published_directions": ["associations", "longitudinal"],
     "added_value": ["optimism"],
 }
 OF_MODELS = ("metrics", "thresholds", "comparisons", "roc", "calibration", "decision_curve")
@@ -88,6 +89,7 @@ def check_config(config: dict) -> dict:
             studies = {name: _spelled_out(name, study) for name, study in studies.items()}
             config = config | {"studies": studies}
     if not problems:
+        config = _with_engines(config)
         config = _with_defaults(config, schema, schema)
         problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
     if not problems:
@@ -189,11 +191,24 @@ def _spelled_out(name: str, study):
         study["evaluation"] = {key: {} if value is None else value for key, value in asked.items()}
     for part in ("inputs", "models"):
         if isinstance(study.get(part), dict):
-            entries = study[part]
-            study[part] = {
-                key: _like(f"studies.{name}.{part}", entries, key, ()) for key in entries
-            }
+            study[part] = _all_like(f"studies.{name}.{part}", study[part])
     return study
+
+
+def _with_engines(config: dict) -> dict:
+    """A configuration with every ``like`` of its engines replaced."""
+    segmentation = config.get("segmentation")
+    regions = segmentation.get("regions") if isinstance(segmentation, dict) else None
+    if not isinstance(regions, dict):
+        return config
+    regions = {
+        name: region
+        | {"engines": _all_like(f"segmentation.regions.{name}.engines", region["engines"])}
+        if isinstance(region, dict) and isinstance(region.get("engines"), dict)
+        else region
+        for name, region in regions.items()
+    }
+    return config | {"segmentation": segmentation | {"regions": regions}}
 
 
 def _add_confounds(name: str, study: dict) -> None:
@@ -214,6 +229,10 @@ def _add_confounds(name: str, study: dict) -> None:
                     f"studies.{name}.{CONFOUNDS} makes; rename it"
                 )
             study[part] = {CONFOUNDS: there} | entries
+
+
+def _all_like(where: str, entries: dict) -> dict:
+    return {key: _like(where, entries, key, ()) for key in entries}
 
 
 def _like(where: str, entries: dict, key: str, seen: tuple):
