@@ -8,8 +8,9 @@ from workflow_scripts.cohort.population import screened
 def evaluation_inputs(wildcards):
     """Input function: what an evaluation reads."""
     found = inputs_of(wildcards.evaluation, wildcards.study, STUDIES[wildcards.study])
-    reads_volumes = "volumes" in READ[wildcards.evaluation]
-    return found | {"volumes": TABLES_OF_ENGINES[:1] if reads_volumes else []}
+    of_engines = {"volumes": TABLES_OF_ENGINES[:1], "engines": TABLES_OF_ENGINES}
+    read = READ[wildcards.evaluation]
+    return found | {name: made if name in read else [] for name, made in of_engines.items()}
 
 
 def model_outputs(content, of=lambda made: STUDIES[made.study]["models"]):

@@ -1,9 +1,21 @@
 """Ties of the methods text on associations and on change over time, see test_methods_text."""
 
+import pandas as pd
+
 from tests.report.code import S, calls, constant, text_of, uses
+from workflow_scripts.statistics.published_directions import HOLDS, LIMITS
 from workflow_scripts.statistics.trajectories import worsened
 
 ASSOCIATIONS = {
+    "found of their engines stands beside the estimates of": lambda: (
+        constant(S + "published_directions", "COLUMNS")[:2] == ["finding", "expected"]
+        and text_of(S + "published_directions", "beside_directions").count("reference") == 1
+    ),
+    "and a bias one whose interval does not hold zero": lambda: (
+        HOLDS["highest"](pd.Series([2.0]), pd.Series([1.0]))
+        and not LIMITS["not zero"]({"low": -1.0, "high": 1.0})
+        and LIMITS["above zero"]({"low": 0.1, "high": 1.0})
+    ),
     "at the first session of each participant were regressed on": lambda: (
         calls(S + "associations", "members", "association_table")
         and calls(S + "associations", "OLS", "beta_of")

@@ -25,6 +25,8 @@ TABLES = {
     "metrics": f"{STUDY}/metrics.tsv",
     "population": f"{STUDY}/split-{{split}}_population.tsv",
     "trajectories": f"{STUDY}/trajectories.tsv",
+    "associations": f"{STUDY}/associations.tsv",
+    "longitudinal": f"{STUDY}/longitudinal.tsv",
 }
 # What each reads beside the predictions, keys of the study that it depends on, and how the models
 # were fitted anew whose tables it reads.
@@ -46,6 +48,7 @@ READ = {
     "trajectories": ["features", "clinical", "population", "volumes"],
     "longitudinal": ["trajectories"],
     "published_figures": ["metrics"],
+    "published_directions": ["associations", "longitudinal", "engines"],
 }
 KEYS = {"missing": ["models", "inputs"], "sensitivity": ["models", "design"]}
 # Whose settings an evaluation has that is not asked for by its own name.

@@ -19,6 +19,7 @@ from workflow_scripts.report.gradcam import gradcam_section
 from workflow_scripts.report.groups import groups_section
 from workflow_scripts.report.one_class import one_class_section
 from workflow_scripts.report.published import published_section
+from workflow_scripts.report.published_directions import directions_section
 from workflow_scripts.report.repeated_measures import repeated_measures_section
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
 
@@ -31,6 +32,7 @@ SECTIONS = {
     "correlations": correlations_section,
     "associations": associations_section,
     "longitudinal": longitudinal_section,
+    "published_directions": directions_section,
 }
 LINE = 15
 REASON_CHARACTERS = 46

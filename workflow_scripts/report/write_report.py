@@ -35,6 +35,7 @@ PARTS = [
     ("correlations", "Correlations"),
     ("associations", "Associations"),
     ("longitudinal", "Change over time"),
+    ("published_directions", "Published directions"),
 ]
 
 

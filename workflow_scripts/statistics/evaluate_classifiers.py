@@ -1,5 +1,7 @@
 """Evaluations of a study's models from their predictions, refits and tables, each a table."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from workflow_scripts.common.job import job
@@ -14,6 +16,7 @@ from workflow_scripts.statistics.associations import association_table
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.engine_volumes import features_of
+from workflow_scripts.statistics.published_directions import beside_directions
 from workflow_scripts.statistics.published_figures import beside_published
 from workflow_scripts.statistics.scores import by_model
 from workflow_scripts.statistics.split_metrics import evaluate
@@ -112,6 +115,18 @@ def published_figures(source, settings: dict) -> pd.DataFrame:
     return beside_published(metrics, settings["published_figures"], settings["key"])
 
 
+def published_directions(source, settings: dict) -> pd.DataFrame:
+    """What a publication found of its engines beside this run's."""
+    paths = {Path(path).stem: path for path in source.engines}
+    tables = {
+        "overlap": read_table(paths["overlap"]),
+        "agreement": read_table(paths["agreement"]),
+        "associations": read_table(source.associations[0]),
+        "longitudinal": read_table(source.longitudinal[0]),
+    }
+    return beside_directions(tables, settings["published_directions"], settings["key"])
+
+
 def reliability(source, settings: dict) -> pd.DataFrame:
     """Agreement of features between two sessions."""
     features = read_table(source.features[0])
@@ -155,6 +170,7 @@ EVALUATIONS = {
         trajectories,
         longitudinal,
         published_figures,
+        published_directions,
     )
 }
 
