@@ -32,8 +32,9 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def demo(config, tmp_path_factory):
-    """Output folder of a whole demo run."""
+def demo(config, phantom_folder, tmp_path_factory):
+    """Output folder of a whole demo run, from the phantom on."""
+    shutil.copytree(phantom_folder / "results", config["output_dir"], symlinks=True)
     finished(config=config, folder=tmp_path_factory.mktemp("run"))
     return config["output_dir"]
 

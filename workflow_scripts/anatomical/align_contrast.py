@@ -2,10 +2,10 @@
 
 import tempfile
 
-import ants
 import numpy as np
 
 from workflow_scripts.anatomical.prepare_t1w import stripped_brain
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.registration import register_images

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
-import ants
 import nibabel as nib
 
 from workflow_scripts.anatomical.align_contrast import align, read_contrast
 from workflow_scripts.anatomical.lesions import read_lesions
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.bids import drawn_on, entities_of
 from workflow_scripts.common.images import save_probability, voxel_volume_ml, write_sidecar
 from workflow_scripts.common.job import job

@@ -9,10 +9,10 @@ superior.
 import shutil
 from pathlib import Path
 
-import ants
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.job import InputError
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

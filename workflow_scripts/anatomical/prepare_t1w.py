@@ -1,11 +1,13 @@
 """T1w -> brain mask and bias-corrected T1w."""
 
-import ants
+import math
+
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.anatomical.template_mask import template_mask
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import (
     load_scan,
     save_image,
@@ -99,11 +101,11 @@ def extract_brain(
 def correct_bias(t1w: str, mask: str) -> np.ndarray:
     """Bias-corrected T1w, (x, y, z): N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
-    The field is fitted over the brain mask, on a grid of about 6 mm, and applied
-    to the whole image.
+    The field is fitted over the brain mask, on the finest grid of 6 mm or more, and
+    applied to the whole image.
     """
     image = ants.image_read(t1w)
-    shrink = max(1, round(N4_SPACING_MM / max(image.spacing)))
+    shrink = math.ceil(N4_SPACING_MM / max(image.spacing))
     corrected = ants.n4_bias_field_correction(
         image,
         mask=ants.image_read(mask),

@@ -4,12 +4,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import ants
 import numpy as np
 
 from workflow_scripts.anatomical.fsl import register_with_fsl
 from workflow_scripts.anatomical.lesions import lesions_filled
 from workflow_scripts.anatomical.prepare_t1w import stripped_brain
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import round_intensities, round_warp, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import coarsened, register_images

@@ -1,6 +1,5 @@
 """Tissue maps and regions of a brain, in native space and in MNI152, with volumes."""
 
-import ants
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from workflow_scripts.anatomical.regions import (
     reach_of_middle_ventricles,
     subject_regions,
 )
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import (
     dice,
     save_labels,

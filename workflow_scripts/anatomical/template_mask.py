@@ -6,12 +6,12 @@ head. So a head is put around it: CSF, skull and scalp as shells of fixed width.
 
 import tempfile
 
-import ants
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import load_scan
 
 # outer border of each shell in mm from the brain, intensity relative to white matter

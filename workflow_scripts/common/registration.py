@@ -1,8 +1,9 @@
 """Registration of two images by ANTs, with the settings that all rules share."""
 
-import ants
 import numpy as np
 from skimage.transform import resize
+
+from workflow_scripts.common.antspyx import ants
 
 # Of the voxels of the fixed image, for the linear stages. With ANTsPy's 0.2 they take
 # two to three times as long and end in the same place (0.2 to 0.5 mm from the truth on

@@ -237,7 +237,7 @@ def _scale_problem(path: Path, image) -> str | None:
 
 def _itk_problem(path: Path, image) -> str | None:
     """Why ITK would read another image than nibabel, for whatever reason."""
-    import ants  # a second, which tables need not wait for
+    from workflow_scripts.common.antspyx import ants
 
     try:
         read = ants.image_header_info(str(path))

@@ -7,10 +7,10 @@ directions need no conversion.
 
 import tempfile
 
-import ants
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.gradients import shells
 from workflow_scripts.common.transforms import nearest_rotation, read_itk_matrix, write_itk_matrix
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import ants
 import numpy as np
 import pandas as pd
 from dipy.segment.mask import median_otsu
 from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.gradients import Gradients, from_voxel_axes
 from workflow_scripts.common.images import rounded, save_image, save_labels, write_sidecar
 from workflow_scripts.common.job import InputError, job

@@ -3,8 +3,7 @@
 import shutil
 import tempfile
 
-import ants
-
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import round_warp, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import register_images

@@ -3,10 +3,10 @@
 import shutil
 import tempfile
 
-import ants
 import numpy as np
 from scipy.ndimage import binary_erosion
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.registration import register_images

@@ -9,11 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import ants
 import nibabel as nib
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import save_image
 from workflow_scripts.common.registration import register_images
 from workflow_scripts.diffusion.motion import displacement, even_out, grid_image, register

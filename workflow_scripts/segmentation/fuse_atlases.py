@@ -3,11 +3,11 @@
 import tempfile
 from typing import NamedTuple
 
-import ants
 import nibabel as nib
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.engines import SIDES
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.registration import coarsened, part_of, register_images

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import ants
 import nibabel as nib
 import numpy as np
 from safetensors.torch import load_file
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.engines import LEFT, RIGHT, SIDES, Labels, labels_of, plausible_ml
 from workflow_scripts.common.images import (

@@ -1,9 +1,9 @@
 """Left and right of a region, on a subject's own grid."""
 
-import ants
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.engines import LEFT, RIGHT, SIDES, Labels
 from workflow_scripts.common.registration import from_template
 

@@ -1,6 +1,5 @@
 """A 3D U-Net that segments a region, in the part of MNI152 around it."""
 
-import ants
 import nibabel as nib
 import numpy as np
 import torch
@@ -8,6 +7,7 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import UNet
 from torch.nn import functional
 
+from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.checkpoint import Checkpoint, stop_requests
 from workflow_scripts.common.job import InputError
 
