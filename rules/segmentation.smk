@@ -12,8 +12,10 @@ rule segment_region:
         sidecar=bids_anat("dseg.json", label="{region}", desc="{engine}"),
     log:
         "logs/segment_region/{folder}/{prefix}_label-{region}_desc-{engine}.log",
+    threads: SEGMENTATION.asked("threads", lambda wildcards, attempt: 1)
     resources:
-        mem_mb=need(ON_TEMPLATE, T1w=150),
+        mem_mb=SEGMENTATION.asked("mem_mb", need(ON_TEMPLATE, T1w=150)),
+        runtime=SEGMENTATION.asked("runtime", need(30)),
     params:
         settings=lambda wildcards: SEGMENTATION.settings(wildcards.region, wildcards.engine),
     script:

@@ -16,6 +16,7 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
 
 ATLAS = {"kind": "atlas"}
+RUN = {"run": "s {T1w} {folder}", "result": "x.mgz", "labels": [1, 2]}
 MASK = "sub-01/ses-{}/anat/sub-01_ses-{}_label-{}_desc-{}_mask.nii.gz"
 
 
@@ -37,6 +38,14 @@ def checked(engines: dict, **changes) -> dict:
         ({"kind": "vote", "of": ["atlas", "none"]}, r"of: none is none .*\(atlas\)"),
         ({"kind": "mean", "of": ["atlas", "e"]}, r"of: e is none .*\(atlas\)"),
         ({"kind": "network"}, "'weights' is a required"),
+        ({"kind": "command"}, "give a program .*samseg.*, or run, result and labels"),
+        ({"kind": "command", "program": "dbsegment"}, "no command of dbsegment is known .samseg"),
+        ({"kind": "command", "program": "bet", "run": RUN["run"], "result": "x"}, "knows it of atlas"),
+        ({"kind": "command", "program": "samseg", "run": "s {T1w} {folder}"}, "together"),
+        ({"kind": "command", **RUN, "run": "s {T1w} -o x"}, "has no .T1w. and .folder."),
+        ({"kind": "command", **RUN, "run": "s {T1w} '{folder}"}, "cannot be read .No closing"),
+        ({"kind": "command", **RUN, "run": "{T1w} {folder}"}, "begin with the program"),
+        ({"kind": "command", **RUN, "run": "s {T1w} {T2} {folder}"}, "run: T2 is no contrast"),
         ({"kind": "recon"}, "kind 'recon' is none of atlas, network, import"),
     ],
 )

@@ -1,5 +1,6 @@
 """Six skull-stripped brains of 4 mm, which are quick to work on, as a BIDS dataset."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -73,6 +74,28 @@ def configuration(bids: Path, **changes) -> dict:
     return config | changes
 
 
+def draw_thalami(folder: Path, prefix: str, size: float) -> None:
+    """Masks of the rater anna in a derivatives folder: two balls, 8.5 mL each in a brain of size 1.
+
+    Parameters
+    ----------
+    prefix : session's, with a label of its own
+    size : of its brain, see `scaled`
+    """
+    grid = scaled(small_brain(), size)
+    inside = np.zeros(grid.shape, bool)
+    indices = np.moveaxis(np.indices(grid.shape), 0, -1)
+    points = nib.affines.apply_affine(grid.affine, indices) / size
+    for side in (-13, 13):
+        inside |= np.linalg.norm(points - [side, -18, 8], axis=-1) < 12.7
+    place = folder / prefix.replace("_", "/") / "anat"
+    place.mkdir(parents=True)
+    described = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
+    (folder / "dataset_description.json").write_text(json.dumps(described))
+    image = nib.Nifti1Image(inside.astype(np.uint8), grid.affine)
+    nib.save(image, place / f"{prefix}_label-Thalamus_desc-anna_mask.nii.gz")
+
+
 SITES = "AABBAACC"
 SCANNERS = "XXXYYYXY"  # without the people of site A two each, else three or more
 TWICE, WITHOUT_T1W = {1, 2}, {3, 4}  # participants with a second session, and such a one
@@ -86,6 +109,11 @@ def person(number: int) -> dict:
         "scanner": SCANNERS[number - 1],
         "age": 30 + 3 * number % 7,
     }
+
+
+def size_of(number: int) -> float:
+    """Of the brain of such a participant."""
+    return 1 + 0.05 * (person(number)["diagnosis"] == "patient") + 0.002 * number
 
 
 def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
@@ -105,7 +133,7 @@ def make_sessions(root: Path, brain: nib.Nifti1Image) -> None:
         columns = ("age", "diagnosis", "site", "scanner")
         rows.append("\t".join([name, *(str(who[column]) for column in columns)]))
         ill = who["diagnosis"] == "patient"
-        image = scaled(brain, 1 + 0.05 * ill + 0.002 * number)
+        image = scaled(brain, size_of(number))
         dark = nib.Nifti1Image(1100 * (brain.get_fdata() > 0) - brain.get_fdata(), image.affine)
         edss = ["session_id\tacq_time\tedss\tedss_date"]
         for session in ("ses-01", "ses-02")[: 2 if number in TWICE | WITHOUT_T1W else 1]:

@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.workflow.small_cohort import QUICK, SITES, make_sessions, person
+from tests.workflow.small_cohort import (
+    QUICK,
+    SITES,
+    draw_thalami,
+    make_sessions,
+    person,
+    size_of,
+)
 from tests.workflow.snake import finished, said, snakemake
 from workflow_scripts.cohort.startup import start
 from workflow_scripts.common.job import InputError
@@ -17,6 +24,7 @@ from workflow_scripts.common.tables import read_table
 from workflow_scripts.demo.plan import plan_cohort
 
 STUDIES = Path(__file__).parent / "studies"
+DRAWN = (1, 2, 5, 6, 7)  # whose thalamus was drawn by hand
 LATE = "more than 183 days from the scan, or one of them without a date"
 
 
@@ -24,17 +32,24 @@ LATE = "more than 183 days from the scan, or one of them without a date"
 def config(tmp_path_factory, brain):
     bids = tmp_path_factory.mktemp("studies") / "bids"
     make_sessions(bids, brain)
+    manual = bids.parent / "manual"
+    for number in DRAWN:
+        draw_thalami(manual, f"sub-{number}_ses-01", size_of(number))
     return {
         "bids_dir": str(bids),
         "output_dir": str(bids.parent / "results"),
         "anatomical": QUICK,
+        "segmentation": {
+            "manual": str(manual),
+            "regions": {"thalamus": {"engines": {"atlas": {"kind": "atlas"}}}},
+        },
         "studies": {file.stem: yaml.safe_load(file.read_text()) for file in STUDIES.glob("*.yaml")},
     }
 
 
 @pytest.fixture(scope="module")
 def results(config, tmp_path_factory):
-    """Output folder after a run of all three studies."""
+    """Output folder after a run of all studies."""
     finished(config=config, folder=tmp_path_factory.mktemp("run"))
     return Path(config["output_dir"])
 
@@ -151,6 +166,27 @@ def test_another_site_is_scored_and_never_trained_on(results):
     )
     assert volumes.shape[1] == 2
     assert min(volumes.shape[2:]) < 40  # a box around the region
+
+
+def test_an_engine_is_judged_and_its_volume_related_to_outcomes(results):
+    """Patients' brains, and so their thalami, are 5 % larger along each axis."""
+    overlap = read_table(results / "segmentation/overlap.tsv").query("side == 'both'")
+    assert overlap["participant_id"].tolist() == [f"sub-{number}" for number in DRAWN]
+    assert overlap["dice"].gt(0.6).all()
+    agreement = read_table(results / "segmentation/agreement.tsv").set_index("side")
+    assert agreement.loc["both", "n"] == len(DRAWN)
+    study = results / "studies/thalamus"
+    associations = read_table(study / "associations.tsv").set_index("feature")
+    alone = associations[associations["other"].isna()]
+    assert alone["n"].tolist() == [6, 6]  # two have no T1w
+    assert alone["beta"].gt(0.5).all()
+    change = read_table(study / "longitudinal.tsv").iloc[0]
+    assert change["n"] == 2 and change["note"].startswith("not tested: fewer than 3")
+    directions = read_table(study / "published_directions.tsv").set_index("finding")
+    assert directions["agrees"].isna().all()
+    accurate = directions.loc["MindGlide's volumes are the most accurate"]
+    assert accurate["here"].startswith("atlas ")
+    assert accurate["reason"] == "no other engine to compare with"
 
 
 def test_an_unchanged_run_does_nothing_and_the_report_names_the_studies(results, config, tmp_path):

@@ -7,7 +7,13 @@ from workflow_scripts.cohort.index import GIVEN, natural_order
 from workflow_scripts.cohort.participants import exclusion_reason
 from workflow_scripts.cohort.segmentation import PROGRAM_OF_KIND
 from workflow_scripts.common.bids import of_contrast, session_prefix, sessions
-from workflow_scripts.common.engines import labels_of, region_label, region_of
+from workflow_scripts.common.engines import (
+    commands,
+    images_of,
+    labels_of,
+    region_label,
+    region_of,
+)
 from workflow_scripts.common.job import InputError
 
 FEWEST_ATLASES, FEWEST_TRAINED = 3, 4
@@ -17,6 +23,14 @@ MANUAL = {"kind": "manual", "labels": [1, 1]}
 def of_engine(pattern: str, region: str, engine: str) -> str:
     """A path with {region} and {engine} for an engine; {folder} and {prefix} stay."""
     return pattern.replace("{region}", region_label(region)).replace("{engine}", engine)
+
+
+def with_command(engine: dict) -> dict:
+    """An engine of kind `command` with its command and the images that this reads."""
+    if engine["kind"] != "command":
+        return engine
+    engine = commands().get(engine.get("program"), {}) | engine
+    return engine | {"channels": images_of(engine["run"])}
 
 
 class Segmentation:
@@ -51,7 +65,7 @@ class Segmentation:
         self.engines: dict[str, dict[str, dict]] = {}
         for region, settings in section["regions"].items():
             engines = {
-                name: engine | {"labels": self._labels(engine, region)}
+                name: with_command(engine) | {"labels": self._labels(engine, region)}
                 for name, engine in settings["engines"].items()
             }
             given = {tuple(suffix.rsplit("_", 1)) for suffix, _ in (self._files | self._reasons)}
@@ -88,6 +102,20 @@ class Segmentation:
         region = region_of(label)
         return self.engines[region][engine] | {"region": region, "engine": engine}
 
+    def asked(self, key: str, otherwise):
+        """Resource function: what a command asks for by a key, others by the next function.
+
+        Memory and minutes double with each retry.
+        """
+
+        def amount(wildcards, attempt):
+            settings = self.settings(wildcards.region, wildcards.engine)
+            if settings["kind"] != "command":
+                return otherwise(wildcards, attempt)
+            return settings[key] * (1 if key == "threads" else 2 ** (attempt - 1))
+
+        return amount
+
     def _sort_in(self, row: dict, exclusions: list[dict]) -> None:
         session = row["participant_id"], row["session_id"]
         key = row["suffix"], session_prefix(*session)
@@ -117,6 +145,8 @@ class Segmentation:
             case "vote" | "mean" as kind:
                 path = made.sides if kind == "vote" else made.probabilities
                 return {"members": [of_engine(path, region, other) for other in settings["of"]]}
+            case "command":
+                return {"channels": self._channels(settings, rules)}
             case "unet":
                 fold = self.fold_of(region, name, wildcards.prefix)
                 model = rules.train_unet.output.model.replace("{fold}", str(fold))
@@ -187,10 +217,10 @@ class Segmentation:
         engine, key = self.engines[region][name], (f"{region}_{name}", prefix)
         if engine["kind"] in ("import", "manual") and key not in self._files:
             return self._reasons.get(key) or "no mask of this rater"
+        for channel in engine.get("channels", []):
+            if prefix not in self._contrasts[channel]:
+                return f"no {channel}"
         if engine["kind"] == "unet":
-            for channel in engine["channels"]:
-                if prefix not in self._contrasts[channel]:
-                    return f"no {channel}"
             number = len(self._trained_on(engine, region))
             least = max(engine["folds"], FEWEST_TRAINED)
             if number < least:

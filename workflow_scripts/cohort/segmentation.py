@@ -5,12 +5,15 @@ Imported by the Snakefile, so nothing heavy is imported here.
 
 import glob
 import os
+import shlex
 import string
 from pathlib import Path
 
 from workflow_scripts.cohort.index import index_manual
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.engines import (
+    commands,
+    images_of,
     known_regions,
     labels_of,
     programs,
@@ -38,10 +41,11 @@ def segmentation_problems(section: dict, scans: dict):
         for name, engine in engines.items():
             key = f"{where}.engines.{name}"
             yield from _engine_problems(key, engine, region, engines)
-            for channel in engine.get("channels", []):
+            part, channels = _channels(engine)
+            for channel in channels:
                 if channel not in scans or channel in NO_CHANNELS:
                     yield (
-                        f"{key}.channels: {channel} is no contrast of an image that scans names "
+                        f"{key}.{part}: {channel} is no contrast of an image that scans names "
                         f"({', '.join(name for name in scans if name not in NO_CHANNELS)}); "
                         "correct it, or add it to scans"
                     )
@@ -55,6 +59,39 @@ def segmentation_problems(section: dict, scans: dict):
             )
 
 
+def _channels(engine: dict) -> tuple[str, list[str]]:
+    """Key with the contrasts that an engine names, and these."""
+    if engine["kind"] == "command":
+        try:
+            return "run", images_of(engine.get("run", ""))
+        except ValueError:  # told by `_command_problems`
+            return "run", []
+    return "channels", engine.get("channels", [])
+
+
+def _command_problems(where: str, engine: dict):
+    program, run = engine.get("program"), engine.get("run", "")
+    if program and program not in commands() and not run:
+        yield (
+            f"{where}.program: no command of {program} is known ({', '.join(commands())}); "
+            "correct it, or give run and result"
+        )
+    if not program and not {"run", "result", "labels"} <= engine.keys():
+        yield f"{where}: give a program ({', '.join(commands())}), or run, result and labels"
+    if bool(run) != ("result" in engine):
+        yield f"{where}: give run and result together"
+    try:
+        images_of(run)
+        words = shlex.split(run)
+    except ValueError as error:
+        yield f"{where}.run: {run} cannot be read ({error}); correct it"
+        return
+    if run and not ("{folder}" in run and "{T1w}" in run):
+        yield f"{where}.run: has no {{T1w}} and {{folder}}, which it reads and writes"
+    if words and "{" in words[0]:
+        yield f"{where}.run: begins with {words[0]}; begin with the program"
+
+
 def _engine_problems(where: str, engine: dict, region: str, engines: dict):
     kind = engine["kind"]
     if kind == "import" and ("program" in engine) == ("labels" in engine):
@@ -63,8 +100,10 @@ def _engine_problems(where: str, engine: dict, region: str, engines: dict):
             "region, [left, right]"
         )
         return
+    if kind == "command":
+        yield from _command_problems(where, engine)
     program = engine.get("program", PROGRAM_OF_KIND.get(kind))
-    if program:
+    if program and "labels" not in engine:
         try:
             labels_of(program, region)
         except InputError as error:

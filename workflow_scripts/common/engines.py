@@ -4,6 +4,7 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 import csv
+import string
 from functools import cache
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from workflow_scripts.common.resources import resource
 # Values of a segmentation's label image.
 LEFT, RIGHT = 1, 2
 SIDES = {"left": LEFT, "right": RIGHT}
+# What braces in a command hold beside images.
+NO_IMAGES = (None, "folder", "threads")
 
 
 class Labels(NamedTuple):
@@ -27,6 +30,7 @@ def _rows(name: str) -> list[dict]:
     tables = {
         "labels": resource("segmentation/labels.tsv"),
         "regions": resource("segmentation/regions.tsv"),
+        "commands": resource("segmentation/commands.tsv"),
     }
     with open(tables[name]) as table:
         return list(csv.DictReader(table, delimiter="\t"))
@@ -46,6 +50,19 @@ def plausible_ml(region: str) -> tuple[float, float]:
 def programs() -> list[str]:
     """Programs of resources/segmentation/labels.tsv."""
     return list(dict.fromkeys(row["program"] for row in _rows("labels")))
+
+
+def commands() -> dict[str, dict[str, str]]:
+    """Command and result, ``run`` and ``result``, of resources/segmentation/commands.tsv."""
+    return {
+        row["program"]: {key: row[key] for key in ("run", "result")} for row in _rows("commands")
+    }
+
+
+def images_of(command: str) -> list[str]:
+    """Names of the images that a command of an engine reads."""
+    fields = (field for _, field, *_ in string.Formatter().parse(command))
+    return list(dict.fromkeys(field for field in fields if field not in NO_IMAGES))
 
 
 def region_label(region: str) -> str:

@@ -1,5 +1,7 @@
 """A region of a session by one engine: left and right on the grid of its T1w, with volumes."""
 
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import nibabel as nib
@@ -21,6 +23,7 @@ from workflow_scripts.common.registration import from_template
 from workflow_scripts.common.scans import require_usable
 from workflow_scripts.segmentation.bring_back import as_many_voxels, bring_back
 from workflow_scripts.segmentation.fuse_atlases import Atlas, fuse, most_alike
+from workflow_scripts.segmentation.run_program import run_program, without_places
 from workflow_scripts.segmentation.sides import (
     exchanged,
     likeliest,
@@ -64,8 +67,25 @@ def of_labels(source, settings: dict, right: np.ndarray) -> Found:
 
 def of_another_program(source, settings: dict, right: np.ndarray) -> Found:
     """A region of another program's label image, on whatever grid."""
-    require_usable(source.labels, labels=True)
-    image, head, numbers = load_scan(source.labels), nib.load(source.t1w), settings["labels"]
+    return _brought_back(source.labels, source.t1w, settings, right)
+
+
+def of_a_program_run_here(source, settings: dict, right: np.ndarray) -> Found:
+    """A region of the label image that a program makes of the T1w and other contrasts."""
+    images = dict(zip(settings["channels"], source.channels, strict=True))
+    where = f"engine {settings['engine']}"
+    with tempfile.TemporaryDirectory() as folder:
+        labels = run_program(settings, images, Path(folder), where)
+        found = _brought_back(labels, source.t1w, settings, right)
+    told = {"Command": without_places(settings["run"])}
+    return found._replace(
+        fields=found.fields | told | {"ProgramVersion": settings.get("version", "n/a")}
+    )
+
+
+def _brought_back(labels, t1w: str, settings: dict, right: np.ndarray) -> Found:
+    require_usable(labels, labels=True)
+    image, head, numbers = load_scan(labels), nib.load(t1w), settings["labels"]
     shares = bring_back(image, Labels(*numbers), head)
     one_number = numbers[0] == numbers[1]
     whole = shares[0] if one_number else shares.sum(axis=0)
@@ -143,6 +163,7 @@ ENGINES = {
     "network": of_labels,
     "manual": of_labels,
     "import": of_another_program,
+    "command": of_a_program_run_here,
     "vote": vote,
     "mean": mean,
     "multi_atlas": multi_atlas,
@@ -150,6 +171,7 @@ ENGINES = {
 }
 SOFTWARE = {
     "import": ["nibabel", "scipy"],
+    "command": ["nibabel", "scipy"],
     "multi_atlas": ["antspyx"],
     "unet": ["monai", "torch", "antspyx"],
 }
