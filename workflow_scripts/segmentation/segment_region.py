@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
-from safetensors.torch import load_file
 
 from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.bids import bids_uri
@@ -31,7 +30,6 @@ from workflow_scripts.segmentation.sides import (
     right_of_midplane,
     sides_of,
 )
-from workflow_scripts.segmentation.unet import frame_around, make_network, seen, shares_of
 
 VOLUME_KEPT = 0.02
 IN_BRAIN = 0.8
@@ -147,6 +145,11 @@ def multi_atlas(source, settings: dict, right: np.ndarray) -> Found:
 
 def unet(source, settings: dict, right: np.ndarray) -> Found:
     """What a network finds that was trained without this participant, parted at the midplane."""
+    # several seconds, which other engines need not wait for
+    from safetensors.torch import load_file
+
+    from workflow_scripts.segmentation.unet import frame_around, make_network, seen, shares_of
+
     spacing, number = settings["spacing"], labels_of("atlas", settings["region"]).left
     frame = frame_around(source.regions, number, spacing)
     network = make_network(len(settings["channels"]))

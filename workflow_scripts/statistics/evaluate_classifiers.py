@@ -9,10 +9,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics import added_value as added
 from workflow_scripts.statistics import calibrate_models, missing_data, robustness
-from workflow_scripts.statistics import longitudinal as changes
-from workflow_scripts.statistics import reliability as repeated_scans
 from workflow_scripts.statistics import trajectories as over_time
-from workflow_scripts.statistics.associations import association_table
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
 from workflow_scripts.statistics.engine_volumes import features_of
@@ -127,14 +124,19 @@ def published_directions(source, settings: dict) -> pd.DataFrame:
     return beside_directions(tables, settings["published_directions"], settings["key"])
 
 
+# What the next ones import (pingouin) takes two seconds, which the others need not wait for.
 def reliability(source, settings: dict) -> pd.DataFrame:
     """Agreement of features between two sessions."""
+    from workflow_scripts.statistics import reliability as repeated_scans
+
     features = read_table(source.features[0])
     return repeated_scans.reliability(features, settings["reliability"], settings["key"])
 
 
 def associations(source, settings: dict) -> pd.DataFrame:
     """Features with outcomes, adjusted."""
+    from workflow_scripts.statistics.associations import association_table
+
     tables = [read_table(paths[0]) for paths in (source.clinical, source.population)]
     return association_table(features_of(source), *tables, settings)
 
@@ -147,6 +149,8 @@ def trajectories(source, settings: dict) -> pd.DataFrame:
 
 def longitudinal(source, settings: dict) -> pd.DataFrame:
     """Change of features where an outcome worsened, and where not."""
+    from workflow_scripts.statistics import longitudinal as changes
+
     return changes.longitudinal(read_table(source.trajectories[0]))
 
 
