@@ -53,6 +53,18 @@ def test_template_method_finds_the_brain(template, head):
 
 
 @pytest.mark.full
+def test_template_method_gives_the_same_volume_at_any_scale_and_type(template, head, tmp_path):
+    """To 0.5 %, stored in floats of another unit and in bytes."""
+    image, volumes = nib.load(head[0]), []
+    data = image.get_fdata()
+    for stored in (data, 0.37 * data, 193 * data, np.round(data / data.max() * 255)):
+        path = str(tmp_path / "T1w.nii.gz")
+        nib.save(nib.Nifti1Image(stored.astype(np.float32), image.affine), path)
+        volumes.append(extract_brain(path, *template, "template")[0].sum())
+    assert max(volumes) <= 1.005 * min(volumes)
+
+
+@pytest.mark.full
 def test_a_single_axis_at_the_end_changes_nothing(template, head, tmp_path):
     image = nib.load(head[0])
     path = str(tmp_path / "T1w.nii.gz")

@@ -40,7 +40,10 @@ def checked(engines: dict, **changes) -> dict:
         ({"kind": "network"}, "'weights' is a required"),
         ({"kind": "command"}, "give a program .*samseg.*, or run, result and labels"),
         ({"kind": "command", "program": "dbsegment"}, "no command of dbsegment is known .samseg"),
-        ({"kind": "command", "program": "bet", "run": RUN["run"], "result": "x"}, "knows it of atlas"),
+        (
+            {"kind": "command", "program": "bet", "run": RUN["run"], "result": "x"},
+            "knows it of atlas",
+        ),
         ({"kind": "command", "program": "samseg", "run": "s {T1w} {folder}"}, "together"),
         ({"kind": "command", **RUN, "run": "s {T1w} -o x"}, "has no .T1w. and .folder."),
         ({"kind": "command", **RUN, "run": "s {T1w} '{folder}"}, "cannot be read .No closing"),
