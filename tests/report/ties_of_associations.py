@@ -22,7 +22,7 @@ ASSOCIATIONS = {
     ),
     "betas are standardized, with intervals by t": lambda: (
         "even[y]" in text_of(S + "associations", "beta_of")
-        and calls(S + "associations", "nanstd", "_limits")
+        and calls(S + "associations", "nanpercentile", "_limits")
     ),
     "stand partial Spearman correlations": lambda: (
         "'spearman'" in text_of(S + "associations", "associate")

@@ -59,7 +59,17 @@ def balls(paths, left=9.5, right=10.0, distance=12.0) -> np.ndarray:
     return (1 * one + 2 * other).astype(np.uint8)
 
 
-def segmented(paths, out, kind, data=None, labels=(1, 2), members=(), affine=None, **settings):
+def segmented(
+    paths,
+    out,
+    kind,
+    data=None,
+    labels=(1, 2),
+    members=(),
+    probabilities=(),
+    affine=None,
+    **settings,
+):
     """Sidecar, label image and probabilities of an engine that reads such labels."""
     folder, own, _ = paths
     out.mkdir(exist_ok=True)
@@ -75,6 +85,7 @@ def segmented(paths, out, kind, data=None, labels=(1, 2), members=(), affine=Non
         nib.save(nib.Nifti1Image(data, own if affine is None else affine), source["labels"])
     else:
         source["members"] = [str(path) for path in members]
+        source["probabilities"] = [str(path) for path in probabilities]
     settings |= {"kind": kind, "labels": list(labels), "engine": "e", "region": "thalamus"}
     made = SimpleNamespace(
         sides=str(out / "dseg.nii.gz"),
@@ -209,8 +220,9 @@ def test_vote_is_the_majority_and_mean_the_mean(paths, tmp_path):
     )
     np.testing.assert_array_equal(tied[1], balls(paths, 6, 7))
     averaged = segmented(
-        paths, tmp_path / "m", "mean", members=[m / "probseg.nii.gz" for m in two], of=["a"]
-    )
+        paths, tmp_path / "m", "mean", members=[m / "dseg.nii.gz" for m in two],
+        probabilities=[m / "probseg.nii.gz" for m in two], of=["a"],
+    )  # fmt: skip
     large, small = balls(paths), balls(paths, 6, 7)
     assert (averaged[1] > 0).sum() == pytest.approx(
         ((large > 0).sum() + (small > 0).sum()) / 2, abs=1
@@ -219,6 +231,24 @@ def test_vote_is_the_majority_and_mean_the_mean(paths, tmp_path):
     assert not averaged[1][large == 0].any()
     shares = np.unique(averaged[2].get_fdata().round(2))
     np.testing.assert_allclose(shares, [0, 0.5, 1], atol=0.01)
+
+
+def test_mean_of_probabilities_that_add_up_to_more_has_the_mean_volume(paths, tmp_path):
+    """As those of a network do: .4 in a shell of 3 mm around what it calls the region."""
+    two = members(paths, tmp_path)[::2]
+    soft = []
+    for number, radii in enumerate([(9.5, 10), (6, 7)]):
+        wide = balls(paths, *(radius + 3 for radius in radii))
+        sides = balls(paths, *radii)
+        shares = np.stack([(sides == n) + 0.4 * ((wide == n) & (sides != n)) for n in (1, 2)], -1)
+        soft.append(tmp_path / f"soft{number}.nii.gz")
+        nib.save(nib.Nifti1Image(shares.astype(np.float32), paths[1]), soft[-1])
+    _, sides, _ = segmented(
+        paths, tmp_path / "m", "mean", members=[m / "dseg.nii.gz" for m in two],
+        probabilities=soft, of=["a"],
+    )  # fmt: skip
+    volumes = [(balls(paths, *radii) > 0).sum() for radii in ((9.5, 10), (6, 7))]
+    assert (sides > 0).sum() == pytest.approx(np.mean(volumes), abs=1)
 
 
 def test_numbers_and_names():

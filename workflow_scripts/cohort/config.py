@@ -132,8 +132,24 @@ def shown_config(config: dict, written: dict) -> dict:
         "anatomical": config["anatomical"] | {"lesions": lesions},
         "diffusion": config["diffusion"] | {"alps_rois": alps_rois},
         "vessel_wall": written.get("vessel_wall", {}),
-        "segmentation": config["segmentation"] | written.get("segmentation", {}),
+        "segmentation": _as_written(config["segmentation"], _with_engines(written)),
     }
+
+
+def _as_written(section: dict, written: dict) -> dict:
+    """Checked section ``segmentation`` with the paths as they were written."""
+    own = written.get("segmentation", {})
+    regions = {
+        name: region
+        | {
+            "engines": {
+                key: engine | own["regions"][name]["engines"][key]
+                for key, engine in region["engines"].items()
+            }
+        }
+        for name, region in section["regions"].items()
+    }
+    return section | {"manual": own.get("manual"), "regions": regions}
 
 
 def clinical_columns(study: dict) -> dict[str, list[str]]:

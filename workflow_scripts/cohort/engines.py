@@ -143,8 +143,9 @@ class Segmentation:
                 network = self.network_of(settings["weights"])
                 return {"labels": rules.label_brain.output.labels.replace("{network}", network)}
             case "vote" | "mean" as kind:
-                path = made.sides if kind == "vote" else made.probabilities
-                return {"members": [of_engine(path, region, other) for other in settings["of"]]}
+                members = [of_engine(made.sides, region, other) for other in settings["of"]]
+                soft = [of_engine(made.probabilities, region, other) for other in settings["of"]]
+                return {"members": members} | ({"probabilities": soft} if kind == "mean" else {})
             case "command":
                 return {"channels": self._channels(settings, rules)}
             case "unet":

@@ -63,15 +63,16 @@ def _points_per_voxel(coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
     return np.clip(ratio, 1, MOST_PER_VOXEL).astype(int)
 
 
-def as_many_voxels(shares: np.ndarray) -> np.ndarray:
-    """The voxels with the largest shares, as many as these add up to: bool (x, y, z).
+def as_many_voxels(shares: np.ndarray, number: float | None = None) -> np.ndarray:
+    """The voxels with the largest shares, ``number`` or as many as these add up to: bool (x, y, z).
 
     That keeps a region's volume; a threshold of .5 would take or leave whole layers where two
     grids lie half a voxel apart.
     """
+    number = shares.sum() if number is None else number
     rank = shares + TIES * gaussian_filter(shares, 1)
     flat = np.flatnonzero(shares > 0)
     order = np.argsort(-rank.ravel()[flat], kind="stable")
     result = np.zeros(shares.shape, bool)
-    result.ravel()[flat[order[: round(float(shares.sum()))]]] = True
+    result.ravel()[flat[order[: round(float(number))]]] = True
     return result

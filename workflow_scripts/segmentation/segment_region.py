@@ -114,17 +114,19 @@ def vote(source, settings: dict, right: np.ndarray) -> Found:
 
 
 def mean(source, settings: dict, right: np.ndarray) -> Found:
-    """The voxels with the largest mean probability of several engines, as many as it adds up to.
+    """The voxels with the largest mean probability of several engines, as many as these have.
 
     So the volume is the mean of theirs. At one half, two engines without probabilities would give
-    either all that any of them has or what both have.
+    either all that any of them has or what both have; and those of a network trained with a weight
+    on a small region add up to more than it calls the region.
     """
     total = np.zeros((2, *right.shape), np.float32)
-    for path in source.members:
+    for path in source.probabilities:
         total += np.moveaxis(nib.load(path).get_fdata(dtype=np.float32), -1, 0)
-    total /= len(source.members)
+    total /= len(source.probabilities)
+    counts = [np.count_nonzero(np.asanyarray(nib.load(path).dataobj)) for path in source.members]
     sides = np.where(total[0] >= total[1], LEFT, RIGHT)
-    sides = np.where(as_many_voxels(total.sum(axis=0)), sides, 0)
+    sides = np.where(as_many_voxels(total.sum(axis=0), np.mean(counts)), sides, 0)
     return Found(sides, total, {"Of": settings["of"]}, [])
 
 
