@@ -11,7 +11,7 @@ ASSOCIATIONS = {
         constant(S + "published_directions", "COLUMNS")[:2] == ["finding", "expected"]
         and text_of(S + "published_directions", "beside_directions").count("reference") == 1
     ),
-    "and a bias one whose interval does not hold zero": lambda: (
+    "and a bias or a gain one whose interval does not hold zero": lambda: (
         HOLDS["highest"](pd.Series([2.0]), pd.Series([1.0]))
         and not LIMITS["not zero"]({"low": -1.0, "high": 1.0})
         and LIMITS["above zero"]({"low": 0.1, "high": 1.0})

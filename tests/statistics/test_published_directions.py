@@ -34,10 +34,18 @@ def tables():
     ends = {f"{name}_{end}": 0.0 for name in ("beta", "hedges_g") for end in ("low", "high")}
     outcomes = [feature.assign(outcome=name, other=None, **ends) for name in ("edss", "sdmt")]
     outcomes[1]["beta"] = [0.6, 0.3, 0.5, 0.4]  # fs before net
+    pair = {"feature": "thalamus_net_volume_ml", "other": "thalamus_r1_volume_ml"}
+    gains = {"edss": (0.1, 0.3), "sdmt": (-0.4, -0.1)}  # of net less r1: r1 more negative, larger
+    pairs = [
+        pair | {"outcome": name, "beta_difference_low": low, "beta_difference_high": high}
+        for name, (low, high) in gains.items()
+    ]
+    ranking = {"region": "thalamus", "reference": "anna", "engine": "net", "other": "r1"}
     return {
         "overlap": pd.concat([people, left]),
         "agreement": masks,
-        "associations": pd.concat(outcomes),
+        "ranking": pd.DataFrame([ranking | {"difference_low": -0.01, "difference_high": 0.07}]),
+        "associations": pd.concat([*outcomes, pd.DataFrame(pairs)]),
         "longitudinal": feature.assign(**ends),
     }
 
@@ -53,6 +61,7 @@ def test_findings_are_asked_of_this_runs_figures(tables, tmp_path):
     assert told["DBSegment and FreeSurfer have a proportional bias"] == ["no"]
     assert told["R1 adds little or nothing to the agreement"] == ["yes"]
     assert told["R1 is associated more strongly with change"] == ["yes"]
+    assert told["R1 adds little or nothing to associations at one visit"] == ["no", "no"]
     assert told["MindGlide has the largest effect of change on worsening"] == ["yes"]
     assert told["MindGlide is the most consistently associated with EDSS and cognition"] == [
         "yes", "no",

@@ -146,7 +146,9 @@ def _agreement_line(row: dict) -> dict:
     return {key: row[key] for key in ("engine", "reference", "side", "n")} | {
         "bias": with_limits("bias_ml"),
         "percent": number(row["bias_percent"]),
-        "limits": f"{number(row['agreement_low'])} to {number(row['agreement_high'])}",
+        "limits": "n/a"
+        if pd.isna(row["agreement_low"])
+        else f"{number(row['agreement_low'])} to {number(row['agreement_high'])}",
         "icc": with_limits("icc"),
         "slope": with_limits("slope"),
         "deming": with_limits("deming_slope"),

@@ -22,8 +22,14 @@ def labels() -> dict[str, str]:
 
 
 def label(name: str) -> str:
-    """Printed name: from resources/report/labels.yaml, or with spaces for underscores."""
-    return labels().get(name, str(name).replace("_", " "))
+    """Printed name: from resources/report/labels.yaml, or with spaces for underscores.
+
+    >>> label("thalamus_net_volume_ml")
+    'thalamus net volume'
+    """
+    volume = str(name).removesuffix("_volume_ml")
+    plain = f"{volume} volume" if volume != name else volume
+    return labels().get(name, plain.replace("_", " "))
 
 
 def number(value) -> str:

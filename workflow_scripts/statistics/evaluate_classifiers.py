@@ -118,6 +118,7 @@ def published_directions(source, settings: dict) -> pd.DataFrame:
     tables = {
         "overlap": read_table(paths["overlap"]),
         "agreement": read_table(paths["agreement"]),
+        "ranking": read_table(paths["ranking"]),
         "associations": read_table(source.associations[0]),
         "longitudinal": read_table(source.longitudinal[0]),
     }

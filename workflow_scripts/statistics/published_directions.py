@@ -14,11 +14,11 @@ HOLDS = {
     "lowest": lambda f, o: f.max() < o.min(),
     "strongest": lambda f, o: f.abs().min() > o.abs().max(),
     "smallest": lambda f, o: f.abs().max() < o.abs().min(),
-    "not higher": lambda f, o: f.max() <= o.max(),
-    "not stronger": lambda f, o: f.abs().max() <= o.abs().max(),
     "stronger": lambda f, o: f.abs().min() > o.abs().max(),
 }
+# By the 95 % interval of an engine's figure, or of what it has more than another (no gain).
 LIMITS = {
+    "no gain": lambda row: not row["low"] > 0,
     "above zero": lambda row: row["low"] > 0,
     "not zero": lambda row: row["low"] > 0 or row["high"] < 0,
 }
@@ -28,14 +28,15 @@ def beside_directions(tables: dict, settings: dict, key: str) -> pd.DataFrame:
     """What a publication found of its engines, and whether this run's figures say the same.
 
     Directions between engines are those of the estimates alone: that one is higher here says
-    nothing of whether it would be again. A bias is one whose 95 % interval does not hold zero.
+    nothing of whether it would be again. A bias, or a gain of one engine over another, is one
+    whose 95 % interval does not hold zero.
     Without others to compare with, a finding is compared with all of other programs, whose names
     begin with another word.
 
     Parameters
     ----------
-    tables : DataFrames ``overlap`` and ``agreement`` (of all engines), ``associations`` and
-        ``longitudinal`` (of the study)
+    tables : DataFrames ``overlap``, ``agreement`` and ``ranking`` (of all engines),
+        ``associations`` and ``longitudinal`` (of the study)
     settings : ``of`` (publication of ``resources/published/directions.tsv``), ``rater`` and
         ``engines`` (this run's for each of the publication's)
     key : of the settings, for messages
@@ -74,10 +75,13 @@ def beside_directions(tables: dict, settings: dict, key: str) -> pd.DataFrame:
         than = than or [name for name in engines if name.split()[0] not in programs]
         others = [engines[name] for name in than]
         figures = _figures(tables, row, settings["rater"], [*shown, *others])
-        rows += [
-            kept | {"outcome": outcome} | _judged(row["expected"], of, shown, others)
-            for outcome, of in figures.items()
-        ]
+        for outcome, of in figures.items():
+            told = _judged(row["expected"], of, shown, others)
+            if row["expected"] == "no gain":
+                more = _difference(tables, row, settings["rater"], outcome, *shown, *others)
+                agrees = {True: "yes", False: "no"}.get(more and LIMITS["no gain"](more))
+                told |= {"agrees": agrees, "reason": None if more else "no interval of a gain"}
+            rows.append(kept | {"outcome": outcome} | told)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -122,11 +126,33 @@ def _figures(tables: dict, row: dict, rater: str, engines: list[str]) -> dict:
     }
 
 
+def _difference(tables: dict, row: dict, rater: str, outcome, one: str, other: str) -> dict | None:
+    """Limits of what one engine has more than another, in the direction of the latter's figure."""
+    if row["table"] == "overlap":
+        table, name, of = tables["ranking"], "difference", "engine"
+        table = table[(table["reference"] == rater) & (table["region"] == row["region"])]
+        names, sign = (one, other), 1
+    else:
+        table, name, of = tables["associations"], "beta_difference", "feature"
+        table = table[table["outcome"] == outcome]
+        names = [f"{row['region']}_{engine}_volume_ml" for engine in (one, other)]
+        own = table.loc[table["other"].isna() & (table[of] == names[1]), "beta"]
+        sign = -1 if (own < 0).any() else 1
+    for first, second, turn in ((*names, sign), (*names[::-1], -sign)):
+        pair = table[(table[of] == first) & (table["other"] == second)]
+        limits = turn * pair[[f"{name}_low", f"{name}_high"]].dropna().to_numpy()
+        if len(limits):
+            return {"low": limits.min(), "high": limits.max()}
+    return None
+
+
 def _judged(expected: str, figures: pd.DataFrame, shown: list[str], others: list[str]) -> dict:
     order = [name for name in (*shown, *others) if name in figures.index]
     told = {"here": ", ".join(f"{e} {figures.loc[e, 'value']:.3g}" for e in order) or None}
     if lacking := [name for name in shown if name not in order]:
         return told | {"reason": f"{', '.join(lacking)}: no such figure"}
+    if expected == "no gain":
+        return told
     if expected in LIMITS:
         holds = all(LIMITS[expected](figures.loc[name]) for name in shown)
     elif rest := [name for name in others if name in order]:
