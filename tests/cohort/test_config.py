@@ -478,6 +478,17 @@ def test_engines_take_what_they_do_not_say_from_another(small):
         check_config(small)
 
 
+def test_published_directions_name_engines_that_there_are(small):
+    small["segmentation"] = {"regions": {"thalamus": {"engines": {"atlas": {"kind": "atlas"}}}}}
+    small["studies"]["s"]["evaluation"] = {
+        "associations": {"features": ["tiv_ml"], "outcomes": ["edss"]},
+        "longitudinal": {"features": ["tiv_ml"], "outcome": "edss"},
+        "published_directions": {"of": "ibrahim", "rater": "a", "engines": {"FIRST": "first"}},
+    }
+    with pytest.raises(InputError, match=r"engines\.FIRST: first is no engine .*\(atlas\)"):
+        check_config(small)
+
+
 @pytest.mark.parametrize("part", ["inputs", "models"])
 @pytest.mark.parametrize(
     ("entries", "message"),

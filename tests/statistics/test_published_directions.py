@@ -75,12 +75,15 @@ def test_findings_are_asked_of_this_runs_figures(tables, tmp_path):
 
 def test_an_engine_without_figures_says_so(tables):
     tables["associations"] = tables["associations"].query("engine != 'net'")
+    tables["agreement"].loc[:, "slope_low"] = None
     tables["overlap"].loc[lambda t: t["engine"] == "db", "dice"] = None
     table = beside_directions(tables, SETTINGS, "k").set_index("finding")
     beta = table.loc["MindGlide is the most consistently associated with EDSS and cognition"]
     assert beta["agrees"].isna().all()
     assert (beta["reason"] == "net: no such figure").all()
     assert table.loc["Dice is highest with DBSegment", "reason"] == "db: no such figure"
+    biased = table.loc["DBSegment and FreeSurfer have a proportional bias"]
+    assert pd.isna(biased["agrees"]) and biased["reason"].startswith("no interval")
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,22 @@ def check_config(config: dict) -> dict:
         for name, study in config["studies"].items():
             _complete(study)
             problems += _contradictions(f"studies.{name}", study, config["scans"])
+            problems += _unknown_engines(f"studies.{name}", study, config["segmentation"])
     if problems:
         raise InputError("the configuration has errors:\n  " + "\n  ".join(problems))
     return config
+
+
+def _unknown_engines(where: str, study: dict, section: dict):
+    """Engines of published directions that no region has."""
+    known = {name for region in section["regions"].values() for name in region["engines"]}
+    asked = study["evaluation"].get("published_directions", {}).get("engines", {})
+    for theirs, ours in asked.items():
+        if ours not in known:
+            yield (
+                f"{where}.evaluation.published_directions.engines.{theirs}: {ours} is no engine of "
+                f"segmentation ({', '.join(sorted(known)) or 'there is none'}); correct it"
+            )
 
 
 def image_inputs(study: dict) -> dict[str, dict]:

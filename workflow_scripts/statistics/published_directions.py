@@ -153,6 +153,8 @@ def _judged(expected: str, figures: pd.DataFrame, shown: list[str], others: list
         return told | {"reason": f"{', '.join(lacking)}: no such figure"}
     if expected == "no gain":
         return told
+    if expected in LIMITS and figures.loc[shown, "low"].isna().any():
+        return told | {"reason": "no interval: too few participants"}
     if expected in LIMITS:
         holds = all(LIMITS[expected](figures.loc[name]) for name in shown)
     elif rest := [name for name in others if name in order]:
