@@ -75,7 +75,7 @@ def test_findings_are_asked_of_this_runs_figures(tables, tmp_path):
 
 def test_an_engine_without_figures_says_so(tables):
     tables["associations"] = tables["associations"].query("engine != 'net'")
-    tables["agreement"].loc[:, "slope_low"] = None
+    tables["agreement"] = tables["agreement"].assign(slope_low=float("nan"))
     tables["overlap"].loc[lambda t: t["engine"] == "db", "dice"] = None
     table = beside_directions(tables, SETTINGS, "k").set_index("finding")
     beta = table.loc["MindGlide is the most consistently associated with EDSS and cognition"]
