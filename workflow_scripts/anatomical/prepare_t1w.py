@@ -105,7 +105,7 @@ def correct_bias(t1w: str, mask: str) -> np.ndarray:
     applied to the whole image.
     """
     image = ants.image_read(t1w)
-    shrink = math.ceil(N4_SPACING_MM / max(image.spacing))
+    shrink = math.ceil(round(N4_SPACING_MM / max(image.spacing), 2))  # 3 mm may be stored as 2.9999
     corrected = ants.n4_bias_field_correction(
         image,
         mask=ants.image_read(mask),
