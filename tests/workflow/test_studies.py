@@ -178,10 +178,11 @@ def test_an_engine_is_judged_and_its_volume_related_to_outcomes(results):
     study = results / "studies/thalamus"
     associations = read_table(study / "associations.tsv").set_index("feature")
     alone = associations[associations["other"].isna()]
-    assert alone["n"].tolist() == [6, 6]  # two have no T1w
+    assert alone["n"].tolist() == [len(SITES)] * 2
     assert alone["beta"].gt(0.5).all()
     change = read_table(study / "longitudinal.tsv").iloc[0]
-    assert change["n"] == 2 and change["note"].startswith("not tested: fewer than 3")
+    assert (change["n_one_session"], change["n_short"]) == (6, 2)  # both visits of one day
+    assert change["note"].startswith("not tested: fewer than 3")
     directions = read_table(study / "published_directions.tsv").set_index("finding")
     assert directions["agrees"].isna().all()
     accurate = directions.loc["MindGlide's volumes are the most accurate"]
