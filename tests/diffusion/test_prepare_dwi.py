@@ -19,9 +19,10 @@ from workflow_scripts.diffusion.prepare_dwi import (
     find_motion,
     motion_table,
     other_scales,
+    shared_b0,
     unparted_eddy_currents,
 )
-from workflow_scripts.diffusion.series import PhaseEncoding
+from workflow_scripts.diffusion.series import PhaseEncoding, series_problem
 from workflow_scripts.diffusion.susceptibility import undistort
 
 BVALS = np.array([0.0, *[1000] * 12])
@@ -106,6 +107,18 @@ def test_series_of_another_gain_is_brought_to_the_scale_of_the_first(head, gain)
     flags = other_scales(["run-1", "run-2"], scales)
     assert len(flags) == 1
     assert f"run-2: b = 0 signal {gain:.2f} of that of run-1" in flags[0]
+
+
+def test_a_b0_in_common_is_flagged_and_a_weighted_volume_in_common_refused(head):
+    one = replace(head.series(BVALS[:4], VECTORS[:, :4], [np.eye(4)] * 4), path="run-1.nii.gz")
+    moved = np.where(one.gradients.is_b0, one.data, one.data**0.9)
+    split = replace(one, path="run-2.nii.gz", data=moved)
+    assert series_problem(one, split) is None
+    [flag] = shared_b0([one, split])
+    assert flag.startswith("run-2.nii.gz: holds a b = 0 volume of run-1.nii.gz too")
+    again = replace(one, path="run-2.nii.gz")
+    assert series_problem(one, again) == "holds a volume of run-1.nii.gz too"
+    assert shared_b0([one, replace(one, path="run-2.nii.gz", data=one.data**0.9)]) == []
 
 
 def test_series_of_one_gain_are_not_flagged():

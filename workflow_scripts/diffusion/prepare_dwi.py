@@ -1,6 +1,7 @@
 """Diffusion series -> denoised, aligned and undistorted series, brain mask, mean b = 0 image."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from workflow_scripts.common.gradients import Gradients, from_voxel_axes
 from workflow_scripts.common.images import rounded, save_image, save_labels, write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.scans import same_volumes
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.diffusion.denoise import denoise, remove_ringing
 from workflow_scripts.diffusion.motion import (
@@ -200,6 +202,16 @@ def other_scales(names: list[str], scales: list[float]) -> list[str]:
     ]
 
 
+def shared_b0(series: list[Series]) -> list[str]:
+    """Flags of the series that hold a b = 0 volume of an earlier one, as split series do."""
+    b0s = {Path(one.path).name: one.data[..., one.gradients.is_b0] for one in series}
+    return [
+        f"{later}: holds a b = 0 volume of {sooner} too, which counts twice"
+        for sooner, later in combinations(b0s, 2)
+        if same_volumes(b0s[sooner], b0s[later])
+    ]
+
+
 def write_gradients(gradients: Gradients, bval, bvec) -> None:
     """Write a gradient table as FSL's two text files."""
     np.savetxt(bval, gradients.bvals[None], fmt="%g")
@@ -252,7 +264,11 @@ def main(source, out, params):
         DistortionCorrection=distortion,
         ReversePhasePassedOver=passed_over,
         IntensityScales=dict(zip(names, (round(scale, 4) for scale in scales), strict=True)),
-        Flags=unparted_eddy_currents(series, settings) + other_scales(names, scales),
+        Flags=[
+            *unparted_eddy_currents(series, settings),
+            *other_scales(names, scales),
+            *shared_b0(raw),
+        ],
     )
 
 

@@ -50,7 +50,7 @@ def read_series(paths: list[str]) -> list[Series]:
     ------
     InputError
         If one is not fit for use, none is diffusion-weighted, their grids differ, two hold the
-        same volume, or the readout times of two of opposite phase encoding differ.
+        same weighted volume, or the readout times of two of opposite phase encoding differ.
     """
     found = []
     for path in paths:
@@ -73,7 +73,7 @@ def read_series(paths: list[str]) -> list[Series]:
 
 def series_problem(one: Series, other: Series) -> str | None:
     """Why two series of a session cannot be used together."""
-    if same_volumes(one.data, other.data):
+    if same_volumes(*(series.data[..., ~series.gradients.is_b0] for series in (one, other))):
         return f"holds a volume of {one.path} too"
     if other.phase_encoding.opposite(one.phase_encoding):
         unequal = readouts_differ(one.path, other.path)
