@@ -30,7 +30,7 @@ def costs(results: Path) -> pd.DataFrame:
         for record in map(json.loads, records):
             if record["rule"] in ("segment_region", "train_unet", "label_brain"):
                 made = record["wildcards"]
-                engine = made.get("engine", made.get("network") if made else None)
+                engine = made.get("engine", made.get("network"))
                 used = {key: record[key] for key in ("cpu_seconds", "max_rss_mb")}
                 rows.append({"rule": record["rule"], "engine": engine} | used)
     groups = pd.DataFrame(rows).groupby(["rule", "engine"])
