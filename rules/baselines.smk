@@ -64,6 +64,27 @@ rule bootstrap_models:
         "../workflow_scripts/baselines/bootstrap_models.py"
 
 
+rule stack_models:
+    """A learner on out-of-fold scores of other models, in every split."""
+    input:
+        **CASES,
+        inner=of_split("inner_splits"),
+        members=stacked,
+    output:
+        **tables(predictions=f"{MODEL}_desc-stack_predictions.tsv"),
+        **tables(training=f"{MODEL}_desc-training_predictions.tsv"),
+        **tables(learners=f"{MODEL}_desc-stack_learners.tsv"),
+    log:
+        "logs/stack_models/{study}/model-{model}.log",
+    params:
+        settings=model(),
+        inputs=stack_inputs,
+        classes=design_classes,
+        key="studies.{study}",
+    script:
+        "../workflow_scripts/baselines/stack_models.py"
+
+
 rule one_class_svm:
     """One-class SVM on the images of an input."""
     input:

@@ -155,3 +155,17 @@ rule draw_splits:
         study=study("design", "seed"),
     script:
         "../workflow_scripts/cohort/draw_splits.py"
+
+
+rule draw_inner_splits:
+    """Folds of the training side of each split."""
+    input:
+        splits=rules.draw_splits.output.splits,
+    output:
+        **tables(splits=f"{SPLIT}_inner_splits.tsv"),
+    log:
+        "logs/draw_inner_splits/{study}_split-{split}.log",
+    params:
+        study=study("design", "seed", "inner_folds"),
+    script:
+        "../workflow_scripts/cohort/draw_inner_splits.py"

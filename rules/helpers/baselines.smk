@@ -25,3 +25,24 @@ CASES_PARAMS = {
     "seed": study("seed"),
     "key": "studies.{study}",
 }
+
+
+def stack_inputs(wildcards):
+    """Columns of the inputs that a stack reads beside scores, by name."""
+    chosen = STUDIES[wildcards.study]
+    return {name: chosen["inputs"][name]["columns"] for name in model("inputs")(wildcards)}
+
+
+def stacked(wildcards):
+    """Input function: predictions of the members of a stack, also of its training side."""
+    name, found = wildcards.study, []
+    for member in model("of")(wildcards):
+        if STUDIES[name]["models"][member]["kind"] == "stack":
+            made = rules.stack_models.output
+            found += [
+                path.format(study=name, model=member) for path in (made.predictions, made.training)
+            ]
+        else:
+            path = rules.train_classifier.output.predictions
+            found += [*trained_models(path, name, member), *inner_models(path, name, member)]
+    return found

@@ -1,4 +1,5 @@
 from workflow_scripts.cohort.population import session_prefixes, trainings
+from workflow_scripts.common.inner import is_inner
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.learning.frozen import frozen_models, image_files, session_images
 
@@ -69,6 +70,11 @@ VOLUMES = {
 }
 
 
+def splits_of_training(wildcards):
+    """Input function: the table of splits that a training's is in."""
+    return of_split("inner_splits" if is_inner(int(wildcards.split)) else "splits")(wildcards)
+
+
 def pretrained_encoder(wildcards):
     """The encoder that a classifier stands on, weights first; none where it starts from scratch."""
     if model("kind")(wildcards) != "contrastive":
@@ -85,4 +91,10 @@ def trained(output):
 def trained_models(output, name, *models):
     """An output of the trainings of a study's networks, or of those named."""
     made = trainings(STUDIES[name], POPULATIONS[name], *models)
+    return [output.format(study=name, **training) for training in made]
+
+
+def inner_models(output, name, *models):
+    """The same of the networks that are trained in inner splits."""
+    made = trainings(STUDIES[name], POPULATIONS[name], *models, inner=True)
     return [output.format(study=name, **training) for training in made]

@@ -42,6 +42,7 @@ def output_of_kind(content, settings):
     if content == "permutations":
         return rules.refit_features.output.table if kind in TABLE_MODELS else None
     made_by = {"one_class_svm": rules.one_class_svm, "ensemble": rules.combine_models}
+    made_by["stack"] = rules.stack_models
     return made_by.get(kind, rules.fit_features).output.predictions
 
 

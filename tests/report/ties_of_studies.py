@@ -107,6 +107,14 @@ STUDIES = {
     "scaled to mean 0 and variance 1 in the mask": lambda: (
         "(values - values.mean()) / values.std()" in text_of(B + "one_class_svm", "image_features")
     ),
+    "stand on the log odds of other models": lambda: calls(B + "stack_models", "logit", "log_odds"),
+    "They were fitted to out-of-fold scores": lambda: (
+        calls(B + "stack_models", "out_of_fold", "main")
+        and uses(C + "draw_inner_splits", "inner_split")
+    ),
+    "the highest AUC over these folds was taken": lambda: (
+        "key=lambda name: round(aucs[name], 9)" in text_of(B + "stack_models", "stack")
+    ),
     "was trained without labels on the training side": lambda: calls(
         L + "pretrain_encoder", "read_side", "main"
     ),

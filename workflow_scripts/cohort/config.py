@@ -494,6 +494,8 @@ def _model_problems(where: str, model: dict, study: dict):
             yield f"{where}.inputs: one_class_svm compares voxels, which native images do not share"
     if model["kind"] == "ensemble":
         yield from _ensemble_problems(where, model, study["models"])
+    if model["kind"] == "stack":
+        yield from _stack_problems(where, model, study["models"])
     if not validates(study.get("design", {})):
         for key, default in (("patience", None), ("schedule", "cosine")):
             if model.get(key, default) != default:
@@ -503,7 +505,7 @@ def _model_problems(where: str, model: dict, study: dict):
                 )
     if model.get("harmonize") and "site" not in study:
         yield f"{where}.harmonize: needs the site of each session; add site to the study"
-    if model["kind"] in ("svm", "logistic"):
+    if model["kind"] in ("svm", "logistic", "stack"):
         columns = [
             c for name in model["inputs"] for c in study["inputs"].get(name, {}).get("columns", [])
         ]
@@ -518,6 +520,23 @@ def _ensemble_problems(where: str, model: dict, models: dict):
             yield f"{where}.of: {name} is no other model of the study or an ensemble itself"
         elif model["by"] == "mean" and kind in NO_PROBABILITY:
             yield f"{where}.of: {name} gives no probability; take by: majority, or leave it out"
+
+
+def _stack_problems(where: str, model: dict, models: dict, seen: tuple = ()):
+    for name in model["of"]:
+        member = models.get(name, {"kind": None})
+        if member["kind"] not in (*NETWORKS, "stack") or member is model or member in seen:
+            yield (
+                f"{where}.of: {name} is no network of the study and no stack that stands on others;"
+                " correct it"
+            )
+        elif member["kind"] == "stack":
+            yield from _stack_problems(where, member, models, (*seen, model))
+        elif member["splits"]:
+            yield (
+                f"{where}.of: {name} is trained in the first {member['splits']} splits alone; "
+                "remove its key splits"
+            )
 
 
 def validates(design: dict) -> bool:

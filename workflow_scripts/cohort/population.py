@@ -9,6 +9,7 @@ from pathlib import Path
 from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
+from workflow_scripts.common.inner import inner_split
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import class_of, label_column
 
@@ -272,13 +273,15 @@ def session_prefixes(population: list[dict]) -> list[str]:
     return [session_prefix(row["participant_id"], row["session_id"]) for row in population]
 
 
-def trainings(study: dict, population: list[dict], *models: str) -> list[dict]:
-    """Model, split and repeat of the networks of a study, or of those named."""
+def trainings(study: dict, population: list[dict], *models: str, inner: bool = False) -> list[dict]:
+    """Model, split and repeat of the networks of a study, or of those named; or in inner splits."""
     drawn = number_of_splits(population, study["design"])
+    folds = range(1, study["inner_folds"] + 1)
     return [
-        {"model": name, "split": split, "repeat": repeat}
+        {"model": name, "split": number, "repeat": repeat}
         for name, settings in models_of(study, *NETWORKS).items()
         if name in (models or study["models"])
         for split in range(1, (settings["splits"] or drawn) + 1)
+        for number in ([inner_split(split, fold) for fold in folds] if inner else [split])
         for repeat in range(1, settings["repeats"] + 1)
     ]

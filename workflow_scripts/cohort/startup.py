@@ -21,6 +21,7 @@ from workflow_scripts.cohort.population import (
 from workflow_scripts.cohort.segmentation import place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import LESIONS, MANUAL, RAW, VESSEL_WALL, drawn_on
+from workflow_scripts.common.inner import MOST_SPLITS
 from workflow_scripts.common.job import InputError
 
 INDEX = "cohort/index.tsv"
@@ -192,6 +193,11 @@ def _former_place(index: Path, bids_dir: Path) -> str | None:
 
 
 def _check_numbers_of_splits(name: str, study: dict, population: list[dict]) -> None:
+    if models_of(study, "stack") and number_of_splits(population, study["design"]) >= MOST_SPLITS:
+        raise InputError(
+            f"studies.{name}.design: draws {number_of_splits(population, study['design'])} splits, "
+            f"a stack stands on fewer than {MOST_SPLITS}; lower their number"
+        )
     for key, model in models_of(study, *NETWORKS).items():
         drawn = number_of_splits(population, study["design"])
         if model["splits"] and model["splits"] > drawn:

@@ -4,14 +4,26 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 import json
+import re
 from pathlib import Path
+
+from workflow_scripts.common.inner import is_inner
 
 
 def frozen_models(folder: str | None) -> list[str]:
-    """Weights of the networks in a folder; where there is none, a path that says so."""
+    """Weights of the networks in a folder; where there is none, a path that says so.
+
+    Those of inner splits, which stacks of models were fitted with, are left out.
+    """
     folder = Path(folder or "(configuration: frozen_models is not set)")
-    found = sorted(str(path) for path in folder.glob("[!.]*_model.safetensors"))
+    weights = sorted(folder.glob("[!.]*_model.safetensors"))
+    found = [str(path) for path in weights if not _of_inner_split(path.name)]
     return found or [f"{folder}/no *_model.safetensors there"]
+
+
+def _of_inner_split(name: str) -> bool:
+    number = re.search(r"_split-(\d+)_", name)
+    return bool(number) and is_inner(int(number[1]))
 
 
 def wanted_images(models: list[str]) -> dict[str, list[str]]:

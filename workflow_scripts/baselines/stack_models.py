@@ -1,0 +1,255 @@
+"""A learner on the scores that other models of a study give, and on columns of tables.
+
+It is fitted to out-of-fold scores: those that the models of the other inner folds gave to the
+people of the training side, so that no score comes from a model that has seen the person.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from workflow_scripts.baselines.cases import Cases, build_cases
+from workflow_scripts.baselines.linear import one_thread
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.metrics import auc, scan_weights
+from workflow_scripts.common.predictions import PREDICTIONS
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.splits import SCAN, SCORED, LeakageError, read_splits
+from workflow_scripts.common.tables import read_table, write_table
+
+LEARNERS = {
+    "logistic": make_pipeline(StandardScaler(), LogisticRegression(C=1.0)),
+    "svm": CalibratedClassifierCV(make_pipeline(StandardScaler(), SVC()), cv=3, ensemble=False),
+    "random_forest": RandomForestClassifier(200, min_samples_leaf=3, random_state=0),
+    "knn": make_pipeline(StandardScaler(), KNeighborsClassifier(7)),
+    "gradient_boosting": GradientBoostingClassifier(n_estimators=50, max_depth=2, random_state=0),
+}
+SMALLEST = 1e-3  # probability whose log odds are still told apart
+LEARNED = ["model", "split", "candidate", "kind", "chosen", "auc_inner", "auc"]
+
+
+class Side(NamedTuple):
+    """What is known of a split's scans: rows of the cases, terms (n, F) and, inside, the fold."""
+
+    rows: np.ndarray
+    x: np.ndarray
+    fold: np.ndarray | None = None
+
+
+def out_of_fold(predictions: pd.DataFrame, inner: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of inner splits as those of the training side of the split that they are of.
+
+    Parameters
+    ----------
+    predictions : of a model in all inner splits
+    inner : table of the inner splits
+
+    Raises
+    ------
+    LeakageError
+        If somebody was scored in an inner split who is not held out there.
+    """
+    scored = predictions[predictions["role"] == "test"]
+    held_out = inner.loc[inner["role"] == "test", ["of_split", "split", *SCAN]]
+    found = scored.merge(held_out, on=["split", *SCAN], how="left")
+    if found["of_split"].isna().any():
+        strangers = sorted(set(found.loc[found["of_split"].isna(), "participant_id"]))
+        raise LeakageError(
+            f"scores of inner splits: of {', '.join(strangers)}, who are not held out there; "
+            "train the models of the inner splits again"
+        )
+    return found.assign(split=found["of_split"].astype(int), role="train")[PREDICTIONS]
+
+
+def log_odds(predictions: pd.DataFrame) -> pd.Series:
+    """Log odds of the mean probability over repeats, by role, split, participant and session."""
+    scans = predictions.fillna({"session_id": ""})
+    mean = scans.groupby(["role", "split", *SCAN])["probability"].mean()
+    return pd.Series(logit(mean.clip(SMALLEST, 1 - SMALLEST)), index=mean.index)
+
+
+def sides_of(
+    cases: Cases, inputs: list[str], members: list[pd.DataFrame], place: int, fold: pd.Series
+) -> tuple[Side, Side]:
+    """Training side and scored scans of a split (by its place), with their terms.
+
+    Parameters
+    ----------
+    members : log odds of each member, see `log_odds`
+    fold : inner fold by split, participant and session
+
+    Raises
+    ------
+    InputError
+        If a member has not scored a scan that the split has.
+    """
+    tables = cases.terms(inputs).to_numpy(float) if inputs else np.empty((len(cases.y), 0))
+    scans = cases.scans.fillna({"session_id": ""})[SCAN]
+    split, found = cases.splits[place], []
+    for roles in (["train"], SCORED):
+        rows = np.flatnonzero(np.isin(cases.role[place], roles))
+        keys = [
+            (role, split, *scan)
+            for role, scan in zip(
+                cases.role[place, rows], scans.iloc[rows].itertuples(index=False), strict=True
+            )
+        ]
+        scores = [member.reindex(keys).to_numpy() for member in members]
+        missing = np.isnan(scores).any(axis=0)
+        if missing.any():
+            raise InputError(
+                f"of: {', '.join(scans['participant_id'].iloc[rows[missing]])} have no score of "
+                f"every model in split {split}; run the models again"
+            )
+        x = np.column_stack([*scores, tables[rows]])
+        own = fold.reindex([key[1:] for key in keys]).to_numpy() if roles == ["train"] else None
+        found.append(Side(rows, x, own))
+    return found[0], found[1]
+
+
+def learn(learners: list[str], train: Side, y: np.ndarray, person: np.ndarray, times: np.ndarray):
+    """The learner with the highest AUC over the inner folds, fitted to the whole training side.
+
+    Parameters
+    ----------
+    learners : keys of `LEARNERS`; the first of equal ones is chosen
+    y, person, times : of the training rows: positive class, participant, times used
+
+    Returns
+    -------
+    fitted : dict of all learners, fitted to the whole side
+    inner : dict of float arrays, (n,): what each gave the rows of a fold, fitted to the others
+    aucs : dict of their AUC
+    """
+    used = np.repeat(np.arange(len(y)), times)
+    folds = PredefinedSplit(pd.factorize(train.fold[used], sort=True)[0])
+    first = np.unique(used, return_index=True)[1]
+    fitted, inner, aucs = {}, {}, {}
+    for name in learners:
+        model = clone(LEARNERS[name])
+        given = cross_val_predict(
+            model, train.x[used], y[used], cv=folds, method="predict_proba", n_jobs=1
+        )[:, 1]
+        inner[name] = given[first]
+        aucs[name] = auc(y, inner[name], scan_weights(person))
+        fitted[name] = model.fit(train.x[used], y[used])
+    return fitted, inner, aucs
+
+
+def stack(
+    cases: Cases,
+    settings: dict,
+    members: dict[str, pd.DataFrame],
+    fold: pd.Series,
+    model: str,
+    classes: list[str],
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Stack models in every split.
+
+    Parameters
+    ----------
+    members : log odds by model, see `log_odds`
+    fold : see `sides_of`
+
+    Returns
+    -------
+    predictions
+        `PREDICTIONS`: of the scored scans by the chosen learner.
+    training
+        The same of the training side, role train: what the chosen learner, fitted to the other
+        inner folds, gave to each. Another stack can stand on them.
+    learned
+        `LEARNED`: AUC of every learner over the inner folds and on the test side, and of every
+        member on the test side. The best of the latter is what choosing by the test side would
+        have claimed.
+    """
+    given, inside, learned = [], [], []
+    for place, split in enumerate(cases.splits):
+        train, scored = sides_of(cases, settings["inputs"], [*members.values()], place, fold)
+        y, person = cases.y[train.rows], cases.person[train.rows]
+        times = cases.weight[place, train.rows].astype(int)
+        fitted, inner, aucs = learn(settings["learners"], train, y, person, times)
+        best = max(settings["learners"], key=lambda name: round(aucs[name], 9))
+        told = {name: one.predict_proba(scored.x)[:, 1] for name, one in fitted.items()}
+        for tables, side, probability in (
+            (given, scored, told[best]),
+            (inside, train, inner[best]),
+        ):
+            tables.append(
+                cases.scans.iloc[side.rows].assign(
+                    model=model,
+                    split=split,
+                    repeat=1,
+                    role=cases.role[place, side.rows],
+                    score=probability,
+                    threshold=0.5,
+                    probability=probability,
+                    predicted=np.where(probability > 0.5, classes[1], classes[0]),
+                )
+            )
+        tested = cases.role[place, scored.rows] == "test"
+        truth = cases.y[scored.rows][tested]
+        weight = scan_weights(cases.person[scored.rows][tested])
+        columns = {name: (told[name], "learner") for name in settings["learners"]}
+        columns |= {name: (scored.x[:, i], "member") for i, name in enumerate(members)}
+        for name, (score, kind) in columns.items():
+            learned.append(
+                {
+                    "model": model,
+                    "split": split,
+                    "candidate": name,
+                    "kind": kind,
+                    "chosen": "yes" if kind == "learner" and name == best else "no",
+                    "auc_inner": aucs[name] if kind == "learner" else np.nan,
+                    "auc": auc(truth, score[tested], weight),
+                }
+            )
+    return (
+        pd.concat(given, ignore_index=True)[PREDICTIONS],
+        pd.concat(inside, ignore_index=True)[PREDICTIONS],
+        pd.DataFrame(learned)[LEARNED],
+    )
+
+
+def main(source, out, params, wildcards):
+    """Write the predictions of a stack, its scores of the training side, and its learners."""
+    inner, settings = read_splits(source.inner), params.settings
+    cases = build_cases(
+        read_splits(source.splits),
+        read_table(source.features),
+        read_table(source.clinical),
+        {name: params.inputs[name] for name in settings["inputs"]},
+        params.classes,
+        params.key,
+    )
+    scored = pd.concat([read_table(path) for path in source.members], ignore_index=True)
+    drawn = inner["split"].unique()
+    members = {}
+    for name in settings["of"]:
+        rows = scored[scored["model"] == name]
+        of_inner = rows["split"].isin(drawn)
+        # a stack tells of its own training side what networks are trained anew for
+        own = out_of_fold(rows[of_inner], inner) if of_inner.any() else rows[:0]
+        members[name] = log_odds(pd.concat([rows[~of_inner], own], ignore_index=True))
+    held_out = inner[inner["role"] == "test"].fillna({"session_id": ""})
+    fold = held_out.set_index(["of_split", *SCAN])["split"]
+    with one_thread():
+        made = stack(cases, settings, members, fold, wildcards.model, params.classes)
+    for table, path in zip(made, (out.predictions, out.training, out.learners), strict=True):
+        write_table(table, path, resource("columns/baselines.tsv"))
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards)
