@@ -22,8 +22,8 @@ rule prepare_t1w:
     """Bias correction and brain mask of a T1w."""
     input:
         t1w=lambda wildcards: T1W[wildcards.prefix]["path"],
-        template=rules.make_templates.output.t1w,
-        template_mask=rules.make_templates.output.mask,
+        template=of_brain(rules.make_templates.output.t1w),
+        template_mask=of_brain(rules.make_templates.output.mask),
     output:
         t1w=bids_anat("T1w.nii.gz", desc="preproc"),
         mask=bids_anat("mask.nii.gz", desc="brain"),
@@ -36,6 +36,7 @@ rule prepare_t1w:
     params:
         raw_bytes=lambda wildcards: raw_bytes(T1W[wildcards.prefix]["path"]),
         brain_extraction=ANATOMICAL["brain_extraction"],
+        body_part=ANATOMICAL["body_part"],
     script:
         "../workflow_scripts/anatomical/prepare_t1w.py"
 
@@ -150,16 +151,16 @@ rule measure_lesions:
 
 
 rule align_contrast:
-    """Bring another contrast to its T1w, and along to MNI152."""
+    """Bring another contrast to its T1w, and that of a brain to MNI152."""
     input:
         scan=contrast_scan,
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
-        transforms=rules.register_to_mni.output.transforms,
-        template=rules.make_templates.output.t1w,
+        transforms=of_brain(rules.register_to_mni.output.transforms),
+        template=of_brain(rules.make_templates.output.t1w),
     output:
+        **NORMALIZED,
         aligned=bids_anat("{suffix}.nii.gz", space="T1w", desc="{desc}"),
-        normalized=bids_anat("{suffix}.nii.gz", space=SPACE, desc="{desc}"),
         sidecar=bids_anat("{suffix}.json", desc="{desc}"),
     log:
         "logs/align_contrast/{folder}/{prefix}_desc-{desc}_{suffix}.log",
@@ -174,21 +175,37 @@ rule align_contrast:
         "../workflow_scripts/anatomical/align_contrast.py"
 
 
-rule draw_qc:
-    """Picture for the quality control of a T1w."""
-    input:
-        t1w=rules.prepare_t1w.output.t1w,
-        mask=rules.prepare_t1w.output.mask,
-        tissues=rules.segment_brain.output.tissues,
-        regions=rules.segment_brain.output.regions,
-        normalized=rules.register_to_mni.output.t1w,
-        template_mask=rules.make_templates.output.mask,
-        template_wm=rules.make_templates.output.wm,
-    output:
-        picture=bids_figures("T1w.webp", desc="qc"),
-    log:
-        "logs/draw_qc/{folder}/{prefix}.log",
-    resources:
-        mem_mb=need(ON_TEMPLATE, T1w=50),
-    script:
-        "../workflow_scripts/report/draw_qc.py"
+if OF_BRAIN:
+
+    rule draw_qc:
+        """Picture for the quality control of a T1w."""
+        input:
+            t1w=rules.prepare_t1w.output.t1w,
+            mask=rules.prepare_t1w.output.mask,
+            tissues=rules.segment_brain.output.tissues,
+            regions=rules.segment_brain.output.regions,
+            normalized=rules.register_to_mni.output.t1w,
+            template_mask=rules.make_templates.output.mask,
+            template_wm=rules.make_templates.output.wm,
+        output:
+            picture=bids_figures("T1w.webp", desc="qc"),
+        log:
+            "logs/draw_qc/{folder}/{prefix}.log",
+        resources:
+            mem_mb=need(ON_TEMPLATE, T1w=50),
+        script:
+            "../workflow_scripts/report/draw_qc.py"
+
+else:
+
+    rule draw_scans:
+        """Slices of all contrasts of a session, with the outline of a region."""
+        input:
+            scans=lambda wildcards: contrasts_of(wildcards.prefix),
+            sides=lambda wildcards: regions_shown(wildcards.prefix),
+        output:
+            picture=bids_figures("T1w.webp", desc="qc"),
+        log:
+            "logs/draw_scans/{folder}/{prefix}.log",
+        script:
+            "../workflow_scripts/report/draw_scans.py"

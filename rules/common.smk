@@ -51,6 +51,7 @@ workdir: OUTPUT_DIR
 
 
 ANATOMICAL, DIFFUSION = CONFIG["anatomical"], CONFIG["diffusion"]
+OF_BRAIN = ANATOMICAL["body_part"] == "brain"
 bids_anat = partial(bids, "{folder}/anat", "{prefix}")
 of_contrast = partial(of_contrast, scans=CONFIG["scans"])
 bids_dwi = partial(bids, "{folder}/dwi", "{prefix}")
@@ -81,7 +82,7 @@ def steps(prefix):
     """Rules that a session's scans go through, by suffix, whether it has them or not."""
     register_dwi = "register_dwi_to_t1w" if prefix in T1W else "register_dwi_to_mni"
     return {
-        "T1w": ["prepare_t1w", "register_to_mni", "segment_brain"],
+        "T1w": ["prepare_t1w", "register_to_mni", "segment_brain"][: 3 if OF_BRAIN else 1],
         "dwi": ["prepare_dwi", "fit_tensor", register_dwi, "measure_alps"],
         "vesselwall": ["measure_vessel_wall"],
         "lesions": ["align_lesions"] * (prefix in DRAWN_ELSEWHERE) + ["measure_lesions"],

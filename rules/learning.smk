@@ -1,10 +1,11 @@
 rule cache_volumes:
     """Images of an input of a study as one memory map."""
     input:
-        **of_template("mask", "regions", "gm", "wm"),
+        **(of_template("mask", "regions", "gm", "wm") if OF_BRAIN else {}),
         population=of_split("population"),
         images=image_paths,
         brains=brains,
+        sides=regions_around,
     output:
         **tables(index=f"{INPUT}_volumes.tsv"),
         volumes=f"{INPUT}_volumes.npy",

@@ -4,8 +4,8 @@ rule segment_region:
         unpack(lambda wildcards: SEGMENTATION.inputs(wildcards, rules)),
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
-        transforms=rules.register_to_mni.output.transforms,
-        template=rules.make_templates.output.t1w,
+        transforms=of_brain(rules.register_to_mni.output.transforms),
+        template=of_brain(rules.make_templates.output.t1w),
     output:
         sides=bids_anat("dseg.nii.gz", label="{region}", desc="{engine}"),
         probabilities=temp(bids_anat("probseg.nii.gz", label="{region}", desc="{engine}")),
@@ -26,7 +26,8 @@ rule train_unet:
     """A network that segments a region, trained on masks outside of a fold."""
     input:
         unpack(lambda wildcards: SEGMENTATION.training(wildcards, rules)),
-        regions=rules.make_templates.output.regions,
+        regions=of_brain(rules.make_templates.output.regions),
+        splits=splits_of_network,
     output:
         model="segmentation/{region}_{engine}_fold-{fold}_model.safetensors",
         description="segmentation/{region}_{engine}_fold-{fold}_model.json",

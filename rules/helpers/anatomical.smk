@@ -9,6 +9,13 @@ if NONLINEAR:
         bids_anat("xfm.nii.gz", from_="T1w", to=SPACE, mode="image"),
         bids_anat("xfm.nii.gz", from_=SPACE, to="T1w", mode="image"),
     ]
+NORMALIZED = {"normalized": bids_anat("{suffix}.nii.gz", space=SPACE, desc="{desc}")}
+NORMALIZED = NORMALIZED if OF_BRAIN else {}
+
+
+def of_brain(path):
+    """What a rule reads of a brain alone."""
+    return path if OF_BRAIN else []
 
 
 def if_network(output):
@@ -41,3 +48,21 @@ def contrast_scan(wildcards):
     asked = f"{wildcards.suffix} {wildcards.desc}"
     [name] = [name for name in CONTRASTS if of_contrast("{suffix} {desc}", name) == asked]
     return CONTRASTS[name][wildcards.prefix]["path"]
+
+
+def contrasts_of(prefix):
+    """The contrasts of a session, on the grid of its T1w."""
+    aligned = rules.align_contrast.output.aligned
+    names = [name for name, prefixes in CONTRASTS.items() if prefix in prefixes]
+    paths = [rules.prepare_t1w.output.t1w, *(of_contrast(aligned, name) for name in names)]
+    return sessions(paths, [prefix])
+
+
+def regions_shown(prefix):
+    """Label images of the regions of a session whose volumes are features."""
+    made = SEGMENTATION.chosen(prefix)
+    return [
+        path
+        for one in made
+        for path in sessions(of_engine(rules.segment_region.output.sides, *one), [prefix])
+    ]

@@ -18,12 +18,25 @@ def image_paths(wildcards):
     return [
         path
         for prefix in session_prefixes(POPULATIONS[wildcards.study])
-        for path in channel_paths(prefix, entry["channels"], entry["space"])
+        for path in channel_paths(prefix, entry["channels"], entry["space"], "segmented" in entry)
     ]
 
 
-def channel_paths(prefix, channels, space):
-    """Images of a session: raw ones, or those in MNI152."""
+def regions_around(wildcards):
+    """Label images that an input is cut around, of each session of the study's population."""
+    around = STUDIES[wildcards.study]["inputs"][wildcards.input].get("segmented")
+    if not around:
+        return []
+    sides = of_engine(rules.segment_region.output.sides, around["region"], around["engine"])
+    return sessions(sides, session_prefixes(POPULATIONS[wildcards.study]))
+
+
+def channel_paths(prefix, channels, space, on_t1w=False):
+    """Images of a session: raw ones, those on the grid of the T1w, or those in MNI152."""
+    if on_t1w:
+        aligned, t1w = rules.align_contrast.output.aligned, rules.prepare_t1w.output.t1w
+        names = [t1w if n == "T1w" else of_contrast(aligned, n) for n in channels]
+        return sessions(names, [prefix])
     if space == "native":
         return [path for name in channels for path in paths(SCANS[name], prefix)[:1]]
     brain = rules.register_to_mni.output.brain

@@ -9,3 +9,9 @@ def segmented(output, prefixes=T1W, *regions):
 
 def engine_pictures(wildcards=None):
     return SEGMENTATION.pictures(rules.draw_segmentation.output.picture, T1W)
+
+
+def splits_of_network(wildcards):
+    """Splits of the study whose tested people a network must not be trained on, if any."""
+    study = SEGMENTATION.settings(wildcards.region, wildcards.engine).get("study")
+    return f"{SPLIT}_splits.tsv".format(study=study, split=STUDIES[study]["split"]) if study else []

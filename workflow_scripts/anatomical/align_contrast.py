@@ -1,4 +1,4 @@
-"""Align another contrast (FLAIR, T2w, R1map ...) rigidly to its T1w and take it along to MNI152."""
+"""Align another contrast (FLAIR, STIR, R1map ...) rigidly to its T1w, and take it to MNI152."""
 
 import tempfile
 
@@ -67,30 +67,33 @@ def check_r1(values: np.ndarray, t1w: np.ndarray, path: str) -> None:
 
 
 def main(source, out, params, wildcards):
-    """Write the aligned and the normalized scan, and how well it agrees with the T1w."""
+    """Write the aligned and, of a brain, the normalized scan, and how well it fits the T1w."""
     suffix = wildcards.suffix
     t1w, scan = ants.image_read(source.t1w), read_contrast(source.scan, suffix)
     with tempfile.TemporaryDirectory() as folder:
         rigid = align(t1w, scan, f"{folder}/")
         aligned = ants.apply_transforms(t1w, scan, [rigid])
-        affine, *warps = source.transforms
-        normalized = ants.apply_transforms(
-            ants.image_read(source.template), scan, [*warps[:1], affine, rigid]
-        )
+        if source.transforms:
+            affine, *warps = source.transforms
+            normalized = ants.apply_transforms(
+                ants.image_read(source.template), scan, [*warps[:1], affine, rigid]
+            )
+            ants.image_write(normalized, out.normalized)
     if suffix == "R1map":
         brain = ants.image_read(source.mask).numpy() > 0
         check_r1(aligned.numpy()[brain], t1w.numpy()[brain], source.scan)
     ants.image_write(aligned, out.aligned)
-    ants.image_write(normalized, out.normalized)
     mutual_information = ants.image_mutual_information(t1w, aligned)
     bias = "not corrected for bias" if suffix.endswith(MAPS) else "bias-corrected"
+    voxel_ml = np.prod(aligned.spacing) / 1000
+    stripped = bool(source.transforms) and stripped_brain(aligned.numpy(), voxel_ml) is not None
     write_sidecar(
         out.sidecar,
         sources=[source.scan, source.t1w],
         software=["antspyx"],
         measures={f"{suffix.lower()}_t1w_mutual_information": -mutual_information},
         Description=f"{suffix}, {bias}, rigidly aligned to the T1w",
-        SkullStripped=stripped_brain(aligned.numpy(), np.prod(aligned.spacing) / 1000) is not None,
+        SkullStripped=stripped,
     )
 
 

@@ -1,10 +1,11 @@
-"""T1w -> brain mask and bias-corrected T1w."""
+"""T1w -> mask of the brain or the body, and bias-corrected T1w."""
 
 import math
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from workflow_scripts.anatomical.template_mask import template_mask
 from workflow_scripts.common.antspyx import ants
@@ -98,6 +99,22 @@ def extract_brain(
     return mask, how
 
 
+def body_mask(data: np.ndarray) -> np.ndarray:
+    """Largest part of a scan above Otsu's threshold, each slice filled, (x, y, z) bool.
+
+    Parameters
+    ----------
+    data : (x, y, z) intensities of a part of the body that is surrounded by air or fills the image
+    """
+    smooth = ndimage.gaussian_filter(data.astype(np.float32), 1)
+    bright = smooth > threshold_otsu(np.clip(smooth, 0, np.percentile(smooth, 99))) / 2
+    pieces, count = ndimage.label(bright)
+    if count == 0:
+        return bright
+    largest = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    return ndimage.binary_fill_holes(ndimage.binary_closing(largest, iterations=2) | largest)
+
+
 def correct_bias(t1w: str, mask: str) -> np.ndarray:
     """Bias-corrected T1w, (x, y, z): N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
@@ -116,22 +133,29 @@ def correct_bias(t1w: str, mask: str) -> np.ndarray:
 
 
 def main(source, out, params):
-    """Find the brain of a T1w, correct the bias of the image, and write both."""
+    """Find the brain of a T1w, or the body, correct the bias of the image, and write both."""
     require_usable(source.t1w)
-    mask, how = extract_brain(
-        source.t1w, source.template, source.template_mask, params.brain_extraction
-    )
-    image = load_scan(source.t1w)
+    image, part = load_scan(source.t1w), params.body_part
+    if part == "brain":
+        mask, how = extract_brain(
+            source.t1w, source.template, source.template_mask, params.brain_extraction
+        )
+        told = {"SkullStripped": how == "input already skull-stripped", "BrainExtraction": how}
+    else:
+        mask, how = body_mask(np.asanyarray(image.dataobj)), "Otsu"
+        told = {"SkullStripped": False, "BodyPart": part}
     save_labels(mask, image, out.mask)
     save_image(correct_bias(source.t1w, out.mask), image, out.t1w)
     write_sidecar(
         out.sidecar,
         sources=[source.t1w],
         software=["antspyx"] + (["deepbet"] if how == "deepbet" else []),
-        measures={"brain_mask_volume_ml": mask.sum() * voxel_volume_ml(image)},
+        measures={
+            f"{'brain' if part == 'brain' else 'body'}_mask_volume_ml": mask.sum()
+            * voxel_volume_ml(image)
+        },
         Description="T1w corrected for intensity bias with N4",
-        SkullStripped=how == "input already skull-stripped",
-        BrainExtraction=how,
+        **told,
     )
 
 

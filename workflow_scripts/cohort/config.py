@@ -44,6 +44,8 @@ NETWORKS = ("contrastive", "cnn")
 NO_PROBABILITY = ("svm", "one_class_svm")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
 PAIR = ("model", "base")  # of added_value
+WITH_RATERS = ("thalamus", "spondyloarthritis")  # simulated cohorts with masks drawn by hand
+OF_BRAINS = ("dwi", "epi", "VWI")
 NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI", "lesions"}
 # Evaluations, and those without which they have nothing to read.
 NEEDS = {
@@ -93,13 +95,20 @@ def check_config(config: dict) -> dict:
         config = _with_defaults(config, schema, schema)
         problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
     if not problems:
-        simulated = not config["bids_dir"] and config["demo"]["cohort"] == "thalamus"
+        simulated = not config["bids_dir"] and config["demo"]["cohort"] in WITH_RATERS
         drawn = {"manual": "simulated"} if simulated else {}
-        problems = list(segmentation_problems(config["segmentation"] | drawn, config["scans"]))
-        for name, study in config["studies"].items():
+        body_part = config["anatomical"]["body_part"]
+        section, studies = config["segmentation"] | drawn, config["studies"]
+        problems = list(segmentation_problems(section, config["scans"], body_part, studies))
+        for name, study in studies.items():
             _complete(study)
             problems += _contradictions(f"studies.{name}", study, config["scans"])
             problems += _unknown_engines(f"studies.{name}", study, config["segmentation"])
+            problems += _segmented_problems(name, study, config["segmentation"]["regions"])
+            if body_part != "brain":
+                problems += _of_brains(f"studies.{name}", study, body_part)
+        if body_part != "brain":
+            config["scans"] = {n: f for n, f in config["scans"].items() if n not in OF_BRAINS}
     if problems:
         raise InputError("the configuration has errors:\n  " + "\n  ".join(problems))
     return config
@@ -115,6 +124,37 @@ def _unknown_engines(where: str, study: dict, section: dict):
                 f"{where}.evaluation.published_directions.engines.{theirs}: {ours} is no engine of "
                 f"segmentation ({', '.join(sorted(known)) or 'there is none'}); correct it"
             )
+
+
+def _segmented_problems(name: str, study: dict, regions: dict):
+    """Inputs cut around a region that no engine segments, or one that saw who is tested."""
+    for key, entry in study["inputs"].items():
+        if "segmented" not in entry:
+            continue
+        where = f"studies.{name}.inputs.{key}.segmented"
+        region, engine = entry["segmented"]["region"], entry["segmented"]["engine"]
+        engines = regions.get(region, {"engines": {}})["engines"]
+        if engine not in engines:
+            yield f"{where}: segmentation has no engine {engine} of {region}; correct it"
+            continue
+        for one in [engine, *engines[engine].get("of", [])]:
+            if engines[one]["kind"] == "unet" and engines[one].get("study") != name:
+                yield (
+                    f"{where}: the network {one} is trained on masks of people whom this study "
+                    f"tests; set segmentation.regions.{region}.engines.{one}.study to {name}"
+                )
+
+
+def _of_brains(where: str, study: dict, body_part: str):
+    """What a study asks for that another part of the body has not."""
+    for key, entry in study["inputs"].items():
+        if entry.get("space") == "MNI152":
+            yield f"{where}.inputs.{key}.space: a {body_part} has no place in MNI152; write native"
+    if other := [name for name in study["scans"] if name != "T1w"]:
+        yield f"{where}.scans: {', '.join(other)} is of brains; remove it"
+    for key in ("fractions", "regions"):
+        if key in study["evaluation"]:
+            yield f"{where}.evaluation.{key}: is of brains; remove it"
 
 
 def image_inputs(study: dict) -> dict[str, dict]:
@@ -377,7 +417,8 @@ def _complete(study: dict) -> None:
     images = image_inputs(study).values()
     needed = list(study["requires"])
     for entry in images:
-        needed += ["T1w"] * (entry["space"] == "MNI152") + entry["channels"]
+        on_t1w = entry["space"] == "MNI152" or "segmented" in entry
+        needed += ["T1w"] * on_t1w + entry["channels"]
     study["requires"] = list(dict.fromkeys(needed)) or ["T1w"]
     if "design" in study:
         study["design"].setdefault("classes", study["classes"])
@@ -454,14 +495,14 @@ def _input_problems(where: str, entry: dict):
     if ("columns" in entry) == ("channels" in entry):
         yield f"{where}: is either columns of tables or channels of an image; give one of them"
         return
-    given = {key for key in ("spacing", "shape") if key in entry}
+    given = {key for key in ("spacing", "shape", "segmented") if key in entry}
     if "columns" in entry:
         if given:
             yield f"{where}: {', '.join(sorted(given))} is of images; remove it"
     elif wrong := NOT_OF_IMAGES & set(entry["channels"]):
         yield f"{where}.channels: {', '.join(sorted(wrong))} is no contrast of an image"
     elif entry["space"] == "native":
-        if given != {"spacing", "shape"}:
+        if not given >= {"spacing", "shape"}:
             yield f"{where}: a native input needs spacing (mm) and shape (voxels); give both"
         if entry["region"] != "brain":
             yield f"{where}.region: regions are of MNI152; leave it out of a native input"
@@ -472,6 +513,8 @@ def _input_problems(where: str, entry: dict):
             f"{where}.region: {', '.join(sorted(unknown))} is none of {', '.join(regions())}; "
             "correct it"
         )
+    elif "segmented" in entry:
+        yield f"{where}.segmented: is of native inputs; write space: native, or region"
     elif "spacing" in entry:
         yield f"{where}.spacing: of MNI152 it is the template's times downsample; remove it"
 

@@ -50,6 +50,7 @@ class Segmentation:
     def __init__(self, config: dict, cohort):
         section, own = config["segmentation"], config["anatomical"]["network"]
         self.networks = {"network": own} if own else {}
+        self._of_brain = config["anatomical"]["body_part"] == "brain"
         self.features = {region: s.get("features") for region, s in section["regions"].items()}
         self._files: dict[tuple, str] = {}
         self._reasons: dict[tuple, str] = {}
@@ -151,7 +152,7 @@ class Segmentation:
             case "unet":
                 fold = self.fold_of(region, name, wildcards.prefix)
                 model = rules.train_unet.output.model.replace("{fold}", str(fold))
-                template = rules.make_templates.output.regions
+                template = rules.make_templates.output.regions if self._of_brain else []
                 model = model.replace("{region}", region_label(region)).replace("{engine}", name)
                 channels = self._channels(settings, rules)
                 return {"model": model, "regions": template, "channels": channels}
@@ -180,7 +181,10 @@ class Segmentation:
         return {
             "channels": sessions(self._channels(settings, rules), drawn),
             "sides": sessions(made, drawn),
-            "affines": sessions(rules.register_to_mni.output.transforms[0], drawn),
+            "t1w": sessions(rules.prepare_t1w.output.t1w, drawn),
+            "affines": sessions(rules.register_to_mni.output.transforms[0], drawn)
+            if self._of_brain
+            else [],
         }
 
     def _channels(self, settings: dict, rules) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from workflow_scripts.cohort.index import index_manual
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.engines import (
+    body_part_of,
     commands,
     images_of,
     known_regions,
@@ -23,11 +24,12 @@ from workflow_scripts.common.job import InputError
 # Programs whose labels an engine has that runs here.
 PROGRAM_OF_KIND = {"atlas": "atlas", "network": "meshnet"}
 OF_OTHERS = ("vote", "mean")
+ON_TEMPLATE = ("atlas", "network", "multi_atlas")
 NO_CHANNELS = ("dwi", "epi", "VWI")
 FIELDS = ("participant", "session", "prefix", "folder")
 
 
-def segmentation_problems(section: dict, scans: dict):
+def segmentation_problems(section: dict, scans: dict, body_part: str, studies: dict):
     """What is wrong with section ``segmentation`` of a configuration that fits the schema."""
     for region, settings in section["regions"].items():
         where = f"segmentation.regions.{region}"
@@ -37,9 +39,20 @@ def segmentation_problems(section: dict, scans: dict):
                 f"({', '.join(known_regions())}); correct it, or add its rows there"
             )
             continue
+        if body_part_of(region) != body_part:
+            yield (
+                f"{where}: is a region of the {body_part_of(region)}, and anatomical.body_part is "
+                f"{body_part}; correct one of them"
+            )
+            continue
         engines = settings["engines"]
         for name, engine in engines.items():
             key = f"{where}.engines.{name}"
+            if body_part != "brain" and engine["kind"] in ON_TEMPLATE:
+                yield f"{key}.kind: {engine['kind']} needs MNI152, which a {body_part} has not"
+                continue
+            if engine.get("study") not in (None, *studies):
+                yield f"{key}.study: {engine['study']} is no study ({', '.join(studies)})"
             yield from _engine_problems(key, engine, region, engines)
             part, channels = _channels(engine)
             for channel in channels:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
-from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
+from workflow_scripts.cohort.config import NETWORKS, WITH_RATERS, check_config, models_of
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
 from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived, read_rows
@@ -166,7 +166,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
         cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
-        if config["demo"]["cohort"] == "thalamus":
+        if config["demo"]["cohort"] in WITH_RATERS:
             config["segmentation"]["manual"] = str(bids_dir / "derivatives/manual")
     populations = {}
     for name, study in config["studies"].items():

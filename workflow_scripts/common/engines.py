@@ -41,6 +41,12 @@ def known_regions() -> list[str]:
     return [row["region"] for row in _rows("regions")]
 
 
+def body_part_of(region: str) -> str:
+    """Part of the body that a region lies in."""
+    [row] = [row for row in _rows("regions") if row["region"] == region]
+    return row["body_part"]
+
+
 def plausible_ml(region: str) -> tuple[float, float]:
     """Lowest and highest plausible volume of a region, both sides, in mL."""
     [row] = [row for row in _rows("regions") if row["region"] == region]

@@ -13,6 +13,7 @@ from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning.images import (
+    Around,
     make_grid,
     native_volume,
     normalized_volume,
@@ -38,7 +39,12 @@ def main(source, out, params):
     if entry["space"] == "native":
         shape = entry["shape"]
         mask = nib.Nifti1Image(np.ones(shape, np.uint8), np.diag([*entry["spacing"], 1.0]))
-        volumes = (native_volume(paths, entry["spacing"], shape) for paths in images)
+        margin = entry.get("segmented", {}).get("margin")
+        regions = [Around(path, margin) for path in source.sides] or [None] * len(images)
+        volumes = (
+            native_volume(paths, entry["spacing"], shape, around)
+            for paths, around in zip(images, regions, strict=True)
+        )
     else:
         grid = make_grid(entry, read_template(source))
         mask = grid.mask

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from nibabel.processing import resample_from_to
+from scipy import ndimage
 from skimage.transform import downscale_local_mean
 
 from workflow_scripts.common.job import InputError
@@ -165,7 +166,17 @@ def normalized_volume(paths: list, t1w_brain, grid: Grid) -> np.ndarray:
     return np.stack(channels)
 
 
-def native_volume(paths: list, spacing: list[float], shape: list[int]) -> np.ndarray:
+@dataclass(frozen=True)
+class Around:
+    """What a native volume is cut around: label image ``sides``, and mm beside it that are kept."""
+
+    sides: str
+    margin: float
+
+
+def native_volume(
+    paths: list, spacing: list[float], shape: list[int], around: Around | None = None
+) -> np.ndarray:
     """Scans of a session around the centre of the first, each divided by its mean where positive.
 
     Parameters
@@ -174,6 +185,8 @@ def native_volume(paths: list, spacing: list[float], shape: list[int]) -> np.nda
     spacing : voxel size in mm along the first scan's axes, the nearest to right-left,
         posterior-anterior, inferior-superior
     shape : voxels
+    around : a region on the grid of all scans, whose middle is the centre instead, and beyond
+        whose margin the volume is 0; of an empty one nothing is cut off
 
     Returns
     -------
@@ -184,16 +197,23 @@ def native_volume(paths: list, spacing: list[float], shape: list[int]) -> np.nda
     InputError
         If a scan is not three-dimensional, or holds nothing.
     """
-    channels, target = [], None
+    channels, target, kept = [], None, None
     for path in paths:
         image = nib.squeeze_image(nib.load(path))
         if len(image.shape) != 3:
             raise InputError(f"{path}: has the shape {image.shape}; one volume is needed")
         image = nib.as_closest_canonical(image)
         if target is None:
-            centre = nib.affines.apply_affine(image.affine, (np.array(image.shape) - 1) / 2)
+            middle, kept = (np.array(image.shape) - 1) / 2, None
+            if around:
+                middle, kept = _middle_of(around, image, middle)
+            centre = nib.affines.apply_affine(image.affine, middle)
             axes = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0) * spacing
             target = nib.affines.from_matvec(axes, centre - axes @ (np.array(shape) - 1) / 2)
+        if kept is not None:
+            if image.shape != kept.shape:
+                raise InputError(f"{path}: not on the grid of {around.sides}; remake it")
+            image = nib.Nifti1Image(np.asarray(image.dataobj, np.float32) * kept, image.affine)
         # "constant" would blank an edge slice that rounding puts a hair off the scan's grid.
         moved = resample_from_to(image, (tuple(shape), target), order=1, mode="grid-constant")
         data = moved.get_fdata(dtype=np.float32)
@@ -201,3 +221,17 @@ def native_volume(paths: list, spacing: list[float], shape: list[int]) -> np.nda
             raise InputError(f"{path}: nothing in the box around the centre; check shape, spacing")
         channels.append((data / data[data > 0].mean()).astype(np.float16))
     return np.stack(channels)
+
+
+def _middle_of(around: Around, image, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Middle voxel of a region, and what is kept of the image, (x, y, z) bool."""
+    labels = nib.as_closest_canonical(nib.load(around.sides))
+    if labels.shape != image.shape:
+        raise InputError(f"{around.sides}: not on the grid of its scan; remake it")
+    inside = np.asanyarray(labels.dataobj) > 0
+    if not inside.any():
+        return middle, None
+    where = np.argwhere(inside)
+    zooms = labels.header.get_zooms()[:3]
+    kept = ndimage.distance_transform_edt(~inside, sampling=zooms) <= around.margin
+    return (where.min(0) + where.max(0)) / 2, kept

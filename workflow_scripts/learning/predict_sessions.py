@@ -71,6 +71,11 @@ def score(weights, sessions: list[dict], template: Template, label=None) -> pd.D
     classifier, description = load_classifier(weights)
     entry = description["input"]
     wanted, space = entry["channels"], entry["space"]
+    if "segmented" in entry:
+        raise InputError(
+            f"{weights}: reads images cut around {entry['segmented']['region']}, which predict "
+            "does not make; give a folder of models that read whole images"
+        )
     usable = [s for s in sessions if all(name in s[space] for name in wanted)]
     if not usable:
         raise InputError(f"{weights}: no session has {' and '.join(wanted)}, which it reads")

@@ -6,10 +6,19 @@ from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.bids import bids_uri
-from workflow_scripts.common.engines import LEFT, RIGHT, SIDES, Labels, labels_of, plausible_ml
+from workflow_scripts.common.engines import (
+    LEFT,
+    RIGHT,
+    SIDES,
+    Labels,
+    body_part_of,
+    labels_of,
+    plausible_ml,
+)
 from workflow_scripts.common.images import (
     load_scan,
     save_labels,
@@ -27,12 +36,14 @@ from workflow_scripts.segmentation.sides import (
     exchanged,
     likeliest,
     one_hot,
+    right_of_middle,
     right_of_midplane,
     sides_of,
 )
 
 VOLUME_KEPT = 0.02
-IN_BRAIN = 0.8
+IN_BODY = 0.8
+SECOND_PIECE = 0.1
 LEFT_TO_RIGHT = (0.75, 1.33)
 # Kinds whose files others have made, and an empty one of which is an error.
 GIVEN = ("import", "manual")
@@ -150,17 +161,27 @@ def unet(source, settings: dict, right: np.ndarray) -> Found:
     # several seconds, which other engines need not wait for
     from safetensors.torch import load_file
 
-    from workflow_scripts.segmentation.unet import frame_around, make_network, seen, shares_of
+    from workflow_scripts.segmentation import unet as networks
 
-    spacing, number = settings["spacing"], labels_of("atlas", settings["region"]).left
-    frame = frame_around(source.regions, number, spacing)
-    network = make_network(len(settings["channels"]))
+    spacing, affine = settings["spacing"], source.transforms[:1]
+    if affine:
+        number = labels_of("atlas", settings["region"]).left
+        frame = networks.frame_around(source.regions, number, spacing)
+    else:
+        frame = networks.frame_of(source.t1w, spacing)
+    network = networks.make_network(len(settings["channels"]))
     network.load_state_dict(load_file(source.model))
-    image = seen(source.channels, source.transforms[0], frame)
-    found = frame.new_image_like(shares_of(network.eval(), image))
-    whole = from_template(found, ants.image_read(source.t1w), source.transforms[:1])
+    image = networks.seen(source.channels, affine, frame)
+    found, t1w = frame.new_image_like(networks.shares_of(network.eval(), image)), source.t1w
+    onto = ants.image_read(t1w)
+    whole = (
+        from_template(found, onto, affine)
+        if affine
+        else ants.apply_transforms(onto, found, []).numpy()
+    )
     shares = np.stack([whole * (right < 0), whole * (right >= 0)]).astype(np.float32)
-    return Found(likeliest(shares), shares, {"Model": bids_uri(source.model)}, [])
+    sides = likeliest(shares)
+    return Found(sides, shares, {"Model": bids_uri(source.model)}, in_pieces(sides))
 
 
 ENGINES = {
@@ -202,19 +223,36 @@ def doubts(volumes: dict[str, float], region: str) -> list[str]:
     return flags
 
 
-def check_place(found: Found, mask: np.ndarray, right: np.ndarray, path: str | None) -> None:
-    """Refuse what cannot be the region of this head.
+def in_pieces(sides: np.ndarray) -> list[str]:
+    """Flags of sides (x, y, z) of which a second piece has more than `SECOND_PIECE` of the first.
+
+    As where a network has taken something else for the region.
+    """
+    flags = []
+    for side, number in SIDES.items():
+        pieces, count = ndimage.label(sides == number)
+        sizes = np.sort(np.bincount(pieces.ravel())[1:])[::-1]
+        if count > 1 and sizes[1] > SECOND_PIECE * sizes[0]:
+            large = int((sizes > SECOND_PIECE * sizes[0]).sum())
+            flags.append(f"the {side} side is in {large} pieces: look at it")
+    return flags
+
+
+def check_place(
+    found: Found, mask: np.ndarray, right: np.ndarray, path: str | None, body: str = "brain"
+) -> None:
+    """Refuse what cannot be the region of this scan.
 
     Parameters
     ----------
-    mask : (x, y, z) bool, the brain
+    mask : (x, y, z) bool, the brain or body
     right : as of `right_of_midplane`
     path : of the file that somebody else has made, for messages; None for the workflow's own
 
     Raises
     ------
     InputError
-        If a given file has no voxel of the region, most of it is outside of the brain, or left
+        If a given file has no voxel of the region, most of it is outside of the body, or left
         and right are exchanged.
     """
     inside, name = found.sides > 0, path or "the engine's result"
@@ -227,9 +265,9 @@ def check_place(found: Found, mask: np.ndarray, right: np.ndarray, path: str | N
             "labels of the engine, or exclude the file"
         )
     share = mask[inside].mean()
-    if share < IN_BRAIN:
+    if share < IN_BODY:
         raise InputError(
-            f"{name}: {100 * (1 - share):.0f} % of the region lies outside of the brain of the "
+            f"{name}: {100 * (1 - share):.0f} % of the region lies outside of the {body} of the "
             "T1w; is it of this scan, and is its header as the program wrote it?"
         )
     if problem := exchanged(found.sides, right):
@@ -243,10 +281,14 @@ def main(source, out, params):
     """Write a region's label image, its probabilities and its volumes."""
     settings, head = params.settings, nib.load(source.t1w)
     region, kind = settings["region"], settings["kind"]
-    right = right_of_midplane(source.t1w, source.template, source.transforms)
     mask = np.asanyarray(nib.load(source.mask).dataobj) > 0
+    if source.transforms:
+        right = right_of_midplane(source.t1w, source.template, source.transforms)
+    else:
+        right = right_of_middle(mask, head.affine)
     found = ENGINES[kind](source, settings, right)
-    check_place(found, mask, right, source.labels if kind in GIVEN else None)
+    body = "brain" if source.transforms else body_part_of(region)
+    check_place(found, mask, right, source.labels if kind in GIVEN else None, body)
     save_labels(found.sides, head, out.sides)
     save_probability(np.moveaxis(found.probabilities, 0, -1), head, out.probabilities)
     volumes = volumes_of(found.sides, voxel_volume_ml(head))

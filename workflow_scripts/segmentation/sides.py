@@ -27,6 +27,19 @@ def right_of_midplane(t1w: str, template: str, transforms: list[str]) -> np.ndar
     return from_template(image, ants.image_read(t1w), transforms)
 
 
+def right_of_middle(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """How far each voxel lies to the right of the middle of a body, (x, y, z) in mm.
+
+    Parameters
+    ----------
+    mask : (x, y, z) bool, the body
+    affine : (4, 4), voxels to mm, the first axis to the right
+    """
+    steps = np.indices(mask.shape, dtype=np.float32)
+    right = np.einsum("i,i...->...", affine[0, :3].astype(np.float32), steps)
+    return right - np.float32(right[mask].mean())
+
+
 def sides_of(labels: np.ndarray, numbers: Labels, right: np.ndarray) -> np.ndarray:
     """Label image (x, y, z) of a region: 1 left, 2 right, 0 elsewhere.
 

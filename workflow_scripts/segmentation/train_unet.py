@@ -6,41 +6,76 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from workflow_scripts.common.bids import bids_uri
+from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
 from workflow_scripts.common.engines import labels_of
-from workflow_scripts.common.job import job
-from workflow_scripts.segmentation.unet import brought_in, frame_around, seen, train
+from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.splits import read_splits
+from workflow_scripts.segmentation.unet import brought_in, frame_around, frame_of, seen, train
+
+FEWEST = 4  # sessions
+KEPT_APART = ("test", "validation", "external")
+
+
+def who_may_train(participants: list[str], splits: str | None, where: str) -> list[int]:
+    """Places of the participants whom no split of a study tests, validates or calls external.
+
+    Parameters
+    ----------
+    participants : of each drawn session
+    splits : path of the study's splits; none where no study keeps anybody apart
+
+    Raises
+    ------
+    InputError
+        If fewer than `FEWEST` are left.
+    """
+    apart = set()
+    if splits:
+        table = read_splits(splits)
+        apart = set(table.loc[table["role"].isin(KEPT_APART), "participant_id"])
+    places = [place for place, name in enumerate(participants) if name not in apart]
+    if len(places) < FEWEST:
+        raise InputError(
+            f"{where}: {len(places)} of {len(participants)} participants with a mask are on the "
+            f"training side of every split, {FEWEST} are needed; draw more, or test fewer people"
+        )
+    return places
 
 
 def main(source, out, params, threads):
     """Train a network and write its weights, and what they come from."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    settings, number = params.settings, len(source.sides)
-    frame = frame_around(
-        source.regions, labels_of("atlas", settings["region"]).left, settings["spacing"]
-    )
+    settings = params.settings
+    where = f"segmentation.regions.{settings['region']}.engines.{settings['engine']}"
+    people = [entities_of(Path(path).name)["sub"] for path in source.sides]
+    places = who_may_train([f"sub-{name}" for name in people], source.get("splits"), where)
+    native = not source.affines
     # Of each session all its channels, one session after the other.
-    each = len(settings["channels"])
-    channels = [source.channels[each * place : each * (place + 1)] for place in range(number)]
-    pairs = list(zip(channels, source.affines, strict=True))
-    images = torch.stack([torch.from_numpy(seen(*pair, frame)) for pair in pairs])
-    targets = torch.stack(
-        [
-            torch.from_numpy(brought_in(sides, affine, frame))
-            for sides, affine in zip(source.sides, source.affines, strict=True)
-        ]
-    )
+    each, images, targets = len(settings["channels"]), [], []
+    for place in places:
+        channels = source.channels[each * place : each * (place + 1)]
+        affine = [] if native else source.affines[place : place + 1]
+        frame = (
+            frame_of(source.t1w[place], settings["spacing"])
+            if native
+            else frame_around(
+                source.regions, labels_of("atlas", settings["region"]).left, settings["spacing"]
+            )
+        )
+        images.append(torch.from_numpy(seen(channels, affine, frame)))
+        targets.append(torch.from_numpy(brought_in(source.sides[place], affine, frame)))
     kept = checkpoint_path(out.model)
-    key = checkpoint_key(torch.cat([images, targets], dim=1), settings=dict(settings))
+    together = [torch.cat(pair).flatten() for pair in zip(images, targets, strict=True)]
+    key = checkpoint_key(torch.cat(together), settings=dict(settings))
     network, losses = train(images, targets, settings, Checkpoint(kept, key))
     save_file(network.state_dict(), out.model)
     described = {
         "Region": settings["region"],
         "Rater": settings["rater"],
         "Channels": settings["channels"],
-        "Sources": [bids_uri(path) for path in source.sides],
+        "Sources": [bids_uri(source.sides[place]) for place in places],
         "Losses": [round(loss, 5) for loss in losses],
     }
     Path(out.description).write_text(json.dumps(described, indent=2) + "\n")

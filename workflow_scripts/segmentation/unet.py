@@ -1,4 +1,4 @@
-"""A 3D U-Net that segments a region, in the part of MNI152 around it."""
+"""A 3D U-Net that segments a region, in the part of MNI152 around it, or in a scan's own space."""
 
 import nibabel as nib
 import numpy as np
@@ -26,15 +26,16 @@ class Stopped(InputError):
     """The training was told to stop; its checkpoint is on disk."""
 
 
-def frame_around(regions: str, index: int, spacing: float) -> ants.ANTsImage:
+def frame_around(regions: str, index: int, spacing) -> ants.ANTsImage:
     """Empty image of the part of MNI152 within `MARGIN_MM` of a region of the template.
 
     Parameters
     ----------
     regions : path of the template's label image
     index : of the region in it
-    spacing : voxel size in mm
+    spacing : voxel size in mm, one or three
     """
+    spacing = np.broadcast_to(spacing, 3).astype(float)
     image = nib.load(regions)
     where = np.argwhere(np.asanyarray(image.dataobj) == index)
     ends = nib.affines.apply_affine(image.affine, [where.min(0), where.max(0)])
@@ -45,33 +46,56 @@ def frame_around(regions: str, index: int, spacing: float) -> ants.ANTsImage:
     return ants.from_numpy(
         np.zeros(shape, np.float32),
         [-corner[0], -corner[1], corner[2]],
-        3 * [spacing],
+        spacing.tolist(),
         np.diag([-1.0, -1.0, 1.0]),
     )
 
 
-def seen(paths: list[str], affine: str, frame: ants.ANTsImage) -> np.ndarray:
+def frame_of(scan: str, spacing) -> ants.ANTsImage:
+    """Empty image of all that a scan shows, along its own axes, the first to the right.
+
+    Parameters
+    ----------
+    scan : path
+    spacing : voxel size in mm, one or three, along the axes nearest to right-left,
+        posterior-anterior and inferior-superior
+    """
+    image = nib.as_closest_canonical(nib.load(scan))
+    spacing = np.broadcast_to(spacing, 3).astype(float)
+    sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
+    shape = STEP * np.ceil(np.array(image.shape) * sizes / spacing / STEP).astype(int)
+    axes = image.affine[:3, :3] / sizes
+    centre = nib.affines.apply_affine(image.affine, (np.array(image.shape) - 1) / 2)
+    corner = centre - axes @ (spacing * (shape - 1) / 2)
+    # ITK's axes run to the left and to the back.
+    to_itk = np.diag([-1.0, -1.0, 1.0])
+    return ants.from_numpy(
+        np.zeros(shape, np.float32), (to_itk @ corner).tolist(), spacing.tolist(), to_itk @ axes
+    )
+
+
+def seen(paths: list[str], affine: list[str], frame: ants.ANTsImage) -> np.ndarray:
     """Channels (channel, x, y, z) of a session in the frame, each with mean 0 and SD 1.
 
     Parameters
     ----------
     paths : images on the grid of the T1w
-    affine : transform of the T1w to MNI152
+    affine : transform of the T1w to MNI152; none where the frame is in the scan's own space
     """
     channels = []
     for path in paths:
-        data = ants.apply_transforms(frame, ants.image_read(path), [affine]).numpy()
+        data = ants.apply_transforms(frame, ants.image_read(path), affine).numpy()
         low, high = np.percentile(data, [0.5, 99.5])
         data = np.clip(data, low, high)
         channels.append((data - data.mean()) / max(data.std(), 1e-6))
     return np.stack(channels).astype(np.float32)
 
 
-def brought_in(sides: str, affine: str, frame: ants.ANTsImage) -> np.ndarray:
+def brought_in(sides: str, affine: list[str], frame: ants.ANTsImage) -> np.ndarray:
     """Share (1, x, y, z) of the region, both sides, in the frame."""
     image = ants.image_read(sides)
     whole = image.new_image_like((image.numpy() > 0).astype(np.float32))
-    return ants.apply_transforms(frame, whole, [affine]).numpy()[None].astype(np.float32)
+    return ants.apply_transforms(frame, whole, affine).numpy()[None].astype(np.float32)
 
 
 def make_network(channels: int) -> torch.nn.Module:
@@ -87,7 +111,7 @@ def make_network(channels: int) -> torch.nn.Module:
     )
 
 
-def varied(image: torch.Tensor, target: torch.Tensor, rng, spacing: float):
+def varied(image: torch.Tensor, target: torch.Tensor, rng, spacing):
     """An image and its mask (B, channel, x, y, z), mirrored, turned, scaled, shifted, brightened.
 
     Mirrored left to right half of the times; turned by up to `DEGREES` about each axis.
@@ -95,7 +119,7 @@ def varied(image: torch.Tensor, target: torch.Tensor, rng, spacing: float):
     turns = np.deg2rad(rng.uniform(-DEGREES, DEGREES, 3))
     matrix = nib.eulerangles.euler2mat(*turns) * (1 + rng.uniform(-SCALE, SCALE))
     # torch's axes are z, y, x of a volume, from -1 to 1.
-    size = np.array(image.shape[:1:-1]) * spacing / 2
+    size = np.array(image.shape[:1:-1]) * np.broadcast_to(spacing, 3)[::-1] / 2
     theta = np.zeros((1, 3, 4), np.float32)
     theta[0, :, :3] = matrix * size[None] / size[:, None]
     theta[0, :, 3] = rng.uniform(-SHIFT_MM, SHIFT_MM, 3) / size
@@ -112,13 +136,13 @@ def varied(image: torch.Tensor, target: torch.Tensor, rng, spacing: float):
 
 
 def train(
-    images: torch.Tensor, targets: torch.Tensor, settings: dict, checkpoint: Checkpoint
+    images: list[torch.Tensor], targets: list[torch.Tensor], settings: dict, checkpoint: Checkpoint
 ) -> tuple[torch.nn.Module, list[float]]:
     """A trained network, and the mean loss of each epoch; from the checkpoint where there is one.
 
     Parameters
     ----------
-    images, targets : (session, channel, x, y, z)
+    images, targets : of each session (channel, x, y, z)
     settings : epochs, seed, spacing
 
     Raises
@@ -127,7 +151,7 @@ def train(
         On SIGTERM or SIGUSR1, after the checkpoint was written.
     """
     torch.manual_seed(settings["seed"])
-    network = make_network(images.shape[1])
+    network = make_network(len(images[0]))
     loss_of = DiceCELoss(sigmoid=True)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     network.train()
@@ -141,9 +165,7 @@ def train(
             optimizer.param_groups[0]["lr"] = float(rate)
             total = 0.0
             for place in rng.permutation(len(images)):
-                batch = varied(
-                    images[place : place + 1], targets[place : place + 1], rng, settings["spacing"]
-                )
+                batch = varied(images[place][None], targets[place][None], rng, settings["spacing"])
                 optimizer.zero_grad()
                 loss = loss_of(network(batch[0]), batch[1])
                 loss.backward()
