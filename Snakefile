@@ -17,6 +17,15 @@ if not CONFIG["bids_dir"]:
     include: "rules/helpers/demo.smk"
     include: "rules/demo.smk"
 
+    if DEMO_COHORT.BODY_PART == "pelvis":
+
+        include: "rules/demo_pelvis.smk"
+
+    else:
+
+        include: "rules/helpers/demo_heads.smk"
+        include: "rules/demo_heads.smk"
+
 
 include: "rules/helpers/anatomical.smk"
 include: "rules/anatomical.smk"

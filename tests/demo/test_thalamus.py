@@ -54,7 +54,7 @@ def test_same_seed_same_plan_and_more_people_change_no_other():
     assert before == plan_cohort(few)
     assert before.scans == after.scans[: len(before.scans)]
     assert before.sessions == after.sessions[: len(before.sessions)]
-    with pytest.raises(InputError, match="x is no site of thalamus; give numbers of MS"):
+    with pytest.raises(InputError, match="x is no site or class of thalamus; give numbers of MS"):
         plan_cohort(DEMO | {"subjects": {"x": 3}})
 
 

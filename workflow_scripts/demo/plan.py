@@ -4,10 +4,15 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.demo import lupus, multiple_sclerosis, thalamus
+from workflow_scripts.demo import lupus, multiple_sclerosis, spondyloarthritis, thalamus
 from workflow_scripts.demo.members import Plan
 
-COHORTS = {"lupus": lupus, "multiple_sclerosis": multiple_sclerosis, "thalamus": thalamus}
+COHORTS = {
+    "lupus": lupus,
+    "multiple_sclerosis": multiple_sclerosis,
+    "spondyloarthritis": spondyloarthritis,
+    "thalamus": thalamus,
+}
 
 
 def cohort_of(demo: dict):
@@ -27,7 +32,7 @@ def with_subjects(demo: dict) -> dict:
     subjects = demo.get("subjects") or cohort.SUBJECTS
     if cohort is not lupus and (unknown := subjects.keys() - cohort.SUBJECTS.keys()):
         raise InputError(
-            f"demo.subjects: {', '.join(sorted(unknown))} is no site of {demo['cohort']}; "
+            f"demo.subjects: {', '.join(sorted(unknown))} is no site or class of {demo['cohort']}; "
             f"give numbers of {' and '.join(cohort.SUBJECTS)}"
         )
     return demo | {"subjects": subjects}

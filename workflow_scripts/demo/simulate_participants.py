@@ -12,27 +12,33 @@ from workflow_scripts.demo.plan import cohort_of, plan_cohort
 
 README = """# Simulated cohort
 
-Nothing here is of a person. Heads are random deformations of the MNI152 template (ICBM 2009a
-symmetric, as shipped with nilearn), {about} The truth each image was made from lies in `../truth`.
+Nothing here is of a person. {bodies}, {about} The truth each
+image was made from lies in `../truth`.
 """
+# What bodies are made of, by the body part of the cohort.
+BODIES = {
+    "head": """Heads are random deformations of the MNI152 template (ICBM 2009a
+symmetric, as shipped with nilearn)""",
+    "pelvis": "Pelves are closed shapes that vary from person to person",
+}
+SIMULATION = {"head": "from the MNI152 template", "pelvis": "by closed shapes"}
 
 
-def dataset_description() -> dict:
+def dataset_description(body_part: str) -> dict:
     """Content of dataset_description.json of the simulated dataset."""
+    simulation = f"Simulation {SIMULATION[body_part]}"
     return {
         "Name": "Simulated cohort with known truth",
         "BIDSVersion": "1.10.0",
         "DatasetType": "raw",
         "License": "CC0",
-        "GeneratedBy": [
-            {"Name": "workflow_scripts/demo", "Description": "Simulation from the MNI152 template"}
-        ],
+        "GeneratedBy": [{"Name": "workflow_scripts/demo", "Description": simulation}],
     }
 
 
-def derivatives_description(name: str) -> dict:
+def derivatives_description(name: str, body_part: str) -> dict:
     """Content of dataset_description.json of what is drawn on the simulated images."""
-    return dataset_description() | {
+    return dataset_description(body_part) | {
         "Name": name,
         "DatasetType": "derivative",
         "SourceDatasets": [{"URL": "../.."}],
@@ -56,7 +62,7 @@ def write_sessions(rows: list[dict], root: Path, columns: Path) -> None:
 def main(source, out, params):
     """Write participants, sessions, exclusions, sidecars and the descriptions of the dataset."""
     plan, cohort = plan_cohort(params.demo), cohort_of(params.demo)
-    root = Path(out.description).parent
+    root, part = Path(out.description).parent, cohort.BODY_PART
     write_table(participants_table(plan.participants), out.participants, cohort.COLUMNS)
     fields = ["participant_id", "session_id", "suffix", "reason"]
     exclusions = pd.DataFrame(plan.exclusions, columns=fields)
@@ -64,12 +70,12 @@ def main(source, out, params):
     if plan.sessions:
         write_sessions(plan.sessions, root, cohort.COLUMNS)
     files = {root / path: content for path, content in plan.sidecars.items()} | {
-        Path(out.description): dataset_description(),
-        Path(out.derivatives): derivatives_description(cohort.ABOUT_DERIVATIVES),
+        Path(out.description): dataset_description(part),
+        Path(out.derivatives): derivatives_description(cohort.ABOUT_DERIVATIVES, part),
     }
     for path, content in files.items():
         path.write_text(json.dumps(content, indent=2) + "\n")
-    Path(out.readme).write_text(README.format(about=cohort.ABOUT))
+    Path(out.readme).write_text(README.format(bodies=BODIES[part], about=cohort.ABOUT))
     Path(out.ignored).write_text("exclusions.*\n")
 
 
