@@ -171,6 +171,7 @@ rule align_contrast:
         mem_mb=need(ON_TEMPLATE, T1w=200),
     params:
         raw_bytes=lambda wildcards, input: raw_bytes(input.scan),
+        body_part=ANATOMICAL["body_part"],
     script:
         "../workflow_scripts/anatomical/align_contrast.py"
 

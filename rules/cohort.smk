@@ -17,6 +17,7 @@ rule preflight:
         epi=lambda wildcards: [row["path"] for rows in EPI.values() for row in rows],
         masks=lambda wildcards: STARTING.masks,
         label_images=lambda wildcards: SEGMENTATION.label_images(),
+        body_part=ANATOMICAL["body_part"],
     script:
         "../workflow_scripts/cohort/preflight.py"
 

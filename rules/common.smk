@@ -173,6 +173,6 @@ def closing(succeeded):
 
             kept = there = None
             lines.append(flags_of_run(OUTPUT_DIR, all_sidecars()))
-        lines.append(report_status(COHORT, steps_of, OUTPUT_DIR, kept))
+        lines.append(report_status(COHORT, steps_of, OUTPUT_DIR, kept, ANATOMICAL["body_part"]))
         lines.append(record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, there, STARTED, succeeded))
     return "\n".join(filter(None, lines))

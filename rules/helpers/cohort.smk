@@ -6,10 +6,10 @@ DICTIONARIES = [beside(path, ".json") for path in CLINICAL_TABLES if CONFIG["bid
 CLINICAL_TABLES += those_there(DICTIONARIES)
 # Tables of sessions, which share a data dictionary.
 # Of images whose own sidecars do not say in what space they are.
-SPACE_SIDECARS = [f"space-{SPACE}_desc-brain_T1w.json"]
+SPACE_SIDECARS = [f"space-{SPACE}_desc-brain_T1w.json"] if OF_BRAIN else []
 SPACE_SIDECARS += [
     of_contrast(f"space-{space}_desc-{{desc}}_{{suffix}}.json", name)
-    for space in ("T1w", SPACE)
+    for space in (("T1w", SPACE) if OF_BRAIN else ("T1w",))
     for name in CONTRASTS
 ]
 DIFFUSION_TABLES = ["motion_timeseries", "outliers_slices", "gradients_check", "alps_rois"]

@@ -271,6 +271,36 @@ CONTRADICTIONS = {
         {"models.both": {"kind": "ensemble", "of": ["net", "x"]}},
         r"studies.s.models.both.of: x is no other model of the study or an ensemble itself",
     ),
+    "a stack of what is no network": (
+        {
+            "models.svm": {"kind": "svm", "inputs": ["table"]},
+            "models.both": {"kind": "stack", "of": ["net", "svm"]},
+        },
+        r"studies.s.models.both.of: svm is no network of the study and no stack",
+    ),
+    "a stack of itself": (
+        {"models.both": {"kind": "stack", "of": ["net", "both"]}},
+        r"studies.s.models.both.of: both is no network of the study and no stack",
+    ),
+    "a region that is not segmented": (
+        {"inputs.wrist.segmented": {"region": "thalamus", "engine": "atlas"}},
+        rf"{NATIVE}.segmented: segmentation has no engine atlas of thalamus; correct it",
+    ),
+    "a segmented region in MNI152": (
+        {"inputs.brain.segmented": {"region": "thalamus", "engine": "atlas"}},
+        r"inputs.brain.segmented: is of native inputs; write space: native, or region",
+    ),
+    "reclassification by what has no probability": (
+        {
+            "models.svm": {"kind": "svm", "inputs": ["table"]},
+            "evaluation": {
+                "comparisons": {},
+                "decision_curve": {},
+                "reclassification": {"model": "net", "base": "svm"},
+            },
+        },
+        r"evaluation.reclassification.base: svm is no model of the study that gives",
+    ),
     "an ensemble of itself": (
         {"models.both": {"kind": "ensemble", "of": ["net", "both"]}},
         r"studies.s.models.both.of: both is no other model of the study or an ensemble itself",
@@ -564,3 +594,56 @@ def test_the_way_out_of_version_0_6_names_kinds_and_evaluations_of_today():
     evaluations = set(schema["study"]["properties"]["evaluation"]["properties"])
     named = re.findall(r"evaluation: \{(\w+)", advice)
     assert named and set(named) <= evaluations
+
+
+def pelvis(**changes):
+    """Configuration of a study of joints, with other engines or inputs."""
+    unet = {"kind": "unet", "rater": "anna", "study": "s"} | changes.pop("unet", {})
+    image = {"channels": ["T1w"], "space": "native", "spacing": [4, 4, 4], "shape": [32, 16, 16]}
+    image |= {"segmented": {"region": "sacroiliac_joints", "engine": "net"}}
+    study = {"label": "diagnosis", "classes": ["no", "yes"], "inputs": {"joints": image}}
+    study |= {"design": {"kind": "holdout"}}
+    study["models"] = {"cnn": {"kind": "cnn", "inputs": ["joints"]}}
+    regions = {"sacroiliac_joints": {"engines": {"net": unet}}}
+    return {
+        "bids_dir": "b",
+        "output_dir": "o",
+        "anatomical": {"body_part": changes.pop("body_part", "pelvis")},
+        "segmentation": {"manual": "m", "regions": regions},
+        "studies": {"s": study | changes},
+    }
+
+
+def test_a_pelvis_has_no_diffusion_and_no_vessels():
+    config = check_config(pelvis())
+    assert set(config["scans"]) == {"T1w"}
+    assert config["studies"]["s"]["requires"] == ["T1w"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"body_part": "brain"}, "is a region of the pelvis, and anatomical.body_part is brain"),
+        ({"unet": {"study": "other"}}, "net.study: other is no study"),
+        ({"evaluation": {"regions": None}}, "studies.s.evaluation.regions: is of brains"),
+        ({"scans": ["T1w", "dwi"]}, "studies.s.scans: dwi is of brains"),
+    ],
+)
+def test_what_a_pelvis_has_not_is_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        check_config(pelvis(**changes))
+
+
+def test_a_network_that_saw_who_is_tested_is_named():
+    config = pelvis()
+    del config["segmentation"]["regions"]["sacroiliac_joints"]["engines"]["net"]["study"]
+    with pytest.raises(InputError, match="net is trained on masks of people whom this study tests"):
+        check_config(config)
+
+
+def test_stacks_in_a_circle_are_named(small):
+    models = small["studies"]["s"]["models"]
+    models["one"] = {"kind": "stack", "of": ["other"]}
+    models["other"] = {"kind": "stack", "of": ["one"]}
+    with pytest.raises(InputError, match="no network of the study and no stack that stands on"):
+        check_config(small)

@@ -357,6 +357,22 @@ def test_names_of_another_part_or_agent_are_noted(bids, name, said):
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("acq-sij", None),
+        ("acq-pelvis", None),
+        ("acq-knee", "is it a pelvis"),
+        ("acq-head", "is it a"),
+    ],
+)
+def test_of_a_pelvis_other_parts_are_noted_and_nothing_is_said_of_heads(bids, name, said):
+    row = check_scan(save(bids, f"sub-1/anat/sub-1_{name}_T1w.nii.gz"), body_part="pelvis")
+    found = plausibility(row, "pelvis")
+    assert (said in found[0]) if said else not found
+    assert "head?" not in str(found)
+
+
+@pytest.mark.parametrize(
     ("metadata", "said"),
     [
         ({"BodyPart": "SPINE"}, "BodyPart is 'SPINE' in its metadata: is it a head?"),

@@ -115,6 +115,10 @@ STUDIES = {
     "the highest AUC over these folds was taken": lambda: (
         "key=lambda name: round(aucs[name], 9)" in text_of(B + "stack_models", "stack")
     ),
+    "Continuous net reclassification improvement": lambda: (
+        "np.sign(difference)" in text_of(S + "reclassification", "moved")
+        and calls(S + "reclassification", "draw_participants", "reclassification")
+    ),
     "was trained without labels on the training side": lambda: calls(
         L + "pretrain_encoder", "read_side", "main"
     ),

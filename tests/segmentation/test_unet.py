@@ -27,7 +27,7 @@ from workflow_scripts.segmentation.unet import (
 
 __all__ = ["heads"]  # a fixture
 SETTINGS = {"region": "thalamus", "rater": "anna", "channels": ["T1w"], "spacing": 2.0}
-SETTINGS |= {"epochs": 50, "seed": 1}
+SETTINGS |= {"epochs": 50, "seed": 1, "engine": "unet"}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,7 @@ def test_a_network_finds_what_was_drawn_in_others(heads, regions, tmp_path):
         channels=[head.t1w for head in others],
         sides=[head.sides for head in others],
         affines=[head.transforms[0] for head in others],
+        splits=[],
     )
     train_unet.main(source, out, SimpleNamespace(settings=SETTINGS), 1)
     described = json.loads(out.description.read_text())

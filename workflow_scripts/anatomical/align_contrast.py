@@ -17,7 +17,7 @@ MAPS = ("map", "MTsat", "T1rho")
 R1_PLAUSIBLE = (0.2, 2.5)
 
 
-def read_contrast(path: str, suffix: str) -> ants.ANTsImage:
+def read_contrast(path: str, suffix: str, body_part: str = "brain") -> ants.ANTsImage:
     """A scan, corrected for bias (N4) unless it is a quantitative map.
 
     Raises
@@ -25,7 +25,7 @@ def read_contrast(path: str, suffix: str) -> ants.ANTsImage:
     InputError
         If it cannot be used.
     """
-    require_usable(path)
+    require_usable(path, body_part=body_part)
     scan = ants.image_read(path)
     if suffix.endswith(MAPS):
         return scan
@@ -69,7 +69,7 @@ def check_r1(values: np.ndarray, t1w: np.ndarray, path: str) -> None:
 def main(source, out, params, wildcards):
     """Write the aligned and, of a brain, the normalized scan, and how well it fits the T1w."""
     suffix = wildcards.suffix
-    t1w, scan = ants.image_read(source.t1w), read_contrast(source.scan, suffix)
+    t1w, scan = ants.image_read(source.t1w), read_contrast(source.scan, suffix, params.body_part)
     with tempfile.TemporaryDirectory() as folder:
         rigid = align(t1w, scan, f"{folder}/")
         aligned = ants.apply_transforms(t1w, scan, [rigid])

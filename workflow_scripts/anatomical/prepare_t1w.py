@@ -22,6 +22,7 @@ from workflow_scripts.common.scans import require_usable
 PLAUSIBLE_BRAIN_ML = (700, 2300)
 BACKGROUND = 0.01
 N4_SPACING_MM = 6
+FEWEST_SLICES = 4
 
 
 def stripped_brain(data: np.ndarray, voxel_ml: float) -> np.ndarray | None:
@@ -115,14 +116,16 @@ def body_mask(data: np.ndarray) -> np.ndarray:
     return ndimage.binary_fill_holes(ndimage.binary_closing(largest, iterations=2) | largest)
 
 
-def correct_bias(t1w: str, mask: str) -> np.ndarray:
+def correct_bias(t1w: str, mask: str, thick_slices: bool = False) -> np.ndarray:
     """Bias-corrected T1w, (x, y, z): N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
-    The field is fitted over the brain mask, on the finest grid of 6 mm or more, and
-    applied to the whole image.
+    The field is fitted over the mask, on the finest grid of 6 mm or more along every axis, and
+    applied to the whole image; of thick slices along the finest axis, with `FEWEST_SLICES` left.
     """
     image = ants.image_read(t1w)
-    shrink = math.ceil(round(N4_SPACING_MM / max(image.spacing), 2))  # 3 mm may be stored as 2.9999
+    spacing = min(image.spacing) if thick_slices else max(image.spacing)
+    shrink = math.ceil(round(N4_SPACING_MM / spacing, 2))  # 3 mm may be stored as 2.9999
+    shrink = max(1, min(shrink, min(image.shape) // FEWEST_SLICES))
     corrected = ants.n4_bias_field_correction(
         image,
         mask=ants.image_read(mask),
@@ -134,8 +137,9 @@ def correct_bias(t1w: str, mask: str) -> np.ndarray:
 
 def main(source, out, params):
     """Find the brain of a T1w, or the body, correct the bias of the image, and write both."""
-    require_usable(source.t1w)
-    image, part = load_scan(source.t1w), params.body_part
+    part = params.body_part
+    require_usable(source.t1w, body_part=part)
+    image = load_scan(source.t1w)
     if part == "brain":
         mask, how = extract_brain(
             source.t1w, source.template, source.template_mask, params.brain_extraction
@@ -145,7 +149,7 @@ def main(source, out, params):
         mask, how = body_mask(np.asanyarray(image.dataobj)), "Otsu"
         told = {"SkullStripped": False, "BodyPart": part}
     save_labels(mask, image, out.mask)
-    save_image(correct_bias(source.t1w, out.mask), image, out.t1w)
+    save_image(correct_bias(source.t1w, out.mask, part != "brain"), image, out.t1w)
     write_sidecar(
         out.sidecar,
         sources=[source.t1w],

@@ -45,7 +45,7 @@ NO_PROBABILITY = ("svm", "one_class_svm")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
 PAIR = ("model", "base")  # of added_value
 WITH_RATERS = ("thalamus", "spondyloarthritis")  # simulated cohorts with masks drawn by hand
-OF_BRAINS = ("dwi", "epi", "VWI")
+OF_BRAINS = ("FLAIR", "dwi", "epi", "VWI")
 NOT_OF_IMAGES = {"dwi", "epi", "vesselwall", "VWI", "lesions"}
 # Evaluations, and those without which they have nothing to read.
 NEEDS = {
@@ -55,6 +55,7 @@ NEEDS = {
     "published_figures": ["metrics"],
     "published_directions": ["associations", "longitudinal"],
     "added_value": ["optimism"],
+    "reclassification": ["comparisons", "decision_curve"],
 }
 OF_MODELS = ("metrics", "thresholds", "comparisons", "roc", "calibration", "decision_curve")
 OF_MODELS += ("missing", "sites", "sensitivity")
@@ -129,7 +130,7 @@ def _unknown_engines(where: str, study: dict, section: dict):
 def _segmented_problems(name: str, study: dict, regions: dict):
     """Inputs cut around a region that no engine segments, or one that saw who is tested."""
     for key, entry in study["inputs"].items():
-        if "segmented" not in entry:
+        if "segmented" not in entry or entry["space"] != "native":
             continue
         where = f"studies.{name}.inputs.{key}.segmented"
         region, engine = entry["segmented"]["region"], entry["segmented"]["engine"]
@@ -147,8 +148,8 @@ def _segmented_problems(name: str, study: dict, regions: dict):
 
 def _of_brains(where: str, study: dict, body_part: str):
     """What a study asks for that another part of the body has not."""
-    for key, entry in study["inputs"].items():
-        if entry.get("space") == "MNI152":
+    for key, entry in image_inputs(study).items():
+        if entry["space"] == "MNI152":
             yield f"{where}.inputs.{key}.space: a {body_part} has no place in MNI152; write native"
     if other := [name for name in study["scans"] if name != "T1w"]:
         yield f"{where}.scans: {', '.join(other)} is of brains; remove it"
@@ -628,6 +629,13 @@ def _evaluation_problems(where: str, study: dict):
                 image_inputs(study).get(key, {}).get("space") == "native" for key in model["inputs"]
             ):
                 yield f"{where}.gradcam: {name} reads native images, which have no mean; remove it"
+    for key in PAIR if "reclassification" in asked else ():
+        name = asked["reclassification"][key]
+        if models.get(name, {}).get("kind") in (None, *NO_PROBABILITY):
+            yield (
+                f"{where}.reclassification.{key}: {name} is no model of the study that gives "
+                "probabilities; correct it"
+            )
     compared = asked.get("repeated_measures", {}).get("models", [])
     if unknown := [name for name in compared if name not in models]:
         yield f"{where}.repeated_measures.models: {', '.join(unknown)} is no model of the study"

@@ -151,11 +151,18 @@ class Segmentation:
                 return {"channels": self._channels(settings, rules)}
             case "unet":
                 fold = self.fold_of(region, name, wildcards.prefix)
-                model = rules.train_unet.output.model.replace("{fold}", str(fold))
+                trained = {
+                    key: of_engine(path, region, name).replace("{fold}", str(fold))
+                    for key, path in (
+                        ("model", rules.train_unet.output.model),
+                        ("description", rules.train_unet.output.description),
+                    )
+                }
                 template = rules.make_templates.output.regions if self._of_brain else []
-                model = model.replace("{region}", region_label(region)).replace("{engine}", name)
-                channels = self._channels(settings, rules)
-                return {"model": model, "regions": template, "channels": channels}
+                return trained | {
+                    "regions": template,
+                    "channels": self._channels(settings, rules),
+                }
             case "multi_atlas":
                 others = self.others(region, settings["rater"], wildcards.prefix)
                 patterns = {

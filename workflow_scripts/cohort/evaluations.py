@@ -47,6 +47,7 @@ READ = {
     "associations": ["features", "clinical", "population", "volumes"],
     "trajectories": ["features", "clinical", "population", "volumes"],
     "longitudinal": ["trajectories"],
+    "reclassification": [],
     "published_figures": ["metrics"],
     "published_directions": ["associations", "longitudinal", "engines"],
 }

@@ -23,6 +23,7 @@ def check_scans(
     reverse=(),
     masks=(),
     label_images=(),
+    body_part="brain",
 ) -> pd.DataFrame:
     """Check scans, reusing rows of ``known`` that hold still; in the table go their BIDS URIs.
 
@@ -31,6 +32,7 @@ def check_scans(
     ``reverse`` those that may be one image of reverse phase encoding, ``masks`` those of lesions
     and of regions, see `startup.Start.masks`, ``label_images`` those of other programs. What is
     compared between scans is compared anew, see `compare_scans`, and metadata are read anew.
+    ``body_part`` is what the scans show.
     """
     rows = {row["path"]: row for row in known.to_dict("records")}
     uris = {bids_uri(path): path for path in paths}
@@ -43,12 +45,12 @@ def check_scans(
 
     for uri, path in uris.items():
         if not unchanged(uri, path):
-            row = check_scan(path, path in slabs, path in reverse, path in label_images)
+            row = check_scan(path, path in slabs, path in reverse, path in label_images, body_part)
             rows[uri] = row | {"path": uri, "code": code}
     table = pd.DataFrame([rows[uri] for uri in sorted(uris)], columns=[*SCAN_FIELDS, "code"])
     table = table.astype({"shell": float, "directions": "Int64"})
     taken = pd.DataFrame([acquisition(uris[uri]) for uri in table["path"]], index=table.index)
-    compared = compare_scans(table, uris, reverse, masks)
+    compared = compare_scans(table, uris, reverse, masks, body_part)
     return pd.concat([compared, taken], axis=1).reindex(columns=COLUMNS)
 
 
@@ -64,6 +66,7 @@ def main(source, out, params):
         params.epi,
         params.masks,
         {*params.label_images},
+        params.body_part,
     )
     write_table(checked, table, columns=resource("columns/cohort.tsv"))
 

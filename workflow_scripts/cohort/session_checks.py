@@ -32,19 +32,23 @@ from workflow_scripts.common.scans import off_grid
 
 SHOWN = 5
 FEW_DIRECTIONS = 12
-# Words in the entities of a name.
-OTHER_PARTS = re.compile(
-    "[a-z]*spine|spinal(cord)?|cord|cervical|thoracic|lumbar|sacrum|sij|sacroiliac|neck|breasts?"
+# Words in the entities of a name, or in BodyPart.
+WORDS_OF = {
+    "brain": re.compile("head|brain|skull"),
+    "pelvis": re.compile("pelvis|pelvic|sacrum|sacroiliac|sij|hips?"),
+}
+WHAT = {"brain": "a head", "pelvis": "a pelvis"}
+PARTS = re.compile(
+    "head|brain|skull|[a-z]*spine|spinal(cord)?|cord|cervical|thoracic|lumbar|sacrum|sij|sacroiliac|neck|breasts?"
     "|chest|thorax|lungs?|heart|cardiac|abdomen|liver|kidneys?|prostate|pelvis|pelvic|hips?"
     "|thighs?|knees?|legs?|ankles?|foot|feet|shoulders?|elbows?|wrists?|hands?"
 )
-HEAD = re.compile("head|brain|skull")
 NO_AGENT = ("none", "no", "n/a")
 NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
 def compare_scans(
-    checked: pd.DataFrame, paths: dict[str, str], reverse=(), masks=()
+    checked: pd.DataFrame, paths: dict[str, str], reverse=(), masks=(), body_part="brain"
 ) -> pd.DataFrame:
     """Metadata of echo-planar images, scans of the same values, images that serve no other.
 
@@ -54,6 +58,7 @@ def compare_scans(
     paths : URI -> path
     reverse : paths of images named ``_dwi`` that serve as reverse phase encoding alone
     masks : of lesions and of regions, see `startup.Start.masks`
+    body_part : key of `WORDS_OF`
 
     Returns
     -------
@@ -70,7 +75,8 @@ def compare_scans(
             more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
     for row in sound.to_dict("records"):
-        notes[row["path"]] += plausibility(row) + told_by_metadata(paths[row["path"]])
+        notes[row["path"]] += plausibility(row, body_part)
+        notes[row["path"]] += told_by_metadata(paths[row["path"]], body_part)
     for mask in masks:
         uri, scan = bids_uri(mask["mask"]), mask["scan"] or mask["t1w"]
         contrast = drawn_on(uri.rpartition("/")[2]) if mask["scan"] else "T1w"
@@ -108,7 +114,7 @@ def compare_scans(
     )
 
 
-def note_unread(index: list[dict]) -> list[dict]:
+def note_unread(index: list[dict], body_part: str = "brain") -> list[dict]:
     """Rows of the index with what names and gradient tables say, for runs without a preflight."""
     rows = []
     for scan in index:
@@ -119,27 +125,28 @@ def note_unread(index: list[dict]) -> list[dict]:
                 row |= shell_of_alps(read_gradients(scan["path"], nib.load(scan["path"]).shape[3]))
             except (InputError, IndexError, OSError, nib.filebasedimages.ImageFileError):
                 continue  # the step that reads it says so
-        said = [*plausibility(row), *told_by_metadata(scan["path"])]
+        said = [*plausibility(row, body_part), *told_by_metadata(scan["path"], body_part)]
         note = "; ".join(filter(None, [scan.get("note"), *said]))
         rows.append(scan | {"path": bids_uri(scan["path"]), "note": note})
     return rows
 
 
-def plausibility(row: dict) -> list[str]:
+def plausibility(row: dict, body_part: str = "brain") -> list[str]:
     """What the name or the gradient table of a scan says against taking its numbers as usual.
 
     Parameters
     ----------
     row : of the preflight, with path, shell and directions
+    body_part : key of `WORDS_OF`
     """
     entities = entities_of(row["path"].rpartition("/")[2])
     found = []
     if entities["suffix"] != "dwi" and entities.get("ce"):
         found.append(f"ce-{entities['ce']}: a contrast agent changes the intensities of tissues")
     told = [value for key, value in entities.items() if key not in NO_DESCRIPTION]
-    parts = [word for word in _words(told) if OTHER_PARTS.fullmatch(word)]
-    if parts and not any(HEAD.search(value.lower()) for value in told):
-        found.append(f"{parts[0]!r} in the name: is it a head?")
+    parts = [word for word in _words(told) if PARTS.fullmatch(word)]
+    if parts and not any(WORDS_OF[body_part].search(value.lower()) for value in told):
+        found.append(f"{parts[0]!r} in the name: is it {WHAT[body_part]}?")
     shell, directions = row["shell"], row["directions"]
     if shell and not math.isnan(shell):
         if not COMPARABLE_B[0] <= shell <= COMPARABLE_B[1]:
@@ -151,8 +158,8 @@ def plausibility(row: dict) -> list[str]:
     return found
 
 
-def told_by_metadata(path) -> list[str]:
-    """What the BIDS metadata of a scan say against taking it for a head without contrast agent."""
+def told_by_metadata(path, body_part: str = "brain") -> list[str]:
+    """What the BIDS metadata of a scan say against taking it for that part, without an agent."""
     try:
         metadata = read_metadata(Path(path))
     except InputError:
@@ -161,8 +168,8 @@ def told_by_metadata(path) -> list[str]:
         str(metadata.get(key) or "").strip() for key in ("BodyPart", "ContrastBolusIngredient")
     )
     found = []
-    if part and not HEAD.search(part.lower()):
-        found.append(f"BodyPart is {part!r} in its metadata: is it a head?")
+    if part and not WORDS_OF[body_part].search(part.lower()):
+        found.append(f"BodyPart is {part!r} in its metadata: is it {WHAT[body_part]}?")
     if agent and agent.lower() not in NO_AGENT:
         found.append(f"ContrastBolusIngredient {agent!r} changes the intensities of tissues")
     return found

@@ -160,7 +160,7 @@ def notes(rows: list[dict]) -> list[str]:
     ]
 
 
-def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
+def report_status(cohort, steps_of, root: Path, kept: Path | None, body_part: str = "brain") -> str:
     """Summary of where the sessions stand.
 
     Parameters
@@ -169,6 +169,7 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
     steps_of, root : as in `cohort_status`
     kept : where the table is written, with its dictionary; None for nowhere, in a run that knows
         no table of the cohort's scans either
+    body_part : that the scans show
     """
     preflight = root / "cohort/preflight.tsv"
     checked = read_rows(preflight, quoted=True) if preflight.is_file() else []
@@ -186,5 +187,6 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None) -> str:
         from workflow_scripts.cohort.session_checks import note_unread
 
         used = {row["suffix"]: cohort.scans(row["suffix"]) for row in cohort.index}
-        noted = note_unread([r for scans in used.values() for rows in scans.values() for r in rows])
+        read = [row for scans in used.values() for rows in scans.values() for row in rows]
+        noted = note_unread(read, body_part)
     return "\n".join([summary(rows), *notes(noted)])

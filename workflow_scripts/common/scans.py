@@ -27,7 +27,7 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
 
 VOXEL_SIZE_MM = (0.2, 8.0)
-FIELD_OF_VIEW_MM = (80.0, 500.0)
+FIELD_OF_VIEW_MM = {"brain": (80.0, 500.0), "pelvis": (40.0, 600.0)}
 VOXEL_SIZE_OF_VESSELS_MM = (0.05, 8.0)
 FIELD_OF_VIEW_OF_VESSELS_MM = (2.0, 500.0)
 DIMENSIONS = {"dwi": (4,), "epi": (3, 4)}
@@ -52,7 +52,13 @@ HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
 MOST_LEVELS, MOST_BINS = 0.5, 1 << 17  # share of voxels; different values
 
 
-def check_scan(path: Path, slab: bool = False, reverse: bool = False, labels: bool = False) -> dict:
+def check_scan(
+    path: Path,
+    slab: bool = False,
+    reverse: bool = False,
+    labels: bool = False,
+    body_part: str = "brain",
+) -> dict:
     """Check one scan.
 
     It must open to its last byte, have the dimensions of its suffix, an invertible
@@ -67,6 +73,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False, labels: bo
     reverse : whether a ``_dwi`` without gradient table is one image of reverse phase encoding
     labels : whether it is another program's label image, of which only these are asked: three
         axes, a place in space, and whole numbers
+    body_part : that images are of, a key of `FIELD_OF_VIEW_MM`
 
     Returns
     -------
@@ -94,7 +101,7 @@ def check_scan(path: Path, slab: bool = False, reverse: bool = False, labels: bo
         if reverse and suffix == "dwi":
             row["problem"] = _volumes_problem(image)
             suffix = "epi"
-        row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab)
+        row["problem"] = row["problem"] or _geometry_problem(image, zooms, suffix, slab, body_part)
         row["problem"] = row["problem"] or _scale_problem(path, image)
         data = None if row["problem"] else np.asanyarray(image.dataobj)
         lesions = is_lesion_mask(path.name)
@@ -163,7 +170,9 @@ def _table_problem(path: Path) -> str | None:
     return None if len(table) else "has no rows; export it again"
 
 
-def _geometry_problem(image, zooms: np.ndarray, suffix: str, slab: bool) -> str | None:
+def _geometry_problem(
+    image, zooms: np.ndarray, suffix: str, slab: bool, body_part: str
+) -> str | None:
     dimensions = DIMENSIONS.get(suffix, (3,))
     if image.ndim not in dimensions:
         wanted = " or ".join(map(str, dimensions))
@@ -175,12 +184,12 @@ def _geometry_problem(image, zooms: np.ndarray, suffix: str, slab: bool) -> str 
         return "the affine cannot be inverted; convert the scan again"
     if problem := _frame_problem(image, zooms):
         return problem
-    vessel = suffix in ("mask", "probseg")
+    vessel = suffix in ("mask", "probseg") and body_part == "brain"
     low, high = VOXEL_SIZE_OF_VESSELS_MM if vessel else VOXEL_SIZE_MM
     if zooms.min() < low or zooms.max() > high:
         return f"voxel size {np.round(zooms, 3).tolist()} mm is outside {low} to {high} mm"
     extent = zooms * image.shape[:3]
-    low, high = FIELD_OF_VIEW_OF_VESSELS_MM if vessel or slab else FIELD_OF_VIEW_MM
+    low, high = FIELD_OF_VIEW_OF_VESSELS_MM if vessel or slab else FIELD_OF_VIEW_MM[body_part]
     if extent.min() < low or extent.max() > high:
         return f"field of view {np.round(extent).tolist()} mm is outside {low} to {high} mm"
     return None
@@ -413,8 +422,11 @@ def off_grid(mask, scan, contrast: str = "T1w") -> str | None:
     )
 
 
-def require_usable(path: str, reverse: bool = False, labels: bool = False) -> None:
-    """Raise InputError if a scan is not fit for use; ``reverse``, ``labels`` as in `check_scan`."""
-    problem = check_scan(path, reverse=reverse, labels=labels)["problem"]
+def require_usable(
+    path: str, reverse: bool = False, labels: bool = False, body_part: str = "brain"
+) -> None:
+    """Raise InputError if a scan is not fit for use; options as in `check_scan`."""
+    checked = check_scan(path, reverse=reverse, labels=labels, body_part=body_part)
+    problem = checked["problem"]
     if problem:
         raise InputError(f"{path}: {problem}")

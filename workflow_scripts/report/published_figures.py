@@ -7,7 +7,10 @@ import pandas as pd
 from workflow_scripts.common.resources import resource
 from workflow_scripts.report.text import interval, label
 
-PUBLICATIONS = {"coll2024": "Coll et al. 2024 (10.1002/jmri.29046)"}
+PUBLICATIONS = {
+    "coll2024": "Coll et al. 2024 (10.1002/jmri.29046)",
+    "dlr2024": "Eur J Radiol 2024;172:111347",
+}
 
 
 def published_part(study: dict, read: Callable) -> dict | None:

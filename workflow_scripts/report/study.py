@@ -21,6 +21,7 @@ from workflow_scripts.report.one_class import one_class_section
 from workflow_scripts.report.published import published_section
 from workflow_scripts.report.published_directions import directions_section
 from workflow_scripts.report.repeated_measures import repeated_measures_section
+from workflow_scripts.report.stacking import reclassification_section, stacking_section
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
 
 SECTIONS = {
@@ -28,6 +29,7 @@ SECTIONS = {
     "regions": regions_section,
     "repeated_measures": repeated_measures_section,
     "published": published_section,
+    "reclassification": reclassification_section,
     "groups": groups_section,
     "correlations": correlations_section,
     "associations": associations_section,
@@ -166,6 +168,7 @@ def study_section(
             part: section(name, study, read) if part in asked else None
             for part, section in SECTIONS.items()
         },
+        "stacking": stacking_section(name, study, read),
         "one_class": one_class_section(name, study, read),
         "fitted": fitted_section(name, study, read, models),
         "checks": checks_section(name, study, read),

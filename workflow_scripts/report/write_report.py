@@ -25,6 +25,8 @@ PARTS = [
     ("fractions", "Tissue fractions"),
     ("regions", "Regions"),
     ("classifiers", "Classifiers"),
+    ("stacking", "Stacked models"),
+    ("reclassification", "Reclassification"),
     ("one_class", "One-class SVM"),
     ("fitted", "Single models and cases"),
     ("checks", "Checks"),

@@ -1,5 +1,6 @@
 """A region of a session by one engine: left and right on the grid of its T1w, with volumes."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -168,7 +169,8 @@ def unet(source, settings: dict, right: np.ndarray) -> Found:
         number = labels_of("atlas", settings["region"]).left
         frame = networks.frame_around(source.regions, number, spacing)
     else:
-        frame = networks.frame_of(source.t1w, spacing)
+        extent = json.loads(Path(source.description).read_text())["ExtentMm"]
+        frame = networks.frame_of(source.t1w, np.array(extent), spacing)
     network = networks.make_network(len(settings["channels"]))
     network.load_state_dict(load_file(source.model))
     image = networks.seen(source.channels, affine, frame)

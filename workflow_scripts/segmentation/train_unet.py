@@ -11,33 +11,39 @@ from workflow_scripts.common.checkpoint import Checkpoint, checkpoint_key, check
 from workflow_scripts.common.engines import labels_of
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.splits import read_splits
-from workflow_scripts.segmentation.unet import brought_in, frame_around, frame_of, seen, train
+from workflow_scripts.segmentation.unet import (
+    brought_in,
+    extent_of,
+    frame_around,
+    frame_of,
+    seen,
+    train,
+)
 
 FEWEST = 4  # sessions
 KEPT_APART = ("test", "validation", "external")
 
 
-def who_may_train(participants: list[str], splits: str | None, where: str) -> list[int]:
-    """Places of the participants whom no split of a study tests, validates or calls external.
+def who_may_train(sides: list[str], splits: str, where: str) -> list[int]:
+    """Places of the masks of those whom no split of a study tests, validates or calls external.
 
     Parameters
     ----------
-    participants : of each drawn session
-    splits : path of the study's splits; none where no study keeps anybody apart
+    sides : paths of the masks
+    splits : path of the study's splits
 
     Raises
     ------
     InputError
         If fewer than `FEWEST` are left.
     """
-    apart = set()
-    if splits:
-        table = read_splits(splits)
-        apart = set(table.loc[table["role"].isin(KEPT_APART), "participant_id"])
-    places = [place for place, name in enumerate(participants) if name not in apart]
+    table = read_splits(splits)
+    apart = set(table.loc[table["role"].isin(KEPT_APART), "participant_id"])
+    people = [f"sub-{entities_of(Path(path).name)['sub']}" for path in sides]
+    places = [place for place, name in enumerate(people) if name not in apart]
     if len(places) < FEWEST:
         raise InputError(
-            f"{where}: {len(places)} of {len(participants)} participants with a mask are on the "
+            f"{where}: {len(places)} of {len(people)} participants with a mask are on the "
             f"training side of every split, {FEWEST} are needed; draw more, or test fewer people"
         )
     return places
@@ -49,20 +55,21 @@ def main(source, out, params, threads):
     torch.use_deterministic_algorithms(True)
     settings = params.settings
     where = f"segmentation.regions.{settings['region']}.engines.{settings['engine']}"
-    people = [entities_of(Path(path).name)["sub"] for path in source.sides]
-    places = who_may_train([f"sub-{name}" for name in people], source.get("splits"), where)
-    native = not source.affines
+    places = range(len(source.sides))
+    if source.splits:
+        places = who_may_train(source.sides, source.splits, where)
+    extent = None if source.affines else extent_of([source.sides[place] for place in places])
     # Of each session all its channels, one session after the other.
     each, images, targets = len(settings["channels"]), [], []
     for place in places:
         channels = source.channels[each * place : each * (place + 1)]
-        affine = [] if native else source.affines[place : place + 1]
+        affine = source.affines[place : place + 1]
         frame = (
-            frame_of(source.t1w[place], settings["spacing"])
-            if native
-            else frame_around(
+            frame_around(
                 source.regions, labels_of("atlas", settings["region"]).left, settings["spacing"]
             )
+            if extent is None
+            else frame_of(source.t1w[place], extent, settings["spacing"])
         )
         images.append(torch.from_numpy(seen(channels, affine, frame)))
         targets.append(torch.from_numpy(brought_in(source.sides[place], affine, frame)))
@@ -78,6 +85,8 @@ def main(source, out, params, threads):
         "Sources": [bids_uri(source.sides[place]) for place in places],
         "Losses": [round(loss, 5) for loss in losses],
     }
+    if extent is not None:
+        described["ExtentMm"] = extent.round(3).tolist()
     Path(out.description).write_text(json.dumps(described, indent=2) + "\n")
     kept.unlink(missing_ok=True)
 

@@ -11,7 +11,8 @@ from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.checkpoint import Checkpoint, stop_requests
 from workflow_scripts.common.job import InputError
 
-MARGIN_MM = 16.0
+MARGIN_MM = 16.0  # around a region of the template
+NATIVE_MARGIN_MM = 24.0  # around where it lies in the scans that were drawn
 STEP = 4  # voxels: the network halves a volume twice
 WIDTHS = (16, 32, 64)
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-4
@@ -51,22 +52,42 @@ def frame_around(regions: str, index: int, spacing) -> ants.ANTsImage:
     )
 
 
-def frame_of(scan: str, spacing) -> ants.ANTsImage:
-    """Empty image of all that a scan shows, along its own axes, the first to the right.
+def extent_of(sides: list[str]) -> np.ndarray:
+    """Lowest and highest place (2, 3) of a region in scans, in mm from the middle of each.
+
+    Along the axes of each scan nearest to right-left, posterior-anterior and inferior-superior.
+
+    Parameters
+    ----------
+    sides : paths of label images
+    """
+    ends = []
+    for path in sides:
+        image = nib.as_closest_canonical(nib.load(path))
+        where = np.argwhere(np.asanyarray(image.dataobj) > 0)
+        if len(where):
+            middle = (np.array(image.shape) - 1) / 2
+            sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
+            ends += [(where.min(0) - middle) * sizes, (where.max(0) - middle) * sizes]
+    return np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
+
+
+def frame_of(scan: str, extent: np.ndarray, spacing) -> ants.ANTsImage:
+    """Empty image of the part of a scan around a region, along its own axes, the first rightwards.
 
     Parameters
     ----------
     scan : path
-    spacing : voxel size in mm, one or three, along the axes nearest to right-left,
-        posterior-anterior and inferior-superior
+    extent : where regions lie in scans, see `extent_of`; `NATIVE_MARGIN_MM` more is in the frame
+    spacing : voxel size in mm, one or three, along the axes of `extent_of`
     """
     image = nib.as_closest_canonical(nib.load(scan))
     spacing = np.broadcast_to(spacing, 3).astype(float)
-    sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
-    shape = STEP * np.ceil(np.array(image.shape) * sizes / spacing / STEP).astype(int)
-    axes = image.affine[:3, :3] / sizes
-    centre = nib.affines.apply_affine(image.affine, (np.array(image.shape) - 1) / 2)
-    corner = centre - axes @ (spacing * (shape - 1) / 2)
+    low, high = np.asarray(extent) + np.array([[-1], [1]]) * NATIVE_MARGIN_MM
+    shape = STEP * np.ceil((high - low) / spacing / STEP).astype(int)
+    axes = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    middle = nib.affines.apply_affine(image.affine, (np.array(image.shape) - 1) / 2)
+    corner = middle + axes @ ((low + high) / 2 - spacing * (shape - 1) / 2)
     # ITK's axes run to the left and to the back.
     to_itk = np.diag([-1.0, -1.0, 1.0])
     return ants.from_numpy(

@@ -9,6 +9,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics import added_value as added
 from workflow_scripts.statistics import calibrate_models, missing_data, robustness
+from workflow_scripts.statistics import reclassification as reclassified
 from workflow_scripts.statistics import trajectories as over_time
 from workflow_scripts.statistics.compare_models import compare_predictions
 from workflow_scripts.statistics.correct_optimism import tabulate_optimism
@@ -106,6 +107,11 @@ def added_value(source, settings: dict) -> pd.DataFrame:
     return added.added_value(read_table(source.predictions), permuted, fits, settings)
 
 
+def reclassification(source, settings: dict) -> pd.DataFrame:
+    """NRI and IDI of a model against another."""
+    return reclassified.reclassification(read_table(source.predictions), settings)
+
+
 def published_figures(source, settings: dict) -> pd.DataFrame:
     """A publication's figures beside this run's."""
     metrics = read_table(source.metrics[0])
@@ -174,6 +180,7 @@ EVALUATIONS = {
         associations,
         trajectories,
         longitudinal,
+        reclassification,
         published_figures,
         published_directions,
     )
