@@ -26,8 +26,8 @@ FORAMINA_MM, FORAMEN_MM, NERVE_MM = (20.0, -2.0, -23.0), 4.5, 2.2
 # Fields of noise: points of a lattice, and by how many of them they are smoothed.
 LATTICE_MM, LATTICE, SMOOTH = 5.0, (56, 28, 56), (0.7, 2.4)
 # Sequences of signs of a person, of which as many are there as the severity says.
-OEDEMAS, EROSIONS, FATTY = 24, 40, 10
-OEDEMA_RADII_MM, EROSION_RADII_MM, FATTY_RADII_MM = (4.0, 11.0), (1.3, 2.8), (4.0, 9.0)
+OEDEMAS, EROSIONS, FATTY = 24, 40, 14
+OEDEMA_RADII_MM, EROSION_RADII_MM, FATTY_RADII_MM = (4.0, 11.0), (1.3, 2.8), (4.0, 11.0)
 MIMIC_RADII_MM = (7.0, 12.0)
 REACH_MM = 14.0  # of signs from the joint
 
@@ -249,7 +249,7 @@ def blobs(rng, count, radii_mm):
                 "on_surface": spot,
                 "radii": (radii_mm[0] + (radii_mm[1] - radii_mm[0]) * radius**2)
                 * np.exp(rng.normal(0, 0.2, 3)),
-                "strength": rng.uniform(0.5, 1.0),
+                "strength": rng.uniform(0.6, 1.0),
                 "stretch": np.exp(rng.normal(0, 0.25, 3)),
                 "place": rng.uniform(-1, 1, 2),
             }
