@@ -7,6 +7,8 @@ here.
 import numpy as np
 
 SIDES = ("left", "right")
+# The auricular surface (y, z): an upper and a lower limb that meet in front, of one radius.
+UPPER, CORNER, LOWER, LIMB_MM = (5.0, 20.0), (8.0, 0.0), (-5.0, -24.0), 9.0
 INCLINATION_DEGREES, PRESCRIBED_DEGREES = (17.0, 33.0), 1.0  # of the sacrum; how far a scan is off
 LARGEST_SHIFT_MM, LARGEST_TURN_DEGREES = 3.0, 2.0  # of the pelvis between T1w and STIR
 # Contrast is an exponent of the signal, gain the signal of fat, snr that of fat over noise, bias
@@ -47,6 +49,7 @@ def plan_pelvis(seed: list[int], sex: str) -> dict:
 
     The joint of a side lies ``width_mm`` from the midline in the middle of the sacrum; ``slope``
     is how much further it lies with each mm towards the head, ``flare`` with each mm to the front.
+    Lengths are of a pelvis of scale 1.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from workflow_scripts.demo.images import save_image
 from workflow_scripts.demo.pelvic_scans import T1W, save_scan, scanned, slab
 from workflow_scripts.demo.pelvic_tissues import Pelvis
 
-# Labels of what fills half of a voxel; a later one covers an earlier one.
+# Labels of what fills half of a voxel.
 JOINTS = {"left": 1, "right": 2}
 SIGNS = {"oedema": 1, "mimic": 2, "fat": 3, "erosion": 4}
 
@@ -51,7 +51,7 @@ def main(source, out, params):
     save_image(labelled(fractions, SIGNS), affine, out.signs)
     voxel_ml = np.prod(subject["t1w"]["voxel_mm"]) / 1000
     volumes = {
-        f"{name}_volume_ml": part.sum(dtype="f8") * voxel_ml for name, part in fractions.items()
+        f"{name}_volume_ml": fractions[name].sum(dtype="f8") * voxel_ml for name in JOINTS | SIGNS
     }
     row = pd.DataFrame([subject["session"] | volumes])
     write_table(row.round(4), out.volumes, resource("columns/spondyloarthritis.tsv"))
