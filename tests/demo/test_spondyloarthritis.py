@@ -110,7 +110,7 @@ def test_scans_and_masks_are_there_as_planned():
     assert pd.DataFrame(plan.participants)["diagnosis"].value_counts().to_dict() == SUBJECTS
     scans = {row["path"] for row in plan.scans}
     have = pd.DataFrame(plan.scans)["suffix"].value_counts()
-    assert have.to_dict() == {"T1w": 59, "T2w": 55}
+    assert have.to_dict() == {"T1w": 59, "STIR": 55}
     raters = pd.DataFrame(plan.masks)["suffix"].value_counts().to_dict()
     assert raters == {"sacroiliac_joints_anna": 39, "sacroiliac_joints_ben": 15}
     for row in plan.masks:

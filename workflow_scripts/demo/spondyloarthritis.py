@@ -112,12 +112,12 @@ def planted(demo: dict) -> list[str]:
 
 
 def plan_scans(demo: dict, number: int) -> dict[str, str]:
-    """Paths of a participant's scans by their suffix, relative to the BIDS folder."""
+    """Paths of a participant's scans, relative to the BIDS folder, by their names in `scans`."""
     place = class_and_rank(demo, number)
     name = f"sub-{number:03d}"
     scans = {"T1w": f"{name}/anat/{name}_T1w.nii.gz"} if place not in NO_T1W else {}
     if place[1] % NO_STIR_EACH:
-        scans["T2w"] = f"{name}/anat/{name}_acq-stir_T2w.nii.gz"
+        scans["STIR"] = f"{name}/anat/{name}_acq-stir_T2w.nii.gz"
     return scans
 
 
