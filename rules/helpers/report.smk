@@ -3,7 +3,7 @@ from workflow_scripts.cohort.config import shown_config
 
 def truth_tables():
     """The simulated heads' truth: what was recovered, its summary, and Grad-CAM if any."""
-    if CONFIG["bids_dir"] or DEMO_COHORT.BODY_PART != "head":
+    if CONFIG["bids_dir"] or DEMO_COHORT.BODY_PART != "brain":
         return []
     recovered = rules.compare_with_truth.output
     gradcam = [rules.compare_gradcam_with_truth.output.table] if gradcam_models() else []

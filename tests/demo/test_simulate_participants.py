@@ -26,7 +26,7 @@ def test_scores_stay_whole_where_controls_have_none(tmp_path):
 
 
 def test_segmentations_are_a_derivative_of_the_raw_dataset():
-    raw, derived = dataset_description("head"), derivatives_description("masks", "head")
+    raw, derived = dataset_description("brain"), derivatives_description("masks", "brain")
     assert (raw["DatasetType"], derived["DatasetType"]) == ("raw", "derivative")
     assert derived["BIDSVersion"] == raw["BIDSVersion"]
     assert derived["GeneratedBy"]

@@ -14,7 +14,7 @@ COLUMNS, DERIVATIVES = resource("columns/demo.tsv"), "vessels"
 ABOUT = """with classes, seed and planted effect of the key `demo` of
 the configuration; their diffusion tensors are planted in template axes, and their vessels are
 bent tubes."""
-BODY_PART, ABOUT_DERIVATIVES = "head", "Simulated segmentations of vessel walls"
+BODY_PART, ABOUT_DERIVATIVES = "brain", "Simulated segmentations of vessel walls"
 HEALTHY, AFFECTED = "control", "NPSLE"
 NO_SCANS, NO_FLAIR, EXCLUDED = {(0, 2)}, {(0, 5), (0, 7), (0, 9), (1, 3), (1, 5)}, {(0, 4)}
 NO_DWI, NO_REVERSE, NO_VESSELS = {(0, 3)}, {(0, 6), (1, 4), (2, 3)}, {(1, 2)}

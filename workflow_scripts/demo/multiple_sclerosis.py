@@ -18,7 +18,7 @@ COLUMNS, DERIVATIVES = resource("columns/multiple_sclerosis.tsv"), "lesions"
 ABOUT = """with sites, seed, planted effect and the
 tissue that carries it of the key `demo` of the
 configuration; dates are invented."""
-BODY_PART, ABOUT_DERIVATIVES = "head", "Simulated masks of white matter lesions"
+BODY_PART, ABOUT_DERIVATIVES = "brain", "Simulated masks of white matter lesions"
 PLANTED = {
     "white_matter": ["lesions"],
     "grey_matter": ["cortex"],

@@ -72,13 +72,6 @@ def moved(position):
     return matrix
 
 
-def subslices(shape, affine):
-    """Points (3, *shape) in mm of each of the layers that a slice is the mean of."""
-    grid = grid_points(shape, affine)
-    for step in (np.arange(SUBSLICES) + 0.5) / SUBSLICES - 0.5:
-        yield grid + (step * affine[:3, 2]).astype("f4").reshape(3, 1, 1, 1)
-
-
 def painted(layers, signals):
     """Signal of layers of (tissue, coverage), each of which covers those before it."""
     signal = np.float32(0)
@@ -103,16 +96,16 @@ def scanned(pelvis, scan, affine, signals, rng, to_pelvis=None):
     Returns
     -------
     image : (x, y, z) int16 array
-    found : dict of (x, y, z) float32 arrays, fraction of each sign from `Pelvis.tissues`
+    found : dict of (x, y, z) float32 arrays, fractions from `Pelvis.tissues`
     """
-    signal, found = 0, {}
-    for points in subslices(scan["shape"], affine):
-        if to_pelvis is not None:
-            points = np.tensordot(to_pelvis[:3, :3].astype("f4"), points, axes=1)
-            points += to_pelvis[:3, 3].astype("f4").reshape(3, 1, 1, 1)
-        layers, signs = pelvis.tissues(points)
+    affine = affine if to_pelvis is None else to_pelvis @ affine
+    grid, signal, found = grid_points(scan["shape"], affine), 0, {}
+    grain = pelvis.grain(grid)
+    for step in (np.arange(SUBSLICES) + 0.5) / SUBSLICES - 0.5:
+        points = grid + (step * affine[:3, 2]).astype("f4").reshape(3, 1, 1, 1)
+        layers, parts = pelvis.tissues(points, grain)
         signal = signal + painted(layers, signals) / SUBSLICES
-        found = {name: found.get(name, 0) + part / SUBSLICES for name, part in signs.items()}
+        found = {name: found.get(name, 0) + part / SUBSLICES for name, part in parts.items()}
     signal = np.maximum(signal, 0) ** scan["contrast"] * bias_field(
         rng, scan["shape"], scan["bias"]
     )

@@ -7,6 +7,8 @@ here.
 import numpy as np
 
 SIDES = ("left", "right")
+# The auricular surface (y, z): an upper and a lower limb that meet in front, of one radius.
+UPPER, CORNER, LOWER, LIMB_MM = (5.0, 20.0), (8.0, 0.0), (-5.0, -24.0), 9.0
 INCLINATION_DEGREES, PRESCRIBED_DEGREES = (17.0, 33.0), 1.0  # of the sacrum; how far a scan is off
 LARGEST_SHIFT_MM, LARGEST_TURN_DEGREES = 3.0, 2.0  # of the pelvis between T1w and STIR
 # Contrast is an exponent of the signal, gain the signal of fat, snr that of fat over noise, bias
@@ -17,21 +19,21 @@ SCANNERS = {
         "tesla": 1.5,
         "t1w": {"shape": [112, 112, 20], "voxel_mm": [1.8, 1.8, 4.0]},
         "stir": {"shape": [96, 96, 20], "voxel_mm": [2.1, 2.1, 4.0]},
-        "coil": {"gain": 700.0, "contrast": 1.0, "snr": 30.0, "bias": 0.2, "leftward": False},
+        "coil": {"gain": 700.0, "contrast": 1.0, "snr": 40.0, "bias": 0.2, "leftward": False},
     },
     "Y": {
         "share": 0.3,
         "tesla": 3,
         "t1w": {"shape": [126, 126, 18], "voxel_mm": [1.6, 1.6, 4.4]},
         "stir": {"shape": [126, 126, 18], "voxel_mm": [1.6, 1.6, 4.4]},
-        "coil": {"gain": 260.0, "contrast": 0.85, "snr": 24.0, "bias": 0.35, "leftward": True},
+        "coil": {"gain": 260.0, "contrast": 0.85, "snr": 32.0, "bias": 0.35, "leftward": True},
     },
     "Z": {
         "share": 0.2,
         "tesla": 1.5,
         "t1w": {"shape": [100, 100, 22], "voxel_mm": [2.0, 2.0, 3.6]},
         "stir": {"shape": [88, 88, 22], "voxel_mm": [2.3, 2.3, 3.6]},
-        "coil": {"gain": 1500.0, "contrast": 1.15, "snr": 20.0, "bias": 0.3, "leftward": False},
+        "coil": {"gain": 1500.0, "contrast": 1.15, "snr": 26.0, "bias": 0.3, "leftward": False},
     },
 }
 
@@ -47,6 +49,7 @@ def plan_pelvis(seed: list[int], sex: str) -> dict:
 
     The joint of a side lies ``width_mm`` from the midline in the middle of the sacrum; ``slope``
     is how much further it lies with each mm towards the head, ``flare`` with each mm to the front.
+    Lengths are of a pelvis of scale 1.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ from scipy.ndimage import gaussian_filter
 from workflow_scripts.common.job import job
 from workflow_scripts.demo.images import grid_points, save_image
 from workflow_scripts.demo.pelvic_tissues import Pelvis
-from workflow_scripts.demo.pelvises import SIDES
 from workflow_scripts.demo.spondyloarthritis import RATERS
 
 WAVER_VOXELS = (3.0, 3.0, 0.8)
@@ -30,8 +29,7 @@ def main(source, out, params, wildcards):
     """Write the mask of a rater, on the grid of the T1w."""
     image, subject, rater = nib.load(source.t1w), params.subject, wildcards.rater
     pelvis = Pelvis(subject["seed"], subject["pelvis"], subject["signs"])
-    points = grid_points(image.shape[:3], image.affine)
-    depth = np.maximum(*(pelvis.region_depth(side, points) for side in SIDES))
+    depth = pelvis.regions(grid_points(image.shape[:3], image.affine))
     rng = np.random.default_rng([*subject["seed"], 6, [*RATERS].index(rater)])
     save_image(draw(depth, *RATERS[rater], rng), image.affine, out.mask)
 

@@ -17,11 +17,11 @@ image was made from lies in `../truth`.
 """
 # What bodies are made of, by the body part of the cohort.
 BODIES = {
-    "head": """Heads are random deformations of the MNI152 template (ICBM 2009a
+    "brain": """Heads are random deformations of the MNI152 template (ICBM 2009a
 symmetric, as shipped with nilearn)""",
     "pelvis": "Pelves are closed shapes that vary from person to person",
 }
-SIMULATION = {"head": "from the MNI152 template", "pelvis": "by closed shapes"}
+SIMULATION = {"brain": "from the MNI152 template", "pelvis": "by closed shapes"}
 
 
 def dataset_description(body_part: str) -> dict:

@@ -6,12 +6,12 @@ import pandas as pd
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.demo.images import grid_points, save_image
+from workflow_scripts.demo.images import save_image
 from workflow_scripts.demo.pelvic_scans import T1W, save_scan, scanned, slab
-from workflow_scripts.demo.pelvic_tissues import Pelvis, cover
-from workflow_scripts.demo.pelvises import SIDES
+from workflow_scripts.demo.pelvic_tissues import Pelvis
 
-# Labels of the signs, of those that fill half of a voxel; a later one covers an earlier one.
+# Labels of what fills half of a voxel.
+JOINTS = {"left": 1, "right": 2}
 SIGNS = {"oedema": 1, "mimic": 2, "fat": 3, "erosion": 4}
 
 
@@ -25,16 +25,13 @@ def simulate(subject):
     Returns
     -------
     t1w : int16 array
-    fractions : dict of float32 arrays (0..1) on the same grid: left and right (region of the
-        joint), and the keys of `SIGNS`
+    fractions : dict of float32 arrays (0..1) on the same grid, by the keys of `JOINTS` (the
+        regions of the joints) and `SIGNS`
     affine : (4, 4) array
     """
     pelvis, scan = Pelvis(subject["seed"], subject["pelvis"], subject["signs"]), subject["t1w"]
     affine, rng = slab(scan, subject["position"]), np.random.default_rng([*subject["seed"], 4])
-    t1w, signs = scanned(pelvis, scan, affine, T1W, rng)
-    grid = grid_points(scan["shape"], affine)
-    regions = {side: cover(pelvis.region_depth(side, grid)) for side in SIDES}
-    return t1w, regions | signs, affine
+    return *scanned(pelvis, scan, affine, T1W, rng), affine
 
 
 def labelled(fractions, labels):
@@ -50,11 +47,11 @@ def main(source, out, params):
     subject = params.subject
     t1w, fractions, affine = simulate(subject)
     save_scan(t1w, affine, subject["t1w"], out.t1w)
-    save_image(labelled(fractions, {"left": 1, "right": 2}), affine, out.joints)
+    save_image(labelled(fractions, JOINTS), affine, out.joints)
     save_image(labelled(fractions, SIGNS), affine, out.signs)
     voxel_ml = np.prod(subject["t1w"]["voxel_mm"]) / 1000
     volumes = {
-        f"{name}_volume_ml": part.sum(dtype="f8") * voxel_ml for name, part in fractions.items()
+        f"{name}_volume_ml": fractions[name].sum(dtype="f8") * voxel_ml for name in JOINTS | SIGNS
     }
     row = pd.DataFrame([subject["session"] | volumes])
     write_table(row.round(4), out.volumes, resource("columns/spondyloarthritis.tsv"))

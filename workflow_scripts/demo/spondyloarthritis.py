@@ -31,7 +31,7 @@ NO_T1W = {(PATIENT, 7)}
 # Severity (0..1 and above) of what people have without disease, and of what the effect adds.
 BACKGROUND, SEVEREST = 0.08, 1.0
 # Probability of a mimic in the controls, and by how much smaller it is in patients.
-MIMIC, FEWER_MIMICS = 0.5, 0.3
+MIMIC, FEWER_MIMICS = 0.6, 0.35
 MIMICS = ("corner", "lumbosacral", "sacrum")
 
 
@@ -85,7 +85,7 @@ def with_odds(probability: float, ratio: float) -> float:
 def plan_signs(demo: dict, number: int) -> dict:
     """What is seen at the joints of participant ``number``.
 
-    Everyone has a little oedema; what the effect adds in patients goes from next to nothing to
+    Everyone can have a little of all; what the effect adds in patients goes from next to nothing to
     much. Everyone draws the same numbers whatever the effect.
 
     Returns
@@ -95,13 +95,12 @@ def plan_signs(demo: dict, number: int) -> dict:
     """
     rng = np.random.default_rng([demo["seed"], 7, number])
     effect = effect_on(demo, number)
-    background, grade, eroded, fatty, mimicked = rng.random(5)
+    grade, eroded, fatty, mimicked = rng.random(4)
+    added = {"oedema": grade, "erosion": grade * (0.4 + 0.6 * eroded), "fat": fatty**2}
     signs = {
-        "oedema": BACKGROUND * background + effect * grade,
-        "erosion": effect * (0.6 * grade + 0.4 * eroded),
-        "fat": effect * fatty**2,
+        name: round(float(min(BACKGROUND * rng.random() + effect * more, SEVEREST)), 4)
+        for name, more in added.items()
     }
-    signs = {name: round(float(min(value, SEVEREST)), 4) for name, value in signs.items()}
     kind = str(rng.choice(MIMICS, p=[0.5, 0.25, 0.25]))
     there = mimicked < MIMIC - FEWER_MIMICS * min(effect, 1)
     return signs | {"mimic": kind if there else None}

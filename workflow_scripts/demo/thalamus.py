@@ -16,7 +16,7 @@ SUBJECTS = {"MS": 24}
 COLUMNS, DERIVATIVES = resource("columns/thalamus.tsv"), "manual"
 ABOUT = """with seed and planted effect of the
 key `demo` of the configuration; dates are invented."""
-BODY_PART, ABOUT_DERIVATIVES = "head", "Simulated masks of the thalamus by two raters"
+BODY_PART, ABOUT_DERIVATIVES = "brain", "Simulated masks of the thalamus by two raters"
 # How far a rater's border lies outside of the true one, and how much it wavers, mm.
 RATERS = {"anna": (0.2, 0.4), "ben": (-0.2, 0.6)}
 # Ranks: without a second session, drawn by anna, by ben.
