@@ -3,7 +3,12 @@ import numpy as np
 import pytest
 
 from workflow_scripts.anatomical import prepare_t1w as module
-from workflow_scripts.anatomical.prepare_t1w import correct_bias, extract_brain, stripped_brain
+from workflow_scripts.anatomical.prepare_t1w import (
+    body_mask,
+    correct_bias,
+    extract_brain,
+    stripped_brain,
+)
 from workflow_scripts.anatomical.template_mask import crop_neck, head_template
 from workflow_scripts.common.job import InputError
 
@@ -121,3 +126,15 @@ def test_n4_takes_out_a_smooth_field(template, tmp_path):
 
     assert asymmetry(biased) > 1.15
     assert asymmetry(corrected) == pytest.approx(asymmetry(brain.get_fdata()), abs=0.03)
+
+
+def test_a_body_is_what_is_no_air():
+    """Dark joints and bones inside are part of it, the noise of the air around is not."""
+    rng = np.random.default_rng(1)
+    data = np.abs(rng.normal(0, 5, (50, 20, 40)))
+    truth = np.zeros(data.shape, bool)
+    truth[8:42, :, 5:36] = True
+    data[truth] = 100 + rng.normal(0, 10, truth.sum())
+    data[20:23, 5:15, 12:25] = 3
+    assert dice(body_mask(data), truth) > 0.97
+    assert body_mask(data)[21, 10, 18]

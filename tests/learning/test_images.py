@@ -3,9 +3,11 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.learning.images import (
+    Around,
     Template,
     box_affine,
     box_around,
@@ -244,6 +246,28 @@ def test_second_channel_comes_to_the_grid_of_the_first(slab, tmp_path):
     np.testing.assert_allclose(second, expected / expected.mean(), rtol=2e-3)
     beyond = native_volume([slab, other], SPACING, [40, 36, 16])[1]
     assert not beyond[:, :, 0].all() and beyond[20, 18, 8] > 0
+
+
+def test_a_native_volume_is_cut_around_a_region(slab, tmp_path):
+    """Around the middle of its box, and 0 beyond the margin; all of the scan where it is empty."""
+    data, affine = nib.load(slab).get_fdata(dtype=np.float32), nib.load(slab).affine
+    sides = np.zeros(SLAB, np.float32)
+    sides[6:11, 8:13, 3:6] = 1
+    path = image(tmp_path / "sides.nii.gz", sides, affine)
+    (volume,) = native_volume([slab], SPACING, [16, 16, 8], Around(path, 1.2))
+    kept = np.pad(sides, 4)
+    kept = ndimage.distance_transform_edt(kept == 0, sampling=SPACING)[4:-4, 4:-4, 4:-4] <= 1.201
+    # the middle voxel (8, 10, 4) comes to the place 7.5 of 16 and 3.5 of 8: halves of voxels
+    odd = native_volume([slab], SPACING, [17, 17, 9], Around(path, 1.2))[0]
+    expected = np.pad(data * kept, 10)[10:27, 12:29, 10:19]
+    np.testing.assert_allclose(odd, expected / expected[expected > 0].mean(), rtol=2e-3, atol=1e-5)
+    assert volume[8, 8, 4] > 0 and not volume[14:].any() and not volume[:, :, 7].any()
+    empty = image(tmp_path / "empty.nii.gz", np.zeros(SLAB, np.float32), affine)
+    whole = native_volume([slab], SPACING, [16, 16, 8], Around(empty, 1.2))
+    np.testing.assert_array_equal(whole, native_volume([slab], SPACING, [16, 16, 8]))
+    small = image(tmp_path / "small.nii.gz", np.zeros((4, 4, 4), np.float32), affine)
+    with pytest.raises(InputError, match="small.nii.gz: not on the grid of its scan"):
+        native_volume([slab], SPACING, [16, 16, 8], Around(small, 1.2))
 
 
 def test_native_scans_that_cannot_be_used_are_named(slab, tmp_path):

@@ -16,6 +16,7 @@ from skimage.transform import downscale_local_mean
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 
+ROUNDING_MM = 1e-3  # of voxel sizes in headers
 MULTIPLE = 8  # of voxels along each axis, for three halvings of the grid
 TISSUES = {"white_matter": "wm", "grey_matter": "gm"}
 
@@ -233,5 +234,5 @@ def _middle_of(around: Around, image, middle: np.ndarray) -> tuple[np.ndarray, n
         return middle, None
     where = np.argwhere(inside)
     zooms = labels.header.get_zooms()[:3]
-    kept = ndimage.distance_transform_edt(~inside, sampling=zooms) <= around.margin
+    kept = ndimage.distance_transform_edt(~inside, sampling=zooms) <= around.margin + ROUNDING_MM
     return (where.min(0) + where.max(0)) / 2, kept
