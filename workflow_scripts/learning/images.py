@@ -16,6 +16,7 @@ from skimage.transform import downscale_local_mean
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 
+FAINT = 1e-4  # of the brightest voxel: what interpolation leaves where a scan is 0
 ROUNDING_MM = 1e-3  # of voxel sizes in headers
 MULTIPLE = 8  # of voxels along each axis, for three halvings of the grid
 TISSUES = {"white_matter": "wm", "grey_matter": "gm"}
@@ -218,9 +219,10 @@ def native_volume(
         # "constant" would blank an edge slice that rounding puts a hair off the scan's grid.
         moved = resample_from_to(image, (tuple(shape), target), order=1, mode="grid-constant")
         data = moved.get_fdata(dtype=np.float32)
-        if not (data > 0).any():
+        shown = data > FAINT * data.max()
+        if not shown.any():
             raise InputError(f"{path}: nothing in the box around the centre; check shape, spacing")
-        channels.append((data / data[data > 0].mean()).astype(np.float16))
+        channels.append((data / data[shown].mean()).astype(np.float16))
     return np.stack(channels)
 
 
