@@ -29,7 +29,7 @@ AGES, LEAST_CRP = (18, 75), 0.1
 ANNA_NOT_EACH, BEN_EACH, NO_STIR_EACH, FOURTH_AXIS_EACH = 3, 4, 12, 5
 NO_T1W = {(PATIENT, 7)}
 # Severity (0..1 and above) of what people have without disease, and of what the effect adds.
-BACKGROUND, SEVEREST = 0.08, 1.0
+BACKGROUND, SEVEREST = 0.07, 1.0
 # Probability of a mimic in the controls, and by how much smaller it is in patients.
 MIMIC, FEWER_MIMICS = 0.6, 0.35
 MIMICS = ("corner", "lumbosacral", "sacrum")
@@ -95,8 +95,8 @@ def plan_signs(demo: dict, number: int) -> dict:
     """
     rng = np.random.default_rng([demo["seed"], 7, number])
     effect = effect_on(demo, number)
-    grade, eroded, fatty, mimicked = rng.random(4)
-    added = {"oedema": grade, "erosion": grade * (0.4 + 0.6 * eroded), "fat": fatty**2}
+    grade, eroded, fatty, mimicked = rng.random(4) ** (0.8, 1, 2, 1)
+    added = {"oedema": grade, "erosion": grade * (0.4 + 0.6 * eroded), "fat": fatty}
     signs = {
         name: round(float(min(BACKGROUND * rng.random() + effect * more, SEVEREST)), 4)
         for name, more in added.items()
