@@ -24,8 +24,8 @@ SCANNERS = {
     "Y": {
         "share": 0.3,
         "tesla": 3,
-        "t1w": {"shape": [126, 126, 18], "voxel_mm": [1.6, 1.6, 4.4]},
-        "stir": {"shape": [126, 126, 18], "voxel_mm": [1.6, 1.6, 4.4]},
+        "t1w": {"shape": [118, 118, 18], "voxel_mm": [1.7, 1.7, 4.4]},
+        "stir": {"shape": [118, 118, 18], "voxel_mm": [1.7, 1.7, 4.4]},
         "coil": {"gain": 260.0, "contrast": 0.85, "snr": 32.0, "bias": 0.35, "leftward": True},
     },
     "Z": {

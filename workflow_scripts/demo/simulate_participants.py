@@ -19,7 +19,7 @@ image was made from lies in `../truth`.
 BODIES = {
     "brain": """Heads are random deformations of the MNI152 template (ICBM 2009a
 symmetric, as shipped with nilearn)""",
-    "pelvis": "Pelves are closed shapes that vary from person to person",
+    "pelvis": "Pelves are closed shapes that vary from\nperson to person",
 }
 SIMULATION = {"brain": "from the MNI152 template", "pelvis": "by closed shapes"}
 

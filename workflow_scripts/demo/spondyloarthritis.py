@@ -28,8 +28,9 @@ AGES, LEAST_CRP = (18, 75), 0.1
 # By rank in the class; ben draws one of so many, anna all but one.
 ANNA_NOT_EACH, BEN_EACH, NO_STIR_EACH, FOURTH_AXIS_EACH = 3, 4, 12, 5
 NO_T1W = {(PATIENT, 7)}
-# Severity (0..1 and above) of what people have without disease, and of what the effect adds.
-BACKGROUND, SEVEREST = 0.08, 1.0
+# Severity (0..1): most of what people have without disease, and most of all; and the grade of a
+# patient below which the disease adds none.
+BACKGROUND, SEVEREST, NONE_BELOW = 0.07, 1.0, 0.08
 # Probability of a mimic in the controls, and by how much smaller it is in patients.
 MIMIC, FEWER_MIMICS = 0.6, 0.35
 MIMICS = ("corner", "lumbosacral", "sacrum")
@@ -85,8 +86,8 @@ def with_odds(probability: float, ratio: float) -> float:
 def plan_signs(demo: dict, number: int) -> dict:
     """What is seen at the joints of participant ``number``.
 
-    Everyone can have a little of all; what the effect adds in patients goes from next to nothing to
-    much. Everyone draws the same numbers whatever the effect.
+    Everyone can have a little of all; what the effect adds in patients goes from nothing to much.
+    Everyone draws the same numbers whatever the effect.
 
     Returns
     -------
@@ -95,8 +96,9 @@ def plan_signs(demo: dict, number: int) -> dict:
     """
     rng = np.random.default_rng([demo["seed"], 7, number])
     effect = effect_on(demo, number)
-    grade, eroded, fatty, mimicked = rng.random(4)
-    added = {"oedema": grade, "erosion": grade * (0.4 + 0.6 * eroded), "fat": fatty**2}
+    grade, eroded, fatty, mimicked = rng.random(4) ** (0.8, 1, 2, 1)
+    grade = max(grade - NONE_BELOW, 0) / (1 - NONE_BELOW)
+    added = {"oedema": grade, "erosion": grade * (0.4 + 0.6 * eroded), "fat": fatty}
     signs = {
         name: round(float(min(BACKGROUND * rng.random() + effect * more, SEVEREST)), 4)
         for name, more in added.items()
