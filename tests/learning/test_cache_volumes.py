@@ -47,7 +47,11 @@ def run(tmp_path):
 
     def made(entry, images, brains):
         source = Files(
-            population=tmp_path / "population.tsv", images=images, brains=brains, **template
+            population=tmp_path / "population.tsv",
+            images=images,
+            brains=brains,
+            sides=[],
+            **template,
         )
         names = {"volumes": "v.npy", "mask": "m.nii.gz", "index": "v.tsv"}
         out = SimpleNamespace(**{key: tmp_path / name for key, name in names.items()})

@@ -165,7 +165,13 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     else:
         bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
-        cohort = simulated_cohort(config, plan_cohort(config["demo"]), bids_dir, kept)
+        plan = plan_cohort(config["demo"])
+        if plan.body_part != config["anatomical"]["body_part"]:
+            raise InputError(
+                f"anatomical.body_part: is {config['anatomical']['body_part']}, and demo.cohort "
+                f"{config['demo']['cohort']} shows a {plan.body_part}; correct one of them"
+            )
+        cohort = simulated_cohort(config, plan, bids_dir, kept)
         if config["demo"]["cohort"] in WITH_RATERS:
             config["segmentation"]["manual"] = str(bids_dir / "derivatives/manual")
     populations = {}

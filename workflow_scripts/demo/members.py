@@ -20,6 +20,7 @@ class Plan(NamedTuple):
     sessions : rows of the participants' sessions.tsv, with participant_id
     masks : rows as those of ``scans``, of the lesion masks in derivatives/lesions
     sidecars : metadata by the path of their JSON file, of all scans or of none
+    body_part : that the scans show
     """
 
     participants: list[dict]
@@ -28,6 +29,7 @@ class Plan(NamedTuple):
     sessions: list[dict]
     masks: list[dict]
     sidecars: dict[str, dict]
+    body_part: str = "brain"
 
     @property
     def sessions_files(self) -> list[str]:

@@ -134,7 +134,7 @@ def plan_cohort(demo: dict) -> Plan:
     demo : dict with ``subjects`` (axSpA, control), ``seed`` and ``effect`` (0 for a cohort whose
         classes are alike)
     """
-    plan = Plan([], [], [], [], [], {})
+    plan = Plan([], [], [], [], [], {}, BODY_PART)
     for number, (_, rank) in dealt(demo):
         row = plan_participant(demo, number)
         plan.participants.append(row)

@@ -1,0 +1,192 @@
+"""A study of joints: no brain, no template, a region found by a network, networks stacked."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.workflow.snake import finished, said, snakemake
+from workflow_scripts.audit.records import read_jobs
+from workflow_scripts.common.tables import read_table
+
+PEOPLE = 12
+SHAPE, SIZES = (40, 28, 10), np.array([4.0, 4.0, 6.0])  # semi-coronal: right, up, front
+NET = {"kind": "cnn", "inputs": ["T1w"], "encoder": "strided", "widths": [4, 8], "epochs": 3}
+NET |= {"augmentation": "shift", "shift_voxels": 1, "threads": 1}
+STUDY = {
+    "label": "diagnosis",
+    "classes": ["control", "axSpA"],
+    "bootstraps": 50,
+    "inner_folds": 3,
+    "inputs": {
+        "T1w": {
+            "channels": ["T1w"],
+            "space": "native",
+            "spacing": [4, 6, 4],
+            "shape": [32, 8, 16],
+            "segmented": {"region": "sacroiliac_joints", "engine": "unet", "margin": 8},
+        },
+        "STIR": {"like": "T1w", "channels": ["STIR"]},
+        "clinical": {"columns": ["age", "hla_b27"]},
+    },
+    "design": {"kind": "holdout", "test": 0.34},
+    "models": {
+        "net": NET,
+        "oedema": {"like": "net", "inputs": ["STIR"]},
+        "signature": {"kind": "stack", "of": ["net", "oedema"], "learners": ["logistic", "knn"]},
+        "clinical": {"kind": "logistic", "inputs": ["clinical"]},
+        "combined": {
+            "kind": "stack",
+            "of": ["signature"],
+            "inputs": ["clinical"],
+            "learners": ["logistic"],
+        },
+    },
+    "evaluation": {
+        "metrics": {},
+        "comparisons": {},
+        "decision_curve": {},
+        "reclassification": {"model": "combined", "base": "clinical"},
+    },
+}
+UNET = {"kind": "unet", "rater": "anna", "channels": ["T1w", "STIR"], "spacing": [4, 6, 4]}
+UNET |= {"folds": 2, "epochs": 20, "study": "dlr", "threads": 1}
+
+
+def ill(number):
+    return number % 2 == 0
+
+
+def draw_pelvis(bids: Path, manual: Path, number: int) -> None:
+    """T1w and STIR of a body with two dark joints, bright on STIR beside them in who is ill."""
+    turn = nib.eulerangles.euler2mat(x=np.deg2rad(115))
+    affine = nib.affines.from_matvec(turn * SIZES, [-80.0 + number % 3, -20, 60])
+    x, z, y = np.moveaxis((np.indices(SHAPE).T - (np.array(SHAPE) - 1) / 2) * SIZES, -1, 0)
+    x, z, y = x.T, z.T, y.T
+    body = (x / 75) ** 2 + (z / 52) ** 2 < 1
+    joint = (np.abs(np.abs(x) - 34 - number % 3) < 3) & (np.abs(z) < 24) & (np.abs(y) < 22)
+    region = (np.abs(np.abs(x) - 34 - number % 3) < 9) & (np.abs(z) < 28) & (np.abs(y) < 25)
+    rng = np.random.default_rng(number)
+    t1w = np.where(joint, 60, np.where(body, 200, 0)) + rng.normal(0, 6, SHAPE)
+    stir = np.where(joint, 150, np.where(body, 60, 0)) + rng.normal(0, 6, SHAPE)
+    if ill(number):
+        stir += 150 * (region & ~joint & (z > 0))
+    name = f"sub-{number:02d}"
+    for folder, ending, data in (
+        (bids, "T1w", np.abs(t1w)[..., None] if number == 3 else np.abs(t1w)),
+        (bids, "acq-stir_T2w", np.abs(stir)),
+        (manual, "label-SacroiliacJoints_desc-anna_mask", region),
+    ):
+        (folder / name / "anat").mkdir(parents=True, exist_ok=True)
+        if (number, ending) != (PEOPLE, "acq-stir_T2w"):
+            kind = np.uint8 if ending.endswith("mask") else np.int16
+            image = nib.Nifti1Image(data.astype(kind), affine)
+            nib.save(image, folder / name / f"anat/{name}_{ending}.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pelvis")
+    bids, manual = root / "bids", root / "manual"
+    rows = ["participant_id\tage\tdiagnosis\thla_b27"]
+    for number in range(1, PEOPLE + 1):
+        draw_pelvis(bids, manual, number)
+        diagnosis = STUDY["classes"][ill(number)]
+        rows.append(f"sub-{number:02d}\t{30 + number * 7 % 11}\t{diagnosis}\t{number % 3 % 2}")
+    description = {"Name": "x", "BIDSVersion": "1.10.0"}
+    (bids / "dataset_description.json").write_text(json.dumps(description))
+    (manual / "dataset_description.json").write_text(
+        json.dumps(description | {"DatasetType": "derivative"})
+    )
+    (bids / "participants.tsv").write_text("\n".join(rows) + "\n")
+    return {
+        "bids_dir": str(bids),
+        "output_dir": str(root / "results"),
+        "scans": {"T1w": {}, "STIR": {"suffix": "T2w", "acq": "stir"}},
+        "anatomical": {"body_part": "pelvis"},
+        "segmentation": {
+            "manual": str(manual),
+            "regions": {"sacroiliac_joints": {"features": "unet", "engines": {"unet": UNET}}},
+        },
+        "studies": {"dlr": STUDY},
+    }
+
+
+@pytest.fixture(scope="module")
+def results(config, tmp_path_factory):
+    """Output folder of a whole run."""
+    process = finished(config=config, folder=tmp_path_factory.mktemp("run"))
+    assert "brain" not in said(process).lower()
+    return Path(config["output_dir"])
+
+
+def of_study(results, name):
+    return read_table(results / f"studies/dlr/{name}.tsv")
+
+
+def test_nothing_of_brains_is_run_or_said(results):
+    ran = {record["rule"] for record in read_jobs(results).values()}
+    assert {"segment_region", "align_contrast", "draw_scans", "stack_models"} <= ran
+    assert not ran & {"make_templates", "register_to_mni", "segment_brain", "draw_qc"}
+    assert "MNI152" not in (results / "cohort/check.txt").read_text()
+    scans = read_table(results / "cohort/scans.tsv")
+    assert set(scans["suffix"]) == {"T1w", "STIR", "sacroiliac_joints_anna"}
+    assert not list(results.rglob("*MNI152*"))
+
+
+def test_who_is_tested_trained_no_network(results):
+    splits = of_study(results, "split-1_splits")
+    tested = set(splits.loc[splits["role"] == "test", "participant_id"])
+    assert len(tested) == 4
+    for path in (results / "segmentation").glob("*_model.json"):
+        sources = json.loads(path.read_text())["Sources"]
+        assert sources and not [one for one in sources if any(name in one for name in tested)]
+    inner = of_study(results, "split-1_inner_splits").query("role != 'rest'")
+    assert not tested & set(inner["participant_id"])
+    for path in (results / "studies/dlr/models").glob("*_model.json"):
+        assert not tested & set(json.loads(path.read_text())["participants"])
+
+
+def test_who_trains_is_segmented_by_a_network_of_others(results):
+    for path in (results / "segmentation").glob("*_fold-[12]_model.json"):
+        sources = " ".join(json.loads(path.read_text())["Sources"])
+        users = [
+            sidecar.name[:6]
+            for sidecar in results.glob("sub-*/anat/*_desc-unet_dseg.json")
+            if path.stem in sidecar.read_text()
+        ]
+        assert users and not [name for name in users if name in sources]
+
+
+def test_joints_are_found_and_images_cut_around_them(results):
+    overlap = read_table(results / "segmentation/overlap.tsv")
+    assert overlap.query("side == 'both'")["dice"].median() > 0.7
+    volumes = np.load(results / "studies/dlr/input-STIR_volumes.npy")
+    assert volumes.shape == (PEOPLE - 1, 1, 32, 8, 16)
+    assert 0.05 < (volumes > 0).mean() < 0.8  # nothing beyond the margin
+
+
+def test_who_lacks_a_contrast_is_counted(results):
+    flow = of_study(results, "flow").fillna("")
+    rows = flow[["stage", "reason", "n"]].to_numpy().tolist()
+    assert ["missing data", "STIR MISSING", 1] in rows
+    assert ["analysed", "", PEOPLE - 1] in rows
+
+
+def test_stacks_score_the_test_side_and_the_report_tells_what_choosing_claims(results):
+    predictions = of_study(results, "predictions").query("role == 'test'")
+    assert set(predictions["model"]) == set(STUDY["models"])
+    assert set(predictions.groupby("model").size()) == {4}
+    learners = of_study(results, "models/model-signature_desc-stack_learners")
+    assert (learners["chosen"] == "yes").sum() == 1
+    assert set(learners["candidate"]) == {"net", "oedema", "logistic", "knn"}
+    assert set(of_study(results, "reclassification")["metric"]) >= {"nri_events", "idi"}
+    page = (results / "report/index.html").read_text()
+    assert "an optimistic figure, which is no result" in page
+    assert (results / "sub-01/figures/sub-01_desc-qc_T1w.webp").is_file()
+
+
+def test_an_unchanged_run_does_nothing(results, config, tmp_path):
+    assert "Nothing to be done" in said(snakemake("--dry-run", config=config, folder=tmp_path))
