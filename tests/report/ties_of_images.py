@@ -280,7 +280,7 @@ IMAGES = {
         "np.sqrt(shift ** 2 + noise ** 2" in text_of(ALPS, "uncertainty")
     ),
     "shifts of the regions by 1.5 mm": lambda: constant(ALPS, "SHIFT_MM") == 1.5,
-    "200 samples of a wild bootstrap": lambda: constant(ALPS, "SAMPLES") == 200,
+    "100 samples of a wild bootstrap": lambda: constant(ALPS, "SAMPLES") == 100,
     "of 5 % of the index": lambda: constant(ALPS, "WITHOUT_T1W") == 0.05,
     # Vessel wall
     "images of partial volumes": lambda: uses(V + "masks", "partial volume"),

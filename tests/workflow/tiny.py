@@ -32,7 +32,6 @@ def tiny_demo(output_dir) -> dict:
     config["output_dir"] = str(output_dir)
     config["demo"]["subjects"] = dict(SUBJECTS)
     config["anatomical"] |= {
-        "brain_extraction": "template",
         "registration": "affine",
         "tissue_segmentation": "hmrf",
     }
