@@ -20,7 +20,6 @@ from workflow_scripts.cohort.index import (
     index_lesions,
     index_scans,
     index_vessels,
-    read_rows,
     with_gaps,
     write_index,
 )
@@ -35,6 +34,7 @@ from workflow_scripts.cohort.segmentation import segmentations
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.files import FETCH, why_unreadable
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 
 CLINICAL = "clinical.tsv"
 CLOCKS_APART_S = 60  # of the machines that write scans and results

@@ -12,7 +12,7 @@ from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simu
 from workflow_scripts.cohort.config import NETWORKS, check_config, models_of
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
-from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived, read_rows
+from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived
 from workflow_scripts.cohort.population import (
     frozen_population,
     number_of_splits,
@@ -22,6 +22,7 @@ from workflow_scripts.cohort.segmentation import place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import LESIONS, MANUAL, RAW, VESSEL_WALL, drawn_on
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 
 INDEX = "cohort/index.tsv"
 SPLIT = "studies/{study}/split-{split}"

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from workflow_scripts.cohort.acquisition import ACQUISITION
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.status import problem_of, state_of_scan
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.tables import write_table
 
 TAKEN = ["voxel_size_mm", *ACQUISITION]
