@@ -52,11 +52,11 @@ def scan_status(
 def main(source, out, params):
     """Write the status of all scans."""
     preflight = read_rows(source.preflight, quoted=True)
-    exclusions = source.get("exclusions")
+    exclusions = [source.get(name) for name in ("exclusions", "rated")]
     status = scan_status(
         read_rows(source.index),
         {row["path"]: problem_of(row) for row in preflight},
-        read_rows(exclusions) if exclusions else [],
+        [row for path in exclusions if path for row in read_rows(path)],
         {row["path"]: row.get("note") for row in preflight},
         {row["path"]: {name: row.get(name) for name in TAKEN} for row in preflight},
     )
