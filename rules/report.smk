@@ -38,6 +38,8 @@ rule collect_ratings:
         **tables(ratings="cohort/ratings.tsv", agreement="cohort/ratings_agreement.tsv"),
     log:
         "logs/collect_ratings.log",
+    params:
+        others=lambda wildcards, input: others_now(input.ratings, input.pictures),
     script:
         "../workflow_scripts/report/collect_ratings.py"
 
@@ -51,7 +53,7 @@ rule write_report:
         studies=study_tables,
         dictionaries=report_dictionaries,
         pictures=qc_pictures,
-        ratings=rules.collect_ratings.output[::2] if RATINGS else [],
+        ratings=rules.collect_ratings.output[:2] if RATINGS else [],
         sites=[rules.collect_clinical.output.table.format(study=n) for n in WITH_SITES],
         segmentation=TABLES_OF_ENGINES,
         engine_pictures=engine_pictures,

@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from tests.common.test_ratings import ROW, write
-from workflow_scripts.common.ratings import RATINGS, picture_path
+from workflow_scripts.common.ratings import RATINGS, others_now, picture_path
 from workflow_scripts.common.tables import read_table
 from workflow_scripts.report.collect_ratings import (
     agreement_table,
@@ -35,8 +35,8 @@ def two_raters(pairs, sessions=1, **row):
     return made
 
 
-def agreement(rows, root="."):
-    return agreement_table(rating_table(rows, Path(root)))
+def agreement(rows):
+    return agreement_table(rating_table(rows, {}))
 
 
 def test_weighted_kappa_is_that_of_two_libraries():
@@ -105,21 +105,25 @@ def test_only_pictures_that_both_have_rated_in_the_same_version_count():
     assert agreement([row for row in rows if row["rater"] == "Ana"]).empty
 
 
-def test_every_rating_is_written_and_void_ones_take_no_part(tmp_path, monkeypatch):
+@pytest.mark.parametrize("given", [slice(2), slice(1, 2)], ids=["drawn", "drawn no more"])
+def test_every_rating_is_written_and_void_ones_take_no_part(tmp_path, monkeypatch, given):
     monkeypatch.chdir(tmp_path)
     pairs = [("good", "doubtful"), ("bad", "bad"), ("good", "good")] * 2
     sha = hashlib.sha256(b"picture").hexdigest()
     rows = two_raters(pairs, sha256=sha)
-    for place, content in ((0, b"another"), (2, b"picture")):
-        path = Path(picture_path(rows[place]))
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
+    pictures = [picture_path(row) for row in rows[:4:2]]
+    for path, content in zip(pictures, (b"another", b"picture"), strict=True):
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_bytes(content)
     files = [
         write(tmp_path / f"{name}.tsv", *(row for row in rows if row["rater"] == name))
         for name in ("Ben", "Ana")
     ]
     out = SimpleNamespace(ratings=tmp_path / "ratings.tsv", agreement=tmp_path / "agreement.tsv")
-    main(SimpleNamespace(ratings=files), out, None)
+    source = SimpleNamespace(ratings=files, pictures=pictures[given])
+    params = SimpleNamespace(others=others_now(files, source.pictures))
+    assert sorted(params.others) == sorted({*pictures} - {*source.pictures})
+    main(source, out, params)
     ratings = read_table(out.ratings)
     assert len(ratings) == 12 and set(ratings["rating"]) == set(RATINGS)
     void = ratings[ratings["status"] == "void"]
@@ -127,6 +131,7 @@ def test_every_rating_is_written_and_void_ones_take_no_part(tmp_path, monkeypatc
     assert ratings["comment"].unique().tolist() == [ROW["comment"]]
     assert read_table(out.agreement)["n"].tolist() == [5]
     once = [path.read_bytes() for path in (out.ratings, out.agreement)]
-    main(SimpleNamespace(ratings=files[::-1]), out, None)
+    source.ratings = files[::-1]
+    main(source, out, params)
     assert [path.read_bytes() for path in (out.ratings, out.agreement)] == once
     pd.testing.assert_frame_equal(ratings, read_table(out.ratings))

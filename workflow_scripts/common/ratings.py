@@ -129,6 +129,18 @@ def is_void(row: dict, root: Path) -> bool:
     return path.is_file() and checksum(path)["sha256"] != row["sha256"]
 
 
+def others_now(files: list[str], drawn: list[str]) -> dict[str, str]:
+    """SHA-256 by path of rated pictures that lie in the output folder and that no job draws.
+
+    Parameters
+    ----------
+    files : with ratings
+    drawn : pictures that jobs draw
+    """
+    rated = {picture_path(row) for row in read_ratings(files)[0]} - {*drawn}
+    return {path: checksum(path)["sha256"] for path in sorted(rated) if Path(path).is_file()}
+
+
 def _rows(file: str, problems: list[str]) -> list[dict]:
     """Those rows of a file that can be used; adds what is wrong with the file to the problems."""
     rows = read_rows(Path(file))

@@ -2,14 +2,20 @@
 
 import logging
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from workflow_scripts.common.job import job
-from workflow_scripts.common.ratings import FIELDS, RATINGS, is_void, read_ratings, suffix_of
+from workflow_scripts.common.ratings import (
+    FIELDS,
+    RATINGS,
+    picture_path,
+    read_ratings,
+    suffix_of,
+)
+from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.report.sessions import SESSION
@@ -24,20 +30,24 @@ PICTURE = [*SESSION, "picture", "sha256"]
 LOG = logging.getLogger(__name__)
 
 
-def rating_table(ratings: list[dict], root: Path) -> pd.DataFrame:
+def rating_table(ratings: list[dict], now: dict[str, str]) -> pd.DataFrame:
     """Every rating in the order of sessions, pictures and raters, with its status.
 
     Parameters
     ----------
     ratings : rows as from `read_ratings`
-    root : output folder with the pictures
+    now : SHA-256 of the pictures that are there, by path in the output folder
 
     Returns
     -------
     DataFrame
         `COLUMNS`; status is void where another picture lies there now, else current.
     """
-    rows = [row | {"status": "void" if is_void(row, root) else "current"} for row in ratings]
+    void = [now.get(picture_path(row), row["sha256"]) != row["sha256"] for row in ratings]
+    rows = [
+        row | {"status": "void" if changed else "current"}
+        for row, changed in zip(ratings, void, strict=True)
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.sort_values([*SESSION, "picture", "rater"], ignore_index=True)
 
@@ -150,7 +160,8 @@ def main(source, out, params):
     ratings, told = read_ratings(list(source.ratings))
     for sentence in told:
         LOG.info(sentence)
-    table = rating_table(ratings, Path())
+    now = {path: checksum(path)["sha256"] for path in source.pictures}
+    table = rating_table(ratings, now | params.others)
     write_table(table, out.ratings, resource("columns/report.tsv"))
     write_table(agreement_table(table), out.agreement, resource("columns/report.tsv"))
 
