@@ -28,6 +28,7 @@ rule tabulate_cohort:
         index=INDEX,
         preflight="cohort/preflight.tsv",
         exclusions=CONFIG["exclusions"] or [],
+        rated=EXCLUDED if CONFIG["exclude_rated"] else [],
     output:
         **tables(scans="cohort/scans.tsv"),
     log:

@@ -42,6 +42,8 @@ except InputError as error:
     raise WorkflowError(str(error))
 if STARTING.moved_from:
     print(moved(STARTING.moved_from, STARTING.bids_dir), file=sys.stderr)
+if STARTING.told:
+    print(*STARTING.told, sep="\n", file=sys.stderr)
 
 CONFIG, COHORT, STUDIES = STARTING.config, STARTING.cohort, STARTING.config["studies"]
 BIDS_DIR, OUTPUT_DIR, POPULATIONS = STARTING.bids_dir, STARTING.output_dir, STARTING.populations

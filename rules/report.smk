@@ -29,6 +29,21 @@ rule flag_outliers:
         "../workflow_scripts/report/flag_outliers.py"
 
 
+rule collect_ratings:
+    """Ratings of the pictures, and how well raters agree."""
+    input:
+        ratings=RATINGS,
+        pictures=qc_pictures,
+    output:
+        **tables(ratings="cohort/ratings.tsv", agreement="cohort/ratings_agreement.tsv"),
+    log:
+        "logs/collect_ratings.log",
+    params:
+        others=lambda wildcards, input: others_now(input.ratings, input.pictures),
+    script:
+        "../workflow_scripts/report/collect_ratings.py"
+
+
 rule write_report:
     """The report, one HTML file."""
     input:
@@ -38,6 +53,8 @@ rule write_report:
         studies=study_tables,
         dictionaries=report_dictionaries,
         pictures=qc_pictures,
+        ratings=rules.collect_ratings.output[:2] if RATINGS else [],
+        sites=[rules.collect_clinical.output.table.format(study=n) for n in WITH_SITES],
         segmentation=TABLES_OF_ENGINES,
         engine_pictures=engine_pictures,
         sidecars="cohort/sidecars.json",

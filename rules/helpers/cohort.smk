@@ -1,5 +1,6 @@
 from workflow_scripts.cohort.clinical import columns_of_study, phenotype_tables
 from workflow_scripts.cohort.population import clinical_of_population
+from workflow_scripts.cohort.rated import EXCLUDED
 
 CLINICAL_TABLES = [f"{BIDS_DIR}/participants.tsv", *map(str, phenotype_tables(BIDS_DIR))]
 DICTIONARIES = [beside(path, ".json") for path in CLINICAL_TABLES if CONFIG["bids_dir"]]

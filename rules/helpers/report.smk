@@ -1,4 +1,8 @@
 from workflow_scripts.cohort.config import shown_config
+from workflow_scripts.common.ratings import others_now, rating_files
+
+RATINGS = rating_files(CONFIG["ratings"])
+WITH_SITES = [name for name, settings in STUDIES.items() if "site" in settings]
 
 
 def truth_tables():
@@ -20,4 +24,5 @@ def report_dictionaries(wildcards):
     """Data dictionaries of the tables that the report shows."""
     shown = ["cohort/scans.tsv", "cohort/features.tsv", "cohort/outliers.tsv"]
     shown += truth_tables() + study_tables() + TABLES_OF_ENGINES
+    shown += rules.collect_ratings.output[:2] if RATINGS else []
     return [beside(path, ".json") for path in shown]

@@ -16,8 +16,8 @@ from workflow_scripts.cohort.clinical import (
 )
 from workflow_scripts.cohort.cohort import CLINICAL, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import check_config
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 
 STUDY = {"label": "dx", "classes": ["a", "b"], "table1": ["edss"]}
 SESSIONS = [("sub-1", "ses-1"), ("sub-1", "ses-2"), ("sub-2", "ses-1")]

@@ -1,7 +1,8 @@
 import pytest
 
-from workflow_scripts.cohort.index import index_scans, index_vessels, read_rows, write_index
+from workflow_scripts.cohort.index import index_scans, index_vessels, write_index
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 
 NO_FILTER = {"T1w": {}, "FLAIR": {}}
 

@@ -7,7 +7,6 @@ import pytest
 
 from workflow_scripts.cohort import freeze_population
 from workflow_scripts.cohort.cohort import Cohort, make_cohort
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.population import (
     check_labels,
     clinical_of_population,
@@ -19,6 +18,7 @@ from workflow_scripts.cohort.population import (
 )
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.people import members
+from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.tables import read_table
 
 STUDY = {

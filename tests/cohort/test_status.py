@@ -91,6 +91,11 @@ def test_status_on_files_with_and_without_exclusions(tmp_path):
         check_cohort.main(checked, Files(told=tmp_path / "check.txt"), params)
     tabulate_cohort.main(Files(source, exclusions=exclusions), out, None)
     assert read_table(out.scans)["status"].tolist() == ["AVAILABLE", "EXCLUDED", "MISSING"]
+    rated = tmp_path / "exclusions_rated.tsv"
+    rated.write_text("participant_id\tsession_id\tsuffix\treason\nsub-1\tn/a\tSTIR\trated bad\n")
+    tabulate_cohort.main(Files(source, exclusions=exclusions, rated=rated), out, None)
+    assert read_table(out.scans)["reason"].tolist()[:2] == ["rated bad", "motion"]
+    tabulate_cohort.main(Files(source, exclusions=exclusions), out, None)
     check_cohort.main(checked, Files(told=tmp_path / "check.txt"), params)
     *counts, disk = (tmp_path / "check.txt").read_text().splitlines()
     assert counts == ["STIR\tAVAILABLE\t1", "T1w\tEXCLUDED\t1", "T1w\tMISSING\t1"]

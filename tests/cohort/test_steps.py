@@ -1,8 +1,8 @@
 import pytest
 
 from workflow_scripts.cohort.cohort import Cohort
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.status import SHOWN_FAILURES, Step, cohort_status, report_status
+from workflow_scripts.common.rows import read_rows
 
 STEPS = [
     Step("prepare", "T1w", "{folder}/anat/{prefix}_T1w.json", "logs/prepare/{prefix}.log"),

@@ -11,9 +11,9 @@ from tests.conftest import ROOT
 from workflow_scripts.cohort.clinical import phenotype_tables
 from workflow_scripts.cohort.cohort import load_cohort
 from workflow_scripts.cohort.config import check_config
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.scans import check_scan
 
 ANNEX = "/annex/objects/MD5E-s1048576--d41d8cd98f00b204e9800998ecf8427e.nii.gz\n"

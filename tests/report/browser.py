@@ -25,7 +25,7 @@ FLAGS = [
     "--window-size=1300,900",
 ]
 # Stands first in the page, so that the page's own policy against scripts does not stop it.
-PROBE = """<script>
+PROBE = r"""<script>
 const blank = image => {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;
@@ -56,7 +56,8 @@ addEventListener("load", () => {
       problems.push(`link to ${e.hash}, which is not there`);
   for (const e of document.querySelectorAll("[src], link[href], a[href]")) {
     const target = e.getAttribute("src") || e.getAttribute("href");
-    if (!/^(data:|#)/.test(target)) problems.push(`reaches outside: ${target.slice(0, 80)}`);
+    if (!/^(data:|#|([.][.][/])?\w[\w.+/%-]*[.]tsv$)/.test(target))
+      problems.push(`reaches outside: ${target.slice(0, 80)}`);
   }
   const page = document.documentElement, excess = page.scrollWidth - page.clientWidth;
   if (excess > 0) problems.push(`the page is ${excess} px wider than the window`);
@@ -70,8 +71,8 @@ def check_page(path, expected: Iterable[str] = ()) -> list[str]:
 
     Console errors; images that do not decode, empty or invisible drawings; pictures
     without id or text; ids given twice; links into the page that lead nowhere;
-    anything loaded from outside; a page wider than a window of 1300 px; ids of
-    ``expected`` that are not there.
+    anything loaded from outside, and links to anything but a table beside the page; a page wider
+    than a window of 1300 px; ids of ``expected`` that are not there.
     """
     page = Path(path).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:

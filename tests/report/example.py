@@ -62,6 +62,7 @@ CONFIG = {
     "report": {"title": "Example cohort"},
 }
 CONFIG = check_config(CONFIG) | {"exclusions": None}
+NAMES = [f"sub-{number:02d}" for number in range(1, 13)]
 # Which of the twelve sessions have what.
 WITH = {"T1w": range(1, 12), "dwi": [*range(1, 10), 12], "vesselwall": range(1, 7)}
 FIGURES = [
@@ -173,11 +174,9 @@ def cohort_features(ids, rng) -> pd.DataFrame:
     )
 
 
-def example(folder, picture: bytes) -> SimpleNamespace:
-    """All inputs of write_report for 12 sessions and two studies, in ``folder``."""
-    rng = np.random.default_rng(0)
-    names = [f"sub-{number:02d}" for number in range(1, 13)]
-    ids = pd.DataFrame({"participant_id": names, "session_id": np.nan})
+def cohort(folder, picture: bytes) -> SimpleNamespace:
+    """Inputs of write_report for 12 sessions without a study, in ``folder``."""
+    ids = pd.DataFrame({"participant_id": NAMES, "session_id": np.nan})
     status = ids.assign(
         suffix="T1w", status="AVAILABLE", reason=None, note=None, voxel_size_mm="1x1x1"
     )
@@ -193,7 +192,7 @@ def example(folder, picture: bytes) -> SimpleNamespace:
             "reason": ["motion", "no T1w in the dataset"],
         }
     )
-    features = cohort_features(ids, rng)
+    features = cohort_features(ids, np.random.default_rng(0))
     outliers = ids.iloc[[4]].assign(
         measure="tiv_ml", value=2400.0, median=1400.0, robust_z=8.1, low=734.0, high=1979.0,
         reason="implausible",
@@ -202,16 +201,39 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         scans=write(pd.concat([status, left_out]), folder / "cohort/scans.tsv", "cohort"),
         features=write(features, folder / "cohort/features.tsv", "cohort"),
         outliers=write(outliers, folder / "cohort/outliers.tsv", "report"),
-        studies=study_tables(folder / "studies/example", ids, features, rng),
+        studies=[],
         pictures=[],
+        ratings=[],
+        sites=[],
         sidecars=str(folder / "cohort/sidecars.json"),
-        recovered=truth_tables(folder / "demo", names, rng),
+        recovered=[],
         gradcam=[],
         gradcam_truth=[],
         models=[],
         segmentation=[],
         engine_pictures=[],
     )
+    software = {"antspyx": "0.6.1", "deepbet": "9.8.7", "dipy": "1.12.0"}
+    sidecars = {}
+    for kind, numbers in WITH.items():
+        for name in [NAMES[number - 1] for number in numbers]:
+            path = folder / name / "figures" / f"{name}_desc-qc_{kind}.webp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+            source.pictures.append(str(path))
+            for suffix, fields in SIDECARS[kind].items():
+                sidecars[f"{name}/{name}_{suffix}.json"] = {**fields, "Software": software}
+    Path(source.sidecars).write_text(json.dumps(sidecars))
+    return source
+
+
+def example(folder, picture: bytes) -> SimpleNamespace:
+    """All inputs of write_report for the cohort, two studies and the truth, in ``folder``."""
+    source, rng = cohort(folder, picture), np.random.default_rng(0)
+    ids = pd.DataFrame({"participant_id": NAMES, "session_id": np.nan})
+    features = cohort_features(ids, rng)
+    source.studies = study_tables(folder / "studies/example", ids, features, rng)
+    source.recovered = truth_tables(folder / "demo", NAMES, rng)
     for name, content in multimodal.fitted().items():
         path = folder / f"studies/multimodal/models/model-{name}_models.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,17 +252,6 @@ def example(folder, picture: bytes) -> SimpleNamespace:
         source.studies.append(write(table, folder / f"studies/multimodal/{name}.tsv", wing))
     for name, table in contrastive.published().items():
         source.studies.append(write(table, folder / f"published/{name}.tsv", "statistics"))
-    software = {"antspyx": "0.6.1", "deepbet": "9.8.7", "dipy": "1.12.0"}
-    sidecars = {}
-    for kind, numbers in WITH.items():
-        for name in [names[number - 1] for number in numbers]:
-            path = folder / name / "figures" / f"{name}_desc-qc_{kind}.webp"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(picture)
-            source.pictures.append(str(path))
-            for suffix, fields in SIDECARS[kind].items():
-                sidecars[f"{name}/{name}_{suffix}.json"] = {**fields, "Software": software}
-    Path(source.sidecars).write_text(json.dumps(sidecars))
     return source
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from tests.report.browser import CHROMIUM, check_page
+from tests.report.devtools import Page
 from tests.report.example import CONFIG, FIGURES, SIDECARS, example
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
@@ -164,7 +165,7 @@ def test_hostile_text_is_escaped_everywhere(source, tmp_path):
         Path(table).write_text(text)
     config = json.loads(json.dumps(config).replace("patients", "<b>$p$</b>&"))
     page = render(source, config)
-    assert "<script" not in page
+    assert page.count("<script") == 1 and "<script>alert" not in page
     assert "<b>$p$" not in page
     assert "&lt;b&gt;$p$&lt;/b&gt;&amp;" in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
@@ -590,3 +591,23 @@ def test_page_in_a_browser(tmp_path, page):
 def test_a_damaged_page_fails_the_same_check(tmp_path, page, damage, problem):
     (tmp_path / "page.html").write_text(damage(page))
     assert any(problem in found for found in check_page(tmp_path / "page.html", FIGURES))
+
+
+def test_links_to_tables_lead_to_them(original, page):
+    """From the report's folder in the output folder."""
+    linked = re.findall(r'href="(\.\./[^"]+)"', page)
+    assert len(set(linked)) > 20
+    (original[0] / "report").mkdir(exist_ok=True)
+    assert not [href for href in linked if not (original[0] / "report" / href).is_file()]
+
+
+@needs_browser
+def test_page_on_a_phone_scrolls_down_alone(tmp_path, page):
+    (tmp_path / "page.html").write_text(page)
+    with Page(tmp_path / "page.html", 400) as phone:
+        phone.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        root = "document.documentElement"
+        assert phone.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+        inside = "[...document.querySelectorAll('.wide')].some(one => one.scrollWidth > 400)"
+        assert phone.evaluate(inside)
+        assert phone.problems == []

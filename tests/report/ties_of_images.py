@@ -5,7 +5,10 @@ import pandas as pd
 
 from tests.conftest import ROOT
 from tests.report.code import A, D, R, V, calls, constant, text_of, uses
+from workflow_scripts.cohort.rated import rated_exclusions
+from workflow_scripts.common.ratings import RATINGS
 from workflow_scripts.common.resources import resource
+from workflow_scripts.report.collect_ratings import SAMPLES
 
 MOTION, ALPS, SHARES = D + "motion", D + "measure_alps", A + "partial_volume"
 
@@ -41,6 +44,14 @@ def spheres() -> bool:
         "association_left": [-38, -16, 27],
         "association_right": [38, -16, 27],
     }
+
+
+def one_rater_excludes() -> bool:
+    row = {"participant_id": "sub-1", "session_id": None, "picture": "desc-qc_T1w", "reason": None}
+    rated = [
+        row | {"rater": name, "rating": said} for name, said in {"a": "good", "b": "bad"}.items()
+    ]
+    return len(rated_exclusions(rated, ["bad"], ROOT / "nowhere")[0]) == 1
 
 
 def alps_of_known_tensors() -> bool:
@@ -320,4 +331,12 @@ IMAGES = {
             for wing in ("cohort", "statistics", "baselines", "learning")
         )
     ),
+    "Raters called the pictures good, doubtful or bad": lambda: (
+        RATINGS == ["good", "doubtful", "bad"]
+    ),
+    "kappa with linear weights": lambda: calls(
+        R + "collect_ratings", "cohen_kappa_score", "_agreement", weights="'linear'"
+    ),
+    "2000 bootstrap samples of participants": lambda: SAMPLES == 2000,
+    "where any rater called the picture": one_rater_excludes,
 }

@@ -32,7 +32,7 @@ NOT_RUN = {
 }
 NOT_RUN |= {"label_brain", "segment_region", "train_unet", "compare_segmentations"}
 NOT_RUN |= {"simulate_r1map", "simulate_manual_mask"}
-NOT_RUN |= {"draw_segmentation"}
+NOT_RUN |= {"draw_segmentation", "collect_ratings"}
 NOT_RUN |= {"combine_models", "predict_sessions", "evaluate_frozen", "audit", "freeze"}
 
 

@@ -40,6 +40,7 @@ PROBLEMS = {
 # Not made by jobs: what Snakemake, the records and a training on its way keep.
 OUTSIDE = {".snakemake", "audit", "benchmarks", "logs", "releases", str(CRATE)}
 REWRITTEN = {"cohort/index.tsv", "cohort/clinical.tsv", "cohort/status.tsv", "cohort/status.json"}
+REWRITTEN |= {"cohort/exclusions_rated.tsv"}
 # Of a training on its way, and of Snakemake in the folders that it has made.
 IGNORED = (".checkpoint", ".snakemake_timestamp")
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from workflow_scripts.cohort.config import SIDECARS, clinical_columns
 from workflow_scripts.cohort.dictionaries import read_described, read_dictionary
-from workflow_scripts.cohort.index import is_derived, read_rows, write_rows
+from workflow_scripts.cohort.index import is_derived, write_rows
 from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.values import folded
 
 SESSION = ["participant_id", "session_id"]

@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from workflow_scripts.cohort.index import (
     index_lesions,
     index_scans,
     index_vessels,
-    read_rows,
     with_gaps,
     write_index,
 )
@@ -35,6 +35,7 @@ from workflow_scripts.cohort.segmentation import segmentations
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.files import FETCH, why_unreadable
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 
 CLINICAL = "clinical.tsv"
 CLOCKS_APART_S = 60  # of the machines that write scans and results
@@ -79,7 +80,9 @@ class Cohort:
         return {prefix: rows[0] for prefix, rows in self.scans(suffix).items()}
 
 
-def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_index: bool) -> Cohort:
+def load_cohort(
+    config: dict, bids_dir: Path, index_file: Path | None, build_index: bool, rated: Sequence = ()
+) -> Cohort:
     """Read and check participants, exclusions and the index of the scans.
 
     Parameters
@@ -90,6 +93,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
         a run of some participants alone, whose folders are read by each process
     build_index : True in the main process; the jobs' own processes read
         ``index_file``
+    rated : exclusions beside those of the configuration's table, see `rated_exclusions`
 
     Raises
     ------
@@ -105,6 +109,7 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
     if index_file and not build_index:
         clinical = read_rows(index_file.with_name(CLINICAL))
+        exclusions += rated
         return make_cohort(config, participants, read_rows(index_file), exclusions, clinical)
     index = index_scans(bids_dir, config["scans"], only)
     if config["vessel_wall"]["derivatives"]:
@@ -119,6 +124,8 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
             "which have scans; add the rows"
         )
     index = complete(index, _rows_of(only, participants), config["scans"])
+    check_exclusions(_rows_of(only, exclusions), _rows_of(only, index))
+    exclusions += rated
     note_ages(bids_dir, index, participants, exclusions)
     clinical = read_clinical(
         bids_dir, participants, _sessions(index), config["studies"], config["frozen_label"]
@@ -132,16 +139,17 @@ def load_cohort(config: dict, bids_dir: Path, index_file: Path | None, build_ind
         for session, notes in check_values(scanned, name, study, described).items():
             if session in scans:
                 add_note(scans[session], *notes)
-    check_exclusions(cohort.exclusions, cohort.index)
     _check_files(cohort)
     if index_file:
         keep_cohort(index, clinical, index_file)
     return cohort
 
 
-def simulated_cohort(config: dict, plan, bids_dir: Path, index_file: Path | None) -> Cohort:
+def simulated_cohort(
+    config: dict, plan, bids_dir: Path, index_file: Path | None, rated: Sequence = ()
+) -> Cohort:
     """Cohort of the simulation, from its plan: participants, sessions, scans and exclusions."""
-    participants, exclusions = plan.participants, plan.exclusions
+    participants, exclusions = plan.participants, [*plan.exclusions, *rated]
     scans = [*plan.scans, *plan.masks]
     index = [scan | {"path": str(bids_dir / scan["path"]), "note": None} for scan in scans]
     index += segmentations(config["segmentation"], index)

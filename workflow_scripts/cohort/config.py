@@ -96,11 +96,13 @@ def check_config(config: dict) -> dict:
         config = _with_defaults(config, schema, schema)
         problems = [_explain(error) for error in _validator()(schema).iter_errors(config)]
     if not problems:
+        if config["exclude_rated"] and not config["ratings"]:
+            problems.append("exclude_rated: needs ratings, the folder with the raters' files")
         simulated = not config["bids_dir"] and config["demo"]["cohort"] in WITH_RATERS
         drawn = {"manual": "simulated"} if simulated else {}
         body_part = config["anatomical"]["body_part"]
         section, studies = config["segmentation"] | drawn, config["studies"]
-        problems = list(segmentation_problems(section, config["scans"], body_part, studies))
+        problems += segmentation_problems(section, config["scans"], body_part, studies)
         for name, study in studies.items():
             _complete(study)
             problems += _contradictions(f"studies.{name}", study, config["scans"])
@@ -183,6 +185,7 @@ def shown_config(config: dict, written: dict) -> dict:
     lesions = written.get("anatomical", {}).get("lesions")
     return shown | {
         "exclusions": written.get("exclusions"),
+        "ratings": written.get("ratings"),
         "anatomical": config["anatomical"] | {"lesions": lesions},
         "diffusion": config["diffusion"] | {"alps_rois": alps_rois},
         "vessel_wall": written.get("vessel_wall", {}),

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from workflow_scripts.cohort.index import IDS, read_rows
 from workflow_scripts.common.bids import beside, read_object
 from workflow_scripts.common.files import is_there
+from workflow_scripts.common.rows import IDS, read_rows
 from workflow_scripts.common.values import NUMBER, folded
 
 # Keys of a column's description, or of its Annotations (Neurobagel), that list codes.

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.splits import COLUMNS, ROLES, SCAN, LeakageError, check_splits
 from workflow_scripts.common.tables import read_table, write_table
 

@@ -3,9 +3,6 @@
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
-import csv
-import io
-import itertools
 import re
 from pathlib import Path
 
@@ -17,10 +14,8 @@ from workflow_scripts.common.bids import (
     is_lesion_mask,
     session_prefix,
 )
-from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError, listing
 
-IDS = {"participant_id", "session_id"}
 FIELDS = ["participant_id", "session_id", "suffix", "path"]
 IMAGE_EXTENSIONS = {".nii", ".nii.gz"}
 VESSEL_EXTENSIONS = IMAGE_EXTENSIONS | {".tsv"}
@@ -304,55 +299,3 @@ def write_rows(rows: list[dict], fields: list[str], path: Path) -> None:
             f"output_dir: {path} cannot be written ({error.strerror}); "
             "make the folder writable or choose another output_dir"
         ) from error
-
-
-def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) -> list[dict]:
-    """Rows of a TSV as dictionaries of text; ``n/a`` and empty become None.
-
-    Parameters
-    ----------
-    used : columns whose names must not stand twice; None for all, which then need names too.
-        A table without any of them may have rows of any length
-    quoted : of a table that pandas has written, which puts texts with quotes in them in quotes
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a row has more or fewer fields than the header, a column has
-        no name or two have the same.
-    """
-    try:
-        file = io.StringIO(read_text(path), newline="")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(file, delimiter="\t", quoting=quoting)
-    lines = [line for line in reader if any(map(str.strip, line))]
-    if not lines:
-        raise InputError(f"{path}: is empty; it needs a header line")
-    header = lines[0]
-    other = re.search("[,;]|  +", header[0]) if len(header) == 1 else None
-    if other and (used is None or used.intersection(header[0].split(other.group())) - IDS):
-        raise InputError(
-            f"{path}: columns are separated by tabs in a TSV, not by {other.group()!r}; save it so"
-        )
-    in_quotes = used and used.intersection(name.strip('"') for name in header) - IDS
-    if header[0].startswith('"') and (in_quotes or used is None) and not quoted:
-        raise InputError(f"{path}: texts stand in quotes ({header[0]}); save it without them")
-    checked = header if used is None else [name for name in header if name in used]
-    if len(set(checked)) != len(checked) or "" in checked:
-        raise InputError(f"{path}: columns need names, each its own; found {header}")
-    needed = used is None or used.intersection(header) - IDS
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header) and needed:
-            raise InputError(
-                f"{path} line {number}: has {len(line)} fields, the header {len(header)}; "
-                "columns are separated by one tab each"
-            )
-    return [
-        {
-            key: None if value in ("n/a", "") else value
-            for key, value in itertools.zip_longest(header, line[: len(header)], fillvalue="")
-        }
-        for line in lines[1:]
-    ]

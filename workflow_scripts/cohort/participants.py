@@ -9,10 +9,10 @@ import jsonschema
 import yaml
 
 from workflow_scripts.cohort.dictionaries import read_described
-from workflow_scripts.cohort.index import IDS, read_rows
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import IDS, read_rows
 
 
 def read_participants(

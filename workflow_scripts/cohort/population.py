@@ -7,11 +7,11 @@ from datetime import date
 from pathlib import Path
 
 from workflow_scripts.cohort.config import NETWORKS, models_of
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.inner import inner_split
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import class_of, label_column
+from workflow_scripts.common.rows import read_rows
 
 
 def label_of(row: dict, study: dict) -> str | None:

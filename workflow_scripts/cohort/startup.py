@@ -12,17 +12,19 @@ from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simu
 from workflow_scripts.cohort.config import NETWORKS, WITH_RATERS, check_config, models_of
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
-from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived, read_rows
+from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived
 from workflow_scripts.cohort.population import (
     frozen_population,
     number_of_splits,
     session_prefixes,
 )
+from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
 from workflow_scripts.cohort.segmentation import place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import LESIONS, MANUAL, RAW, VESSEL_WALL, drawn_on
 from workflow_scripts.common.inner import MOST_SPLITS
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.rows import read_rows
 
 INDEX = "cohort/index.tsv"
 SPLIT = "studies/{study}/split-{split}"
@@ -43,6 +45,7 @@ class Start:
     bids_dir, output_dir : Path; the simulated dataset lies in the output folder
     populations : rows of each study's population, by its name
     moved_from : folder in which the dataset lay at the last run, where that was another
+    told : sentences about the ratings of pictures, to be printed
     """
 
     config: dict
@@ -51,6 +54,7 @@ class Start:
     output_dir: Path
     populations: dict[str, list[dict]]
     moved_from: str | None = None
+    told: tuple[str, ...] = ()
 
     @cached_property
     def scans(self) -> dict[str, dict[str, list[dict]]]:
@@ -149,11 +153,17 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     place_paths(config["segmentation"], _make_absolute)
     _check_networks(weights_of(config))
     _make_absolute(config, "frozen_models")
+    _make_absolute(config, "ratings")
     for study in config["studies"].values():
         _make_absolute(study.get("design", {}), "table")
     # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
     busy = main_process and any((output_dir / ".snakemake/locks").glob("*.lock"))
     kept = None if only or busy else output_dir / INDEX
+    ratings, told = [], []
+    if kept and not main_process:
+        rated = kept_exclusions(config, output_dir)
+    else:
+        ratings, rated, told = read_rated(config, output_dir, keep=bool(kept))
     if config["bids_dir"]:
         bids_dir = Path(expanded(config["bids_dir"], "bids_dir")).absolute()
         keep_apart(bids_dir.resolve(), output_dir.resolve())
@@ -161,7 +171,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         _make_absolute(config["vessel_wall"], "derivatives")
         _make_absolute(config["anatomical"], "lesions")
         moved_from = _former_place(output_dir / INDEX, bids_dir) if main_process else None
-        cohort = load_cohort(config, bids_dir, kept, main_process)
+        cohort = load_cohort(config, bids_dir, kept, main_process, rated)
     else:
         bids_dir, moved_from = SIMULATED, None
         config["exclusions"] = str(bids_dir / "exclusions.tsv")
@@ -171,9 +181,11 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
                 f"anatomical.body_part: is {config['anatomical']['body_part']}, and demo.cohort "
                 f"{config['demo']['cohort']} shows a {plan.body_part}; correct one of them"
             )
-        cohort = simulated_cohort(config, plan, bids_dir, kept)
+        cohort = simulated_cohort(config, plan, bids_dir, kept, rated)
         if config["demo"]["cohort"] in WITH_RATERS:
             config["segmentation"]["manual"] = str(bids_dir / "derivatives/manual")
+    if not only:
+        check_rated(ratings, cohort.index)
     populations = {}
     for name, study in config["studies"].items():
         table = f"{SPLIT}_population.tsv".format(study=name, split=study["split"])
@@ -185,7 +197,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
             scans, inside = cohort.scans("vesselwall"), session_prefixes(populations[name])
             vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}
             check_arteries(config["vessel_wall"]["arteries"], vessels, name)
-    return Start(config, cohort, bids_dir, output_dir, populations, moved_from)
+    return Start(config, cohort, bids_dir, output_dir, populations, moved_from, tuple(told))
 
 
 def _former_place(index: Path, bids_dir: Path) -> str | None:

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.cohort.index import read_rows, write_rows
+from workflow_scripts.cohort.index import write_rows
 from workflow_scripts.cohort.participants import exclusion_reason
 from workflow_scripts.common.bids import bids_uri, session_prefix
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import read_rows
 
 STATES = ("DONE", "FAILED", "PENDING", "EXCLUDED", "MISSING", "INVALID")
 FIELDS = ["participant_id", "session_id", "suffix", "step", "status", "reason", "log"]

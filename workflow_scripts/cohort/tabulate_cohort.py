@@ -3,11 +3,11 @@
 import pandas as pd
 
 from workflow_scripts.cohort.acquisition import ACQUISITION
-from workflow_scripts.cohort.index import read_rows
 from workflow_scripts.cohort.status import problem_of, state_of_scan
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.tables import write_table
 
 TAKEN = ["voxel_size_mm", *ACQUISITION]
@@ -52,11 +52,11 @@ def scan_status(
 def main(source, out, params):
     """Write the status of all scans."""
     preflight = read_rows(source.preflight, quoted=True)
-    exclusions = source.get("exclusions")
+    exclusions = [source.get(name) for name in ("exclusions", "rated")]
     status = scan_status(
         read_rows(source.index),
         {row["path"]: problem_of(row) for row in preflight},
-        read_rows(exclusions) if exclusions else [],
+        [row for path in exclusions if path for row in read_rows(path)],
         {row["path"]: row.get("note") for row in preflight},
         {row["path"]: {name: row.get(name) for name in TAKEN} for row in preflight},
     )

@@ -10,8 +10,8 @@ from workflow_scripts.common.columns import described_as
 MISSING = "n/a"
 # Columns that hold what users call classes and sites, which may look like numbers.
 NAMES = {"label", "predicted", "class", "site", "session_site", "group", "group_a", "group_b"}
-# Fingerprints in hexadecimal digits, which may look like numbers.
-NAMES |= {"code", "values"}
+# What raters write, and fingerprints in hexadecimal digits, which may look like numbers.
+NAMES |= {"rater", "rater_a", "rater_b", "comment", "code", "values", "sha256"}
 
 
 def read_table(path) -> pd.DataFrame:

@@ -1,22 +1,25 @@
 """The report's section on quality control."""
 
 import base64
+import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from workflow_scripts import __version__
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.ratings import QC
+from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import read_table
+from workflow_scripts.common.tables import MISSING, read_table
 from workflow_scripts.report import plots
 from workflow_scripts.report.draw_qc import RIM_MM
 from workflow_scripts.report.flag_outliers import FEWEST
 from workflow_scripts.report.sessions import SESSION, prefixes, split_name
 from workflow_scripts.report.text import label, load, number, require, tabulate, unit_of
 
-PICTURE = "desc-qc_"
 OPEN_SESSIONS = 5
 
 
@@ -42,11 +45,48 @@ def sort_pictures(paths: list) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for path in paths:
         prefix, kind = split_name(path)
-        found.setdefault(prefix, {})[kind.removeprefix(PICTURE)] = Path(path)
+        found.setdefault(prefix, {})[kind.removeprefix(QC)] = Path(path)
     return found
 
 
-def describe_session(prefix, row, units, pictures, captions, reasons, is_open) -> dict:
+def filters_of(
+    kinds: dict[str, str], flagged: set[str], groups: dict[str, dict[str, str]]
+) -> list[dict]:
+    """What the pictures can be filtered by: ``label``, ``values``, and ``of`` a session and kind.
+
+    Parameters
+    ----------
+    kinds : title by kind of picture
+    flagged : sessions
+    groups : value by session, by the name of the grouping
+    """
+    flags = ("flagged", "not flagged")
+    filters = [
+        {
+            "label": "Session",
+            "values": flags,
+            "of": lambda prefix, kind: flags[prefix not in flagged],
+        },
+        {
+            "label": "Picture",
+            "values": list(kinds.values()),
+            "of": lambda prefix, kind: kinds[kind],
+        },
+    ]
+    for name, values in groups.items():
+        filters.append(
+            {
+                "label": name,
+                "values": sorted(set(values.values())),
+                "of": lambda prefix, kind, values=values: values.get(prefix),
+            }
+        )
+    return [entry for entry in filters if len(entry["values"]) > 1]
+
+
+def describe_session(
+    prefix, row, units, pictures, captions, reasons, is_open, filters, ratings
+) -> dict:
     """What the template shows of one session.
 
     Parameters
@@ -58,10 +98,14 @@ def describe_session(prefix, row, units, pictures, captions, reasons, is_open) -
     captions : content of resources/report/qc.yaml
     reasons : why the session is flagged
     is_open : whether its pictures are shown at once
+    filters : as from `filters_of`
+    ratings : those of the session, by picture
     """
     name = prefix.replace("_ses-", ", ses-")
     return {
         "name": name,
+        "participant_id": row["participant_id"],
+        "session_id": MISSING if pd.isna(row["session_id"]) else row["session_id"],
         "reasons": reasons,
         "open": is_open,
         "pictures": [
@@ -70,6 +114,11 @@ def describe_session(prefix, row, units, pictures, captions, reasons, is_open) -
                 "text": f"{part['title']} of {name}: {part['text']}",
                 "title": part["title"],
                 "source": embed(pictures[kind]),
+                "sha256": checksum(pictures[kind])["sha256"],
+                "suffix": kind,
+                "picture": QC + kind,
+                "values": json.dumps([entry["of"](prefix, kind) for entry in filters]),
+                "ratings": ratings.get(QC + kind, []),
                 "numbers": [
                     (label(measure), number(row[measure]), unit_of(measure, units))
                     for measure in part["measures"]
@@ -82,7 +131,15 @@ def describe_session(prefix, row, units, pictures, captions, reasons, is_open) -
     }
 
 
-def qc_section(features_path, outliers_path, pictures: list, sidecars: dict, shown: int) -> dict:
+def qc_section(
+    features_path,
+    outliers_path,
+    pictures: list,
+    sidecars: dict,
+    shown: int,
+    groups: dict[str, dict[str, str]],
+    ratings: dict[str, dict[str, list[dict]]],
+) -> dict:
     """Outliers and the pictures of at most ``shown`` sessions, flagged ones first.
 
     Parameters
@@ -91,6 +148,8 @@ def qc_section(features_path, outliers_path, pictures: list, sidecars: dict, sho
     pictures : paths of the pictures of all sessions
     sidecars : content of the sidecars by session and kind, as from `read_sidecars`
     shown : number of sessions
+    groups : value of each session by the name of a grouping, to filter the pictures by
+    ratings : rows of the table of ratings, by session and picture
 
     Raises
     ------
@@ -117,11 +176,13 @@ def qc_section(features_path, outliers_path, pictures: list, sidecars: dict, sho
     for prefix in order:
         for kind, part in captions.items():
             if part["sidecar"] in sidecars.get(prefix, {}) and kind not in found.get(prefix, {}):
-                raise InputError(
-                    f"{prefix}_{PICTURE}{kind}.webp: is not among the pictures; draw it"
-                )
+                raise InputError(f"{prefix}_{QC}{kind}.webp: is not among the pictures; draw it")
     if blank := [prefix for prefix in order if prefix not in found]:
         raise InputError(f"{', '.join(blank)}: no picture to show; remake the features")
+    kinds = {kind for prefix in order for kind in found[prefix]}
+    used = {kind: part for kind, part in captions.items() if kind in kinds}
+    titles = {kind: part["title"] for kind, part in used.items()}
+    filters = filters_of(titles, set(reasons), groups)
     sessions = [
         describe_session(
             prefix,
@@ -131,11 +192,13 @@ def qc_section(features_path, outliers_path, pictures: list, sidecars: dict, sho
             captions,
             reasons.get(prefix, []),
             place == 0 or (prefix in reasons and place < OPEN_SESSIONS),
+            filters,
+            ratings.get(prefix, {}),
         )
         for place, prefix in enumerate(order[:shown])
     ]
     columns = [*SESSION, "measure", "value", "median", "robust_z", "reason"]
-    kinds = {kind for prefix in order for kind in found[prefix]}
+    choices = yaml.safe_load(resource("report/reasons.yaml").read_text())
     checked = [name for part in captions.values() for name in part["checked"] if name in features]
     checked = [name for name in checked if features[name].notna().any()]
     return {
@@ -146,7 +209,10 @@ def qc_section(features_path, outliers_path, pictures: list, sidecars: dict, sho
         "outliers": tabulate(
             outliers[columns].assign(measure=outliers["measure"].map(label)), dictionary
         ),
-        "captions": {kind: part for kind, part in captions.items() if kind in kinds},
+        "captions": used,
+        "filters": filters,
+        "reasons": {kind: choices[kind] for kind in used},
+        "version": __version__,
         "limits": read_table(resource("report/limits.tsv")).to_dict("records"),
         "sessions": sessions,
         "plot": plots.measures(features, units, outliers, checked, "qc-measures"),

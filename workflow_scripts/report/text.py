@@ -118,7 +118,7 @@ def spread(mean, sd) -> str:
 
 
 def load(path) -> tuple[pd.DataFrame, dict]:
-    """A table and its data dictionary.
+    """A table, which carries its path along (``attrs``), and its data dictionary.
 
     Raises
     ------
@@ -133,6 +133,7 @@ def load(path) -> tuple[pd.DataFrame, dict]:
         table = read_table(path)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: is empty; remake it") from error
+    table.attrs["path"] = str(path)
     return table, json.loads(dictionary.read_text())
 
 
@@ -145,7 +146,7 @@ def require(table: pd.DataFrame, path, columns: list[str]) -> pd.DataFrame:
 
 
 def tabulate(table: pd.DataFrame, dictionary: dict, formats: dict | None = None) -> dict:
-    """A table for the template: heading with units and explanation, cells as text.
+    """A table for the template: heading with units and explanation, cells as text, its file.
 
     Parameters
     ----------
@@ -170,4 +171,5 @@ def tabulate(table: pd.DataFrame, dictionary: dict, formats: dict | None = None)
         is_p = name == "p" or name.endswith("_p") or name.startswith("p_") or "_p_" in name
         show = (formats or {}).get(name, p_value if is_p else number)
         cells.append([show(value) for value in table[name]])
-    return {"head": head, "rows": list(zip(*cells, strict=True))}
+    rows = list(zip(*cells, strict=True))
+    return {"head": head, "rows": rows, "path": table.attrs.get("path")}

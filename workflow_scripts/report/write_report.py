@@ -1,11 +1,17 @@
 """Write the report: one HTML file with all tables and pictures inside."""
 
+import base64
+import hashlib
 import json
+import os
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 import yaml
+from markupsafe import Markup
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.record import checksum
@@ -14,6 +20,12 @@ from workflow_scripts.common.tables import write_table
 from workflow_scripts.report.checklist import checklist_section, checklist_table
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import qc_section
+from workflow_scripts.report.ratings import (
+    groups_of_sessions,
+    identity,
+    ratings_by_picture,
+    ratings_section,
+)
 from workflow_scripts.report.segmentation import segmentation_section
 from workflow_scripts.report.sessions import SESSION, read_sidecars
 from workflow_scripts.report.study import study_section
@@ -41,8 +53,13 @@ PARTS = [
 ]
 
 
-def templates() -> jinja2.Environment:
-    """The report's templates, which escape what they are given and fail on what is missing."""
+def templates(root=".") -> jinja2.Environment:
+    """The report's templates, which escape what they are given and fail on what is missing.
+
+    Parameters
+    ----------
+    root : output folder, in whose folder ``report`` the page lies
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource("report")),
         autoescape=True,
@@ -50,9 +67,15 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"label": label, "number": number}
+    environment.filters |= {"label": label, "number": number, "link": partial(link, root)}
     environment.globals["parts"] = PARTS
     return environment
+
+
+def link(root, path: str | None) -> str | None:
+    """Link from the page to a file of the output folder; None where it lies elsewhere."""
+    inside = os.path.relpath(path, root) if path else ".."
+    return None if inside.startswith("..") else f"../{quote(inside)}"
 
 
 def scan_section(path) -> dict:
@@ -63,6 +86,7 @@ def scan_section(path) -> dict:
     names = ["AVAILABLE", "MISSING", "EXCLUDED", "INVALID"]
     counts = pd.crosstab(status["suffix"], status["status"])
     counts = counts.reindex(columns=names, fill_value=0).rename_axis(columns=None).reset_index()
+    counts.attrs = status.attrs
     others = status[status["status"] != "AVAILABLE"].sort_values(["status", *SESSION])
     return {
         "participants": status["participant_id"].nunique(),
@@ -75,9 +99,33 @@ def scan_section(path) -> dict:
 
 def shown_tables(source) -> list[str]:
     """Tables that the numbers of the report come from."""
-    lists = (source.studies, source.recovered, source.gradcam_truth, source.segmentation)
+    lists = [source.studies, source.ratings, source.recovered, source.gradcam_truth]
+    lists.append(source.segmentation)
     paths = {source.scans, source.features, source.outliers, *(p for paths in lists for p in paths)}
     return sorted(path for path in map(str, paths) if path.endswith(".tsv"))
+
+
+def script() -> dict[str, str]:
+    """The page's own script, and the hash by which its policy lets this one alone run."""
+    text = resource("report/report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"text": Markup(text), "hash": f"sha256-{digest}"}
+
+
+def quality_section(source, config: dict, sidecars: dict) -> dict:
+    """The section on quality control with the ratings of its pictures, see `render`."""
+    tables = {str(path): path for path in source.studies}
+    section = qc_section(
+        source.features,
+        source.outliers,
+        source.pictures,
+        sidecars,
+        config["report"]["qc_subjects"],
+        groups_of_sessions(config["studies"], tables, source.sites),
+        ratings_by_picture(source.ratings),
+    )
+    rated = ratings_section(source.ratings, config["exclude_rated"])
+    return section | {"identity": identity(config), "rated": rated}
 
 
 def study_sections(source, config: dict) -> list[dict]:
@@ -97,9 +145,10 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
     ----------
     source : object or namedlist with the paths ``scans``, ``features``,
         ``outliers`` and ``sidecars``, and the lists ``studies`` (tables of all studies),
-        ``pictures``, ``gradcam`` (pictures), ``gradcam_truth`` and ``recovered`` (empty, or the
-        tables of a simulated cohort), ``models`` (fitted logistic models), ``segmentation``
-        (tables of engines, or empty) and ``engine_pictures``
+        ``pictures``, ``ratings`` (tables of ratings and of raters' agreement, or empty), ``sites``
+        (clinical tables of studies with sites), ``gradcam`` (pictures), ``gradcam_truth`` and
+        ``recovered`` (empty, or the tables of a simulated cohort), ``models`` (fitted logistic
+        models), ``segmentation`` (tables of engines, or empty) and ``engine_pictures``
     config : checked configuration
 
     Raises
@@ -112,19 +161,14 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
     studies = study_sections(source, config)
     checklist = checklist_table(config["studies"], studies)
     page = (
-        templates()
+        templates(Path(source.scans).parents[1])
         .get_template("report.html.j2")
         .render(
             title=config["report"]["title"],
             simulated=not config["bids_dir"],
             scans=scan_section(source.scans),
-            qc=qc_section(
-                source.features,
-                source.outliers,
-                source.pictures,
-                sidecars,
-                config["report"]["qc_subjects"],
-            ),
+            script=script(),
+            qc=quality_section(source, config, sidecars),
             segmentation=segmentation_section(source.segmentation, source.engine_pictures),
             studies=studies,
             checklists=checklist_section(checklist),
