@@ -58,6 +58,8 @@ for made in workflow.rules:
     made.conda_env = f"{workflow.basedir}/envs/environment.yaml"
     if made.script and made.name not in ("freeze_population", "draw_splits"):
         made.set_params(code=code(made.script.removeprefix("../workflow_scripts/")))
+if workflow.is_main_process:
+    keep_parsed()
 
 
 # After the rules: an input that a rule takes from another's output is then known to come from

@@ -27,7 +27,7 @@ from workflow_scripts.cohort.startup import INDEX, SPLIT, start
 from workflow_scripts.cohort.status import Step, report_status
 from workflow_scripts.cohort.wiring import Wiring, paths
 from workflow_scripts.common.bids import beside, bids, of_contrast, session_prefix, sessions, tables
-from workflow_scripts.common.fingerprint import shared_fingerprint
+from workflow_scripts.common.fingerprint import keep_parsed, shared_fingerprint
 from workflow_scripts.common.job import InputError
 from workflow_scripts.demo.plan import plan_cohort
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -30,7 +31,7 @@ def package(tmp_path, monkeypatch):
 
 
 def clear():
-    for function in (module.fingerprint, module._read):
+    for function in (module.fingerprint, module._read, module._take_kept):
         function.cache_clear()
 
 
@@ -80,3 +81,50 @@ def test_resource_must_be_a_literal_that_exists(package):
     helper.write_text('def f():\n    return resource("none.tsv")\n')
     with pytest.raises(FileNotFoundError, match="none.tsv"):
         module.fingerprint("wing/script.py")
+
+
+def test_what_is_kept_is_what_would_be_found(package, monkeypatch):
+    """Also by another process, for which nothing is read before; and of a file that changed."""
+    before = module.shared_fingerprint("wing/script.py", fresh=True)
+    module.keep_parsed()
+    [kept] = (package / "__pycache__").glob("fingerprints-*.json")
+    assert len(json.loads(kept.read_text())) >= 4
+    clear()
+    monkeypatch.setattr(module, "_parsed", {})
+    monkeypatch.setattr(module, "_parse", None)  # a parse would fail
+    assert module.shared_fingerprint("wing/script.py", fresh=True) == before
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "PACKAGE", package)
+    monkeypatch.setattr(module, "RESOURCES", package.parent / "resources")
+    helper = package / "wing" / "helper.py"
+    helper.write_text(helper.read_text() + "y = 2\n")
+    clear()
+    assert module.shared_fingerprint("wing/script.py", fresh=True) != before
+
+
+def test_an_audit_does_not_believe_what_is_kept(package, monkeypatch):
+    """Somebody has edited a module, and what is kept says that nothing changed."""
+    before = module.fingerprint("wing/script.py")
+    helper = package / "wing" / "helper.py"
+    content, modules, resources = module._parse(helper.read_bytes(), helper)
+    helper.write_text(helper.read_text() + "y = 2\n")
+    forged = {module.hashlib.sha256(helper.read_bytes()).hexdigest(): [content, modules, resources]}
+    kept = package / module.KEPT
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(forged))
+    clear()
+    monkeypatch.setattr(module, "_parsed", {})
+    assert module.fingerprint("wing/script.py") != before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_a_kept_file_that_cannot_be_read_is_made_anew(package, text, monkeypatch):
+    before = module.fingerprint("wing/script.py")
+    kept = package / module.KEPT
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(text)
+    clear()
+    monkeypatch.setattr(module, "_parsed", {})
+    assert module.shared_fingerprint("wing/script.py", fresh=True) == before
+    module.keep_parsed()
+    assert json.loads(kept.read_text())

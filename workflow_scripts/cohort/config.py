@@ -63,7 +63,8 @@ OF_MODELS += ("missing", "sites", "sensitivity")
 
 @cache
 def load_schema() -> dict:
-    return yaml.safe_load(resource("schemas/config.schema.yaml").read_text())
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one
+    return loader(resource("schemas/config.schema.yaml").read_text()).get_single_data()
 
 
 @cache

@@ -11,18 +11,25 @@ import ast
 import hashlib
 import json
 import os
+import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
 from workflow_scripts.common.resources import RESOURCES
 
 SHARED = "NEUROIMMUNE_MRI_FINGERPRINTS"
+# What counts in files and what these use, by the checksum of their bytes: a third of the start of a
+# run. Beside Python's own caches; an audit does without it, see `fingerprint`.
+KEPT = f"__pycache__/fingerprints-{sys.implementation.cache_tag}.json"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @cache
 def fingerprint(script: str) -> str:
     """SHA-256 (first 16 hex digits) over the code and resources that ``script`` uses.
+
+    Of the files as they are, unless `shared_fingerprint` has read what was kept of them.
 
     Parameters
     ----------
@@ -56,10 +63,44 @@ def shared_fingerprint(script: str, fresh: bool) -> str:
     fresh : True in the main process, which looks at the files
     """
     known = json.loads(os.environ.get(SHARED, "{}"))
+    if fresh:
+        _take_kept()
     if fresh or script not in known:
         known[script] = fingerprint(script)
         os.environ[SHARED] = json.dumps(known)
     return known[script]
+
+
+_parsed: dict[str, list] = {}
+
+
+def keep_parsed() -> None:
+    """Keep what was read of the package's files for the next start, where it can be written."""
+    if _kept().keys() >= _parsed.keys():
+        return
+    target = PACKAGE / KEPT
+    try:
+        target.parent.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent)
+        with os.fdopen(handle, "w") as file:
+            json.dump(_parsed, file)
+        os.replace(name, target)
+    except OSError:
+        return
+
+
+@cache
+def _take_kept() -> None:
+    """Take what was kept of files that have not changed since."""
+    _parsed.update(_kept())
+
+
+def _kept() -> dict[str, list]:
+    try:
+        found = json.loads((PACKAGE / KEPT).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _name(path: Path) -> str:
@@ -83,21 +124,33 @@ def _content(path: Path) -> str:
 @cache
 def _read(path: Path) -> tuple[str, list[Path]]:
     """SHA-256 of what counts in a file, and the files that it uses."""
+    code = path.read_bytes()
+    key = hashlib.sha256(code).hexdigest()
     if path.suffix != ".py":
-        return hashlib.sha256(path.read_bytes()).hexdigest(), []
-    tree = ast.parse(path.read_text(), filename=str(path))
-    used = []
+        return key, []
+    if key not in _parsed:
+        _parsed[key] = _parse(code, path)
+    content, modules, resources = _parsed[key]
+    return content, [*_modules(modules), *(f for name in resources for f in _resource(name, path))]
+
+
+def _parse(code: bytes, path: Path) -> list:
+    """SHA-256 of what counts in a module, the names that it imports, and its resources."""
+    tree = ast.parse(code, filename=str(path))
+    modules, resources = [], []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            used += _modules([alias.name for alias in node.names])
+            modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            used += _modules([node.module, *names])
+            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "resource":
-            used += _resources(node, path)
+            if not (len(node.args) == 1 and isinstance(node.args[0], ast.Constant)):
+                raise ValueError(f"{path}:{node.lineno}: resource() takes one string literal")
+            resources.append(node.args[0].value)
         elif _has_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), used
+    own = [name for name in modules if name.split(".")[0] == PACKAGE.name]
+    return [hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), own, resources]
 
 
 def _has_docstring(node: ast.AST) -> bool:
@@ -108,17 +161,13 @@ def _has_docstring(node: ast.AST) -> bool:
 def _modules(names: list[str]) -> list[Path]:
     files = []
     for name in names:
-        parts = name.split(".")
-        if parts[0] == PACKAGE.name:
-            target = PACKAGE.parent.joinpath(*parts)
-            files += [target.with_suffix(".py"), target / "__init__.py"]
+        target = PACKAGE.parent.joinpath(*name.split("."))
+        files += [target.with_suffix(".py"), target / "__init__.py"]
     return [file for file in files if file.is_file()]
 
 
-def _resources(call: ast.Call, path: Path) -> list[Path]:
-    if not (len(call.args) == 1 and isinstance(call.args[0], ast.Constant)):
-        raise ValueError(f"{path}:{call.lineno}: resource() takes one string literal")
-    target = RESOURCES / call.args[0].value
+def _resource(name: str, path: Path) -> list[Path]:
+    target = RESOURCES / name
     if not target.exists():
-        raise FileNotFoundError(f"{path}:{call.lineno}: no such resource: {target}")
+        raise FileNotFoundError(f"{path}: no such resource: {target}")
     return [f for f in target.rglob("*") if f.is_file()] if target.is_dir() else [target]
