@@ -36,9 +36,9 @@ def webp(picture):
 
 def test_picture_of_four_rows_is_made_fast_and_always_the_same(tmp_path):
     source = phantom(tmp_path)
-    began = time.perf_counter()
+    began = time.process_time()
     first = webp(draw_picture(source, ROWS, INDICES))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert first == webp(draw_picture(source, ROWS, INDICES))
     assert len(first) < 120_000
     width, height = Image.open(io.BytesIO(first)).size
