@@ -46,8 +46,9 @@ STUDIES = {
         "image / mean" in text_of(L + "images", "normalized_volume")
     ),
     "each divided by its mean where it is positive": lambda: (
-        "data / data[data > 0].mean()" in text_of(L + "images", "native_volume")
+        "data / data[shown].mean()" in text_of(L + "images", "native_volume")
     ),
+    "around the region that": lambda: calls(L + "images", "_middle_of", "native_volume"),
     "averaged over cubes of": lambda: calls(L + "images", "downscale_local_mean", "cut"),
     "corrected for bias with N4, quantitative maps excepted": lambda: uses(
         A + "align_contrast", "n4_bias_field_correction", "MAPS"
@@ -112,8 +113,9 @@ STUDIES = {
         calls(B + "stack_models", "out_of_fold", "main")
         and uses(C + "draw_inner_splits", "inner_split")
     ),
-    "the highest AUC over these folds was taken": lambda: (
-        "key=lambda name: round(aucs[name], 9)" in text_of(B + "stack_models", "stack")
+    "Of several learners the first was taken": lambda: (
+        "value >= highest - error" in text_of(B + "stack_models", "chosen_of")
+        and calls(B + "stack_models", "chosen_of", "stack")
     ),
     "Continuous net reclassification improvement": lambda: (
         "np.sign(difference)" in text_of(S + "reclassification", "moved")

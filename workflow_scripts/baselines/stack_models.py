@@ -118,12 +118,37 @@ def sides_of(
     return found[0], found[1]
 
 
-def learn(learners: list[str], train: Side, y: np.ndarray, person: np.ndarray, times: np.ndarray):
-    """The learner with the highest AUC over the inner folds, fitted to the whole training side.
+def auc_error(value: float, positives: int, negatives: int) -> float:
+    """Standard error of an AUC (Hanley and McNeil 1982, 10.1148/radiology.143.1.7063747)."""
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = value * (1 - value)
+    spread += (positives - 1) * (q1 - value**2) + (negatives - 1) * (q2 - value**2)
+    return float(np.sqrt(max(spread, 0) / (positives * negatives)))
+
+
+def chosen_of(aucs: dict[str, float], y: np.ndarray, person: np.ndarray) -> str:
+    """The first learner whose AUC over the inner folds is within a standard error of the highest.
+
+    Learners stand from the simplest on, so that a difference that few people make by chance does
+    not choose a more flexible one (Hastie, Tibshirani and Friedman 2009, section 7.10).
 
     Parameters
     ----------
-    learners : keys of `LEARNERS`; the first of equal ones is chosen
+    aucs : by learner
+    y, person : positive class and participant of the training rows
+    """
+    weight = scan_weights(person)
+    highest = max(aucs.values())
+    error = auc_error(highest, round(weight[y].sum()), round(weight[~y].sum()))
+    return next(name for name, value in aucs.items() if value >= highest - error - 1e-9)
+
+
+def learn(learners: list[str], train: Side, y: np.ndarray, person: np.ndarray, times: np.ndarray):
+    """Learners fitted to the whole training side, and what each gives over the inner folds.
+
+    Parameters
+    ----------
+    learners : keys of `LEARNERS`
     y, person, times : of the training rows: positive class, participant, times used
 
     Returns
@@ -180,7 +205,7 @@ def stack(
         y, person = cases.y[train.rows], cases.person[train.rows]
         times = cases.weight[place, train.rows].astype(int)
         fitted, inner, aucs = learn(settings["learners"], train, y, person, times)
-        best = max(settings["learners"], key=lambda name: round(aucs[name], 9))
+        best = chosen_of(aucs, y, person)
         told = {name: one.predict_proba(scored.x)[:, 1] for name, one in fitted.items()}
         for tables, side, probability in (
             (given, scored, told[best]),

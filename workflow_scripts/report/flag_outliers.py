@@ -150,7 +150,7 @@ def flag_steps(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFram
             raise InputError(f"{prefix}: has features but no sidecar; rebuild the table")
         for kind, content in sidecars[prefix].items():
             rows += [(*session, kind, text) for text in content.get("Flags", [])]
-            if kind != T1W:
+            if kind != T1W or "BodyPart" in content:  # of another part than the head
                 continue
             if "BrainExtraction" not in content:
                 raise InputError(
