@@ -91,7 +91,7 @@ def process(t1w: str, folder: Path, template, network: Path | None, lesions=()):
     """Outputs of segment_brain of a raw T1w, and its measures; ``lesions`` may be a mask's path."""
     raw = SimpleNamespace(t1w=t1w, template=template.t1w, template_mask=template.mask)
     t1 = outputs(folder, t1w="t1w.nii.gz", mask="mask.nii.gz", sidecar="t1w.json")
-    prepare_t1w.main(raw, t1, SimpleNamespace(brain_extraction="deepbet"))
+    prepare_t1w.main(raw, t1, SimpleNamespace(brain_extraction="deepbet", body_part="brain"))
     transforms = ["x.mat", "x.nii.gz", "inverse.nii.gz"]
     mni = outputs(
         folder, transforms=transforms, t1w="mni.nii.gz", brain="brain.nii.gz", sidecar="mni.json"

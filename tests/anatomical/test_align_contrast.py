@@ -9,6 +9,7 @@ from workflow_scripts.anatomical import align_contrast
 from workflow_scripts.common.job import InputError
 
 WILDCARDS = {"suffix": "T2w", "desc": "STIR"}
+PARAMS = SimpleNamespace(body_part="brain")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def run(template, t1w, tmp_path):
         )
         names = {"aligned": "a.nii.gz", "normalized": "n.nii.gz", "sidecar": "a.json"}
         out = SimpleNamespace(**{key: str(tmp_path / name) for key, name in names.items()})
-        align_contrast.main(source, out, None, SimpleNamespace(**WILDCARDS | wildcards))
+        align_contrast.main(source, out, PARAMS, SimpleNamespace(**WILDCARDS | wildcards))
         images = (ants.image_read(path) for path in (out.aligned, out.normalized))
         return *images, json.loads((tmp_path / "a.json").read_text())
 

@@ -57,7 +57,7 @@ def heads(phantom_file, templates, tmp_path_factory):
                 template_mask=templates.mask,
             ),
             SimpleNamespace(t1w=paths["t1w"], mask=paths["mask"], sidecar=folder / "p.json"),
-            SimpleNamespace(brain_extraction="deepbet"),
+            SimpleNamespace(brain_extraction="deepbet", body_part="brain"),
         )  # fmt: skip
         register_to_mni.main(
             SimpleNamespace(
@@ -121,6 +121,7 @@ def test_engines_find_the_simulated_thalamus(heads, templates, tmp_path):
     """
     rows = []
     unet = {"rater": "truth", "channels": ["T1w"], "spacing": 2.0, "epochs": 60, "seed": 1}
+    unet["engine"] = "unet"
     for number, head in enumerate(heads):
         others = [one for place, one in enumerate(heads) if place != number]
         rows.append(found_by(head, templates, "atlas", {"labels": [6, 6]}, labels=head.regions))
@@ -141,6 +142,7 @@ def test_engines_find_the_simulated_thalamus(heads, templates, tmp_path):
                 channels=[one.t1w for one in others],
                 sides=[one.sides for one in others],
                 affines=[one.transforms[0] for one in others],
+                splits=[],
             ),
             SimpleNamespace(model=model, description=tmp_path / f"{number}.json"),
             SimpleNamespace(settings=REGION | unet),
