@@ -26,7 +26,7 @@ demo: $(VENV)/installed
 demos: demo
 	for name in $(EXAMPLES); do $(MAKE) demo CONFIG=examples/$$name.yaml || exit 1; done
 
-# What proves wiring and behaviour, in a quarter of an hour on 2 cores.
+# What proves wiring and behaviour.
 test: $(VENV)/installed
 	$(RUN) python -m pytest -m "not full"
 
