@@ -290,7 +290,13 @@ def main(source, out, params):
         right = right_of_middle(mask, head.affine)
     found = ENGINES[kind](source, settings, right)
     body = "brain" if source.transforms else body_part_of(region)
-    check_place(found, mask, right, source.labels if kind in GIVEN else None, body)
+    given = source.labels if kind in GIVEN else None
+    try:
+        check_place(found, mask, right, given, body)
+    except InputError as error:
+        if given or source.transforms:
+            raise
+        found.flags.append(str(error))  # of a network: the others go on
     save_labels(found.sides, head, out.sides)
     save_probability(np.moveaxis(found.probabilities, 0, -1), head, out.probabilities)
     volumes = volumes_of(found.sides, voxel_volume_ml(head))
