@@ -10,6 +10,7 @@ from workflow_scripts.baselines.stack_models import (
     LEARNERS,
     auc_error,
     chosen_of,
+    learner_of,
     main,
     out_of_fold,
 )
@@ -114,6 +115,16 @@ def test_a_flexible_learner_must_be_better_by_more_than_chance():
     y, person = np.arange(50) < 20, np.arange(50)
     assert chosen_of({"logistic": 0.74, "knn": 0.8}, y, person) == "logistic"
     assert chosen_of({"logistic": 0.73, "knn": 0.8}, y, person) == "knn"
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_take_the_fewest_people_that_inner_folds_can_have(name):
+    """Three of each class in three folds, so that two of each are left."""
+    y, fold = np.arange(6) % 2 == 1, np.arange(6) // 2
+    model = learner_of(name, y, fold)
+    for one in range(3):
+        model.fit(np.arange(6.0)[fold != one, None], y[fold != one])
+        assert model.predict_proba([[1.0]]).shape == (1, 2)
 
 
 def test_scores_of_the_training_side_are_out_of_fold(stacked, study):

@@ -174,7 +174,7 @@ def went_on(config, name=TRAINING):
     return int(re.search(r"goes on after epoch (\d+)", training_log(config, name)).group(1))
 
 
-def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
+def test_whole_study_has_the_tables_of_a_local_run(cluster, trainable, config, tmp_path):
     code, text = ended(start(config, tmp_path), seconds=1200)
     assert code == 0, text[-5000:]
     jobs = cluster.jobs("%P %T", "all")
@@ -182,6 +182,7 @@ def test_whole_study_has_the_tables_of_a_local_run(cluster, config, tmp_path):
     assert sum(partition == "gpu" for partition, _ in jobs) == 1
     assert text.count("has been submitted") == len(jobs)
     local = config | {"output_dir": str(tmp_path / "local")}
+    shutil.copytree(trainable, local["output_dir"])  # the brains that were made without the cluster
     finished(config=local, folder=tmp_path)
     tables = sorted(Path(local["output_dir"], "studies").rglob("*.tsv"))
     assert len(tables) > 20

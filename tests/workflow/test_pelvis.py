@@ -52,7 +52,7 @@ STUDY = {
     },
 }
 UNET = {"kind": "unet", "rater": "anna", "channels": ["T1w", "STIR"], "spacing": [4, 6, 4]}
-UNET |= {"folds": 4, "epochs": 30, "study": "dlr", "threads": 1}
+UNET |= {"folds": 4, "epochs": 20, "study": "dlr", "threads": 1}
 
 
 def ill(number):

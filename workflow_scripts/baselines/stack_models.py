@@ -143,6 +143,23 @@ def chosen_of(aucs: dict[str, float], y: np.ndarray, person: np.ndarray) -> str:
     return next(name for name, value in aucs.items() if value >= highest - error - 1e-9)
 
 
+def learner_of(name: str, y: np.ndarray, fold: np.ndarray):
+    """A learner, with fewer neighbours or folds of its own where an inner fold leaves so few rows.
+
+    Parameters
+    ----------
+    name : key of `LEARNERS`
+    y, fold : of the rows that it is fitted to
+    """
+    model, left = clone(LEARNERS[name]), [y[fold != one] for one in np.unique(fold)]
+    if name == "knn":
+        neighbours = model[-1].n_neighbors
+        model[-1].set_params(n_neighbors=min(neighbours, *map(len, left)))
+    if name == "svm":
+        model.set_params(cv=min(model.cv, *(min(part.sum(), (~part).sum()) for part in left)))
+    return model
+
+
 def learn(learners: list[str], train: Side, y: np.ndarray, person: np.ndarray, times: np.ndarray):
     """Learners fitted to the whole training side, and what each gives over the inner folds.
 
@@ -162,7 +179,7 @@ def learn(learners: list[str], train: Side, y: np.ndarray, person: np.ndarray, t
     first = np.unique(used, return_index=True)[1]
     fitted, inner, aucs = {}, {}, {}
     for name in learners:
-        model = clone(LEARNERS[name])
+        model = learner_of(name, y[used], train.fold[used])
         given = cross_val_predict(
             model, train.x[used], y[used], cv=folds, method="predict_proba", n_jobs=1
         )[:, 1]
