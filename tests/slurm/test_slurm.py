@@ -184,7 +184,7 @@ def test_whole_study_has_the_tables_of_a_local_run(cluster, trainable, config, t
     local = config | {"output_dir": str(tmp_path / "local")}
     shutil.copytree(trainable, local["output_dir"])  # the brains that were made without the cluster
     finished(config=local, folder=tmp_path)
-    tables = sorted(Path(local["output_dir"], "studies").rglob("*.tsv"))
+    tables = sorted(Path(local["output_dir"], "studies/study").rglob("*.tsv"))
     assert len(tables) > 20
     for table in tables:
         other = Path(config["output_dir"]) / table.relative_to(local["output_dir"])
