@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.report.draw_scans import COLUMNS, main
+from workflow_scripts.report.draw_scans import COLOUR, COLUMNS, main
+from workflow_scripts.report.qc import captions_of
 
 ZOOMS, SHAPE = (2.0, 4.0, 2.0), (40, 12, 30)
 GREEN = (51, 221, 102)
@@ -63,3 +64,12 @@ def test_another_grid_is_named(session):
     nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)), path)
     with pytest.raises(InputError, match="its grid is not that of its T1w"):
         draw(session)
+
+
+def test_the_caption_of_a_body_is_no_brains():
+    brain, body = (
+        {"sub-1": {"desc-preproc_T1w": content}} for content in ({}, {"BodyPart": "pelvis"})
+    )
+    assert "brain" in str(captions_of(brain)["T1w"])
+    assert "brain" not in str(captions_of(body)["T1w"])
+    assert captions_of(body)["T1w"]["rows"]["scans"]["legend"]["region"]["colour"] == COLOUR

@@ -214,6 +214,7 @@ def test_limits_file_covers_what_the_report_promises():
         "template_correlation", "jacobian_min", "jacobian_max", "grey_matter_overlap",
         "ventricles_overlap", "alps", "nwi", "dwi_snr", "dwi_mean_displacement_mm",
         "dwi_outlier_slices", "dwi_gradient_coherence_ratio",
+        "segmentation_sacroiliac_joints_volume_ml",
     }  # fmt: skip
     assert set(limits["side"]) <= {"both", "low", "high", "none"}
     limited = limits[limits[["low", "high"]].notna().any(axis=1)]

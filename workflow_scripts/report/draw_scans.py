@@ -12,7 +12,7 @@ from workflow_scripts.common.job import InputError, job
 from workflow_scripts.report.draw_qc import LETTERS, read_canonical
 
 COLUMNS = 6
-COLOUR = "#33dd66"
+COLOUR = "#33dd66"  # as the caption in resources/report/qc.yaml says
 INCH, DPI = 2.0, 110
 SHARES = np.linspace(0.1, 0.9, COLUMNS)  # of the extent that is shown
 

@@ -84,6 +84,21 @@ def filters_of(
     return [entry for entry in filters if len(entry["values"]) > 1]
 
 
+def captions_of(sidecars: dict[str, dict]) -> dict[str, dict]:
+    """Captions of the pictures by kind; that of the T1w is another one where it is of no brain.
+
+    Parameters
+    ----------
+    sidecars : content of the sidecars by session and kind
+    """
+    captions = yaml.safe_load(resource("report/qc.yaml").read_text())
+    of_bodies = captions.pop("T1w_body")
+    part = captions["T1w"]["sidecar"]
+    if any("BodyPart" in kinds.get(part, {}) for kinds in sidecars.values()):
+        captions["T1w"] = of_bodies
+    return captions
+
+
 def describe_session(
     prefix, row, units, pictures, captions, reasons, is_open, filters, ratings
 ) -> dict:
@@ -170,7 +185,7 @@ def qc_section(
         raise InputError(
             f"{outliers_path}: {', '.join(strangers)} not in {features_path}; remake it"
         )
-    captions = yaml.safe_load(resource("report/qc.yaml").read_text())
+    captions = captions_of(sidecars)
     found = sort_pictures(pictures)
     order = sorted(features.index, key=lambda prefix: prefix not in reasons)
     for prefix in order:
