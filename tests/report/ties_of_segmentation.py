@@ -92,6 +92,16 @@ SEGMENTATION = {
     "of MNI152 within 16 mm of the region": lambda: (
         constant(G + "unet", "MARGIN_MM") == 16.0 and uses(G + "unet", "affine", "frame")
     ),
+    "within 24 mm of where the region was drawn in others": lambda: (
+        constant(G + "unet", "NATIVE_MARGIN_MM") == 24.0
+        and calls(G + "train_unet", "extent_of", "main")
+    ),
+    "tests, validates or calls external was trained on": lambda: (
+        constant(G + "train_unet", "KEPT_APART") == ("test", "validation", "external")
+    ),
+    "nothing was brought to a template": lambda: (
+        "if source.transforms:" in text_of("anatomical/align_contrast", "main")
+    ),
     "mirrored, turned by up to 8 degrees": lambda: (
         constant(G + "unet", "DEGREES") == 8.0 and constant(G + "unet", "SCALE") == 0.08
     ),

@@ -58,8 +58,8 @@ class Methods:
         InputError
             If the sidecars do not say how a step was done, or name a way without text.
         """
-        parts = {}
-        for modality, steps in self.texts["images"].items():
+        parts, of_brain = {}, self.config["anatomical"]["body_part"] == "brain"
+        for modality, steps in self.texts["images" if of_brain else "bodies"].items():
             kinds = {kind for step in steps for kind in step.get("sidecars", [])}
             if kinds & self.sessions.keys():
                 parts[modality] = [entry for step in steps for entry in self._entries(step)]
