@@ -185,6 +185,7 @@ def test_stacks_score_the_test_side_and_the_report_tells_what_choosing_claims(re
     assert set(of_study(results, "reclassification")["metric"]) >= {"nri_events", "idi"}
     page = (results / "report/index.html").read_text()
     assert "an optimistic figure, which is no result" in page
+    assert "so that no face shows" not in page
     assert (results / "sub-01/figures/sub-01_desc-qc_T1w.webp").is_file()
 
 

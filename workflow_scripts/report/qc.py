@@ -219,7 +219,7 @@ def qc_section(
     return {
         "flagged": len(reasons),
         "total": len(features),
-        "rim": RIM_MM,
+        "rim": RIM_MM if "registration" in captions["T1w"]["rows"] else None,  # of heads
         "fewest": FEWEST,
         "outliers": tabulate(
             outliers[columns].assign(measure=outliers["measure"].map(label)), dictionary
