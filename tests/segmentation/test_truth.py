@@ -16,7 +16,7 @@ from workflow_scripts.demo.images import Phantom, save_image
 from workflow_scripts.demo.simulate_t1w import simulate
 from workflow_scripts.segmentation import segment_region, train_unet
 
-HEADS = 4
+HEADS = 5
 REGION = {"region": "thalamus"}
 
 
