@@ -26,7 +26,7 @@ rule prepare_t1w:
         template_mask=of_brain(rules.make_templates.output.mask),
     output:
         t1w=bids_anat("T1w.nii.gz", desc="preproc"),
-        mask=bids_anat("mask.nii.gz", desc="brain"),
+        mask=bids_anat("mask.nii.gz", desc="brain" if OF_BRAIN else "body"),
         sidecar=bids_anat("T1w.json", desc="preproc"),
     log:
         "logs/prepare_t1w/{folder}/{prefix}.log",
