@@ -13,5 +13,5 @@ def engine_pictures(wildcards=None):
 
 def splits_of_network(wildcards):
     """Splits of the study whose tested people a network must not be trained on, if any."""
-    study = SEGMENTATION.settings(wildcards.region, wildcards.engine).get("study")
-    return f"{SPLIT}_splits.tsv".format(study=study, split=STUDIES[study]["split"]) if study else []
+    settings = SEGMENTATION.settings(wildcards.region, wildcards.engine)
+    return f"{SPLIT}_splits.tsv".format(**settings) if settings.get("study") else []

@@ -145,6 +145,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
         check_files(files)
     config = check_config(config)
     output_dir = Path(expanded(config["output_dir"], "output_dir")).absolute()
+    _name_splits(config)
     only = config["participants"]
     if only:
         config["studies"] = {}
@@ -198,6 +199,17 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
             vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}
             check_arteries(config["vessel_wall"]["arteries"], vessels, name)
     return Start(config, cohort, bids_dir, output_dir, populations, moved_from, tuple(told))
+
+
+def _name_splits(config: dict) -> None:
+    """Give networks the number of the split whose tested people they keep apart.
+
+    Also in a run for some participants, which knows no study.
+    """
+    for region in config["segmentation"]["regions"].values():
+        for engine in region["engines"].values():
+            if engine.get("study"):
+                engine["split"] = config["studies"][engine["study"]]["split"]
 
 
 def _former_place(index: Path, bids_dir: Path) -> str | None:
