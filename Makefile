@@ -10,7 +10,7 @@ FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 LOGGER = $(shell test -t 2 && echo --logger rich)
 EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
-.PHONY: demo demos test test-full offline lint lock
+.PHONY: demo demos test test-full test-all offline lint lock
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ test: $(VENV)/installed
 # The rest: the whole demo's truth, a real SLURM, an audit of everything, real scans.
 test-full: $(VENV)/installed
 	$(RUN) python -m pytest -m full
+
+# Both in one session, which builds what they share once.
+test-all: $(VENV)/installed
+	$(RUN) python -m pytest
 
 # For machines without internet: run it where there is some, with the same system and Python,
 # and take the whole folder along. The workflow itself fetches nothing.
