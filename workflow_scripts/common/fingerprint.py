@@ -76,7 +76,7 @@ _parsed: dict[str, list] = {}
 
 def keep_parsed() -> None:
     """Keep what was read of the package's files for the next start, where it can be written."""
-    if _kept().keys() >= _parsed.keys():
+    if _take_kept() >= _parsed.keys():
         return
     target = PACKAGE / KEPT
     try:
@@ -90,9 +90,11 @@ def keep_parsed() -> None:
 
 
 @cache
-def _take_kept() -> None:
-    """Take what was kept of files that have not changed since."""
-    _parsed.update(_kept())
+def _take_kept() -> frozenset[str]:
+    """Take what was kept of files that have not changed since: the checksums of these files."""
+    kept = _kept()
+    _parsed.update(kept)
+    return frozenset(kept)
 
 
 def _kept() -> dict[str, list]:

@@ -206,7 +206,7 @@ def native_volume(
             raise InputError(f"{path}: has the shape {image.shape}; one volume is needed")
         image = nib.as_closest_canonical(image)
         if target is None:
-            middle, kept = (np.array(image.shape) - 1) / 2, None
+            middle = (np.array(image.shape) - 1) / 2
             if around:
                 middle, kept = _middle_of(around, image, middle)
             centre = nib.affines.apply_affine(image.affine, middle)

@@ -1,15 +1,14 @@
 """Picture for the quality control of a session that is no brain: slices of all its contrasts."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.report.draw_qc import LETTERS, read_canonical
+from workflow_scripts.report.draw_segmentation import save_picture, window_of
 
 COLUMNS = 6
 COLOUR = "#33dd66"  # as the caption in resources/report/qc.yaml says
@@ -40,13 +39,13 @@ def draw_scans(scans: dict[str, np.ndarray], zooms: np.ndarray, region: np.ndarr
     grid = [np.arange(region.shape[a]) * zooms[a] for a in (across, up)]
     extent = [-zooms[across] / 2, width - zooms[across] / 2, -zooms[up] / 2, height - zooms[up] / 2]
     for row, (name, scan) in enumerate(scans.items()):
-        black, white = np.percentile(scan, [1, 99.5])
+        black, white = window_of(scan, (slice(None),) * 3)
         for column, number in enumerate(numbers):
             corner = [column / COLUMNS, 1 - (row + 1) / len(scans)]
             axes = figure.add_axes([*corner, 0.99 / COLUMNS, 0.99 / len(scans)])
             axes.imshow(
                 np.take(scan, number, axis).T, cmap="gray", vmin=black,
-                vmax=max(white, black + 1e-6), origin="lower", extent=extent,
+                vmax=white, origin="lower", extent=extent,
                 interpolation="bilinear",
             )  # fmt: skip
             plane = np.take(region, number, axis).T
@@ -77,9 +76,7 @@ def main(source, out, params):
         if data.shape != first.shape:
             raise InputError(f"{path}: its grid is not that of its T1w; remake it")
         region |= data > 0
-    buffer = io.BytesIO()
-    draw_scans(scans, zooms, region).savefig(buffer, format="png")
-    Image.open(buffer).convert("RGB").save(out.picture, "WEBP", quality=70, method=4)
+    save_picture(draw_scans(scans, zooms, region), out.picture)
 
 
 if "snakemake" in globals():

@@ -91,6 +91,13 @@ def draw_contours(t1w, zooms, masks: dict[str, np.ndarray], raters: list[str]) -
     return figure
 
 
+def save_picture(figure: Figure, path) -> None:
+    """Write a figure as WebP."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    Image.open(buffer).convert("RGB").save(path, "WEBP", quality=70, method=4)
+
+
 def main(source, out, params):
     """Draw a region of a session."""
     t1w, zooms = read_canonical(source.t1w)
@@ -100,9 +107,7 @@ def main(source, out, params):
         if data.shape != t1w.shape:
             raise InputError(f"{path}: its grid is not that of its T1w; remake it")
         masks[entities_of(Path(path).name)["desc"]] = data > 0
-    buffer = io.BytesIO()
-    draw_contours(t1w, zooms, masks, params.raters).savefig(buffer, format="png")
-    Image.open(buffer).convert("RGB").save(out.picture, "WEBP", quality=70, method=4)
+    save_picture(draw_contours(t1w, zooms, masks, params.raters), out.picture)
 
 
 if "snakemake" in globals():

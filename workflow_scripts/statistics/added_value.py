@@ -8,9 +8,9 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.metrics import over_splits, split_figures
 from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.splits import blocks_of
-from workflow_scripts.statistics.compare_models import same_scans
+from workflow_scripts.statistics.compare_models import tested_pair
 from workflow_scripts.statistics.curves import THRESHOLDS, benefit_of_each
-from workflow_scripts.statistics.scores import Scores, by_model, draw_participants
+from workflow_scripts.statistics.scores import Scores, draw_participants
 
 PAIR = ("model", "base")
 COLUMNS = [*PAIR, "metric", "threshold", "value", "ci_low", "ci_high", "ci_method"]
@@ -144,15 +144,10 @@ def added_value(predictions, permuted, fits, settings: dict) -> pd.DataFrame:
         If the two models did not score the same scans.
     """
     classes, (model, base) = settings["classes"], (settings["added_value"][k] for k in PAIR)
-    tested = predictions[(predictions["role"] == "test") & predictions["model"].isin((model, base))]
-    scores = by_model(tested, classes)
-    own, other = scores[model, "test"], scores[base, "test"]
-    if not same_scans(own, other):
-        raise InputError(
-            f"added_value: {model} and {base} did not score the same scans; give both the same "
-            "key missing"
-        )
-    rows = permuted_block(tested[tested["model"] == model], permuted, classes[1])
+    advice = "give both the same key missing"
+    own, other = tested_pair(predictions, (model, base), classes, "added_value", advice)
+    of_model = (predictions["role"] == "test") & (predictions["model"] == model)
+    rows = permuted_block(predictions[of_model], permuted, classes[1])
     rows.append(likelihood_ratio(fits, model, base))
     benefit = benefit_difference(own, other, settings["bootstraps"], settings["seed"])
     table = pd.concat([pd.DataFrame(rows), benefit], ignore_index=True)

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.common.job import InputError
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.statistics.correction import corrected
 from workflow_scripts.statistics.delong import (
@@ -35,6 +36,31 @@ def same_scans(a: Scores, b: Scores) -> bool:
         and np.array_equal(a.truth, b.truth)
         and np.array_equal(np.unique(a.fold, axis=0), np.unique(b.fold, axis=0))
     )
+
+
+def tested_pair(
+    predictions: pd.DataFrame, pair: tuple[str, str], classes: list[str], where: str, advice: str
+) -> tuple[Scores, Scores]:
+    """What two models gave to the test side.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns of `common.predictions`.
+    pair : names of the models
+    where, advice : key and what to do, for the message
+
+    Raises
+    ------
+    InputError
+        If they did not score the same scans.
+    """
+    tested = predictions[(predictions["role"] == "test") & predictions["model"].isin(pair)]
+    scores = by_model(tested, classes)
+    one, other = (scores[name, "test"] for name in pair)
+    if not same_scans(one, other):
+        raise InputError(f"{where}: {' and '.join(pair)} did not score the same scans; {advice}")
+    return one, other
 
 
 def compare_pair(a: Scores, b: Scores, estimate: str) -> dict:

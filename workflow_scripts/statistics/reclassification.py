@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.job import InputError
-from workflow_scripts.statistics.compare_models import same_scans
-from workflow_scripts.statistics.scores import Scores, by_model, draw_participants
+from workflow_scripts.statistics.compare_models import tested_pair
+from workflow_scripts.statistics.scores import Scores, draw_participants
 
 COLUMNS = ["model", "base", "metric", "value", "ci_low", "ci_high", "ci_method", "n"]
 METHOD = "patient bootstrap"
@@ -56,14 +56,10 @@ def reclassification(predictions: pd.DataFrame, settings: dict) -> pd.DataFrame:
     10.1002/sim.2929 (IDI).
     """
     model, base = (settings["reclassification"][key] for key in ("model", "base"))
-    tested = predictions[(predictions["role"] == "test") & predictions["model"].isin((model, base))]
-    scores = by_model(tested, settings["classes"])
-    own, other = scores[model, "test"], scores[base, "test"]
-    if not same_scans(own, other):
-        raise InputError(
-            f"{settings['key']}: {model} and {base} did not score the same scans; a column of "
-            "their inputs is missing for some: give both the same"
-        )
+    advice = "a column of their inputs is missing for some: give both the same"
+    own, other = tested_pair(
+        predictions, (model, base), settings["classes"], settings["key"], advice
+    )
     if not (own.calibrated and other.calibrated):
         raise InputError(f"{settings['key']}: {model} or {base} gives no probabilities")
     drawn = np.vstack(
