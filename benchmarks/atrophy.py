@@ -133,6 +133,8 @@ def simulated_range(
 ) -> pd.DataFrame:
     """True and recovered fractions of the tissues and mL of regions of the heads of `RANGE`.
 
+    The files of a head, and its true thalamus (0 to 255), are left in ``range<number>``.
+
     Parameters
     ----------
     heads : their numbers, None for all
@@ -152,6 +154,7 @@ def simulated_range(
             phantom, [1, 2, number], head, place / "field.nii.gz"
         )
         save_image(t1w, affine, place / "raw.nii.gz")
+        save_image(maps["thalamus"], affine, place / "true_thalamus.nii.gz")
         volumes = simulate_t1w.volumes_ml(maps, np.prod(T1W["voxel_mm"]) / 1000)
         mask = str(place / "desc-lesion_mask.nii.gz") if masked else []
         if masked:

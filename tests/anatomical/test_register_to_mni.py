@@ -36,40 +36,48 @@ def moving(fixed, tmp_path_factory):
     return ants.apply_transforms(fixed, fixed, [path]), truth
 
 
-@pytest.mark.parametrize("method", ["affine", "syn"])
-def test_recovers_a_known_transform_within_a_millimetre(fixed, moving, method, tmp_path):
-    image, truth = moving
-    found = register(fixed, image, method, f"{tmp_path}/")
-    assert len(found) == {"affine": 1, "syn": 3}[method]
-    forward = found[:2][::-1]
+@pytest.fixture(scope="module")
+def found(fixed, moving, tmp_path_factory):
+    """Transforms of it to the template, by method."""
+    folder = tmp_path_factory.mktemp("found")
+    return {
+        method: register(fixed, moving[0], method, f"{folder}/{method}")
+        for method in ("affine", "syn")
+    }
+
+
+@pytest.mark.parametrize(("method", "files"), [("affine", 1), ("syn", 3)])
+def test_recovers_a_known_transform_within_a_millimetre(moving, found, method, files):
+    _, truth = moving
+    assert len(found[method]) == files
+    forward = found[method][:2][::-1]
     mapped = ants.apply_transforms_to_points(3, pd.DataFrame(POINTS, columns=list("xyz")), forward)
     expected = np.array([truth.apply_to_point(point) for point in POINTS])
     assert np.linalg.norm(mapped[list("xyz")].to_numpy() - expected, axis=1).max() < 1
 
 
-def test_inverse_brings_a_point_back(fixed, moving, tmp_path):
-    affine, warp, inverse = register(fixed, moving[0], "syn", f"{tmp_path}/")
+def test_inverse_brings_a_point_back(found):
+    affine, warp, inverse = found["syn"]
     points = pd.DataFrame(POINTS, columns=list("xyz"))
     there = ants.apply_transforms_to_points(3, points, [warp, affine])
     back = ants.apply_transforms_to_points(3, there, [affine, inverse], whichtoinvert=[True, False])
     assert np.abs(back.to_numpy() - POINTS).max() < 0.5
 
 
-def test_same_input_same_transform(fixed, moving, tmp_path):
-    files = [register(fixed, moving[0], "affine", f"{tmp_path}/{i}")[0] for i in range(2)]
-    first, second = (Path(file).read_bytes() for file in files)
-    assert first == second
+def test_same_input_same_transform(fixed, moving, found, tmp_path):
+    [again] = register(fixed, moving[0], "affine", f"{tmp_path}/")
+    assert Path(again).read_bytes() == Path(found["affine"][0]).read_bytes()
 
 
-def test_left_stays_left(fixed, moving, tmp_path):
+def test_left_stays_left(fixed, moving, found):
     image, _ = moving
     data = image.numpy()
     marked = image.numpy().copy()
     side = data.shape[0] // 4
     marked[side - 4 : side + 4, 50:60, 45:55] += 3
     planted = np.sign(np.array(ants.get_center_of_mass(image.new_image_like(marked - data))))[0]
-    found = register(fixed, image, "affine", f"{tmp_path}/")
-    warped = ants.apply_transforms(fixed, image.new_image_like(marked - data), found)
+    marks = image.new_image_like(marked - data)
+    warped = ants.apply_transforms(fixed, marks, found["affine"])
     assert np.sign(ants.get_center_of_mass(warped)[0]) == planted
 
 

@@ -45,8 +45,8 @@ def region_labels(probabilities: np.ndarray, names: list[str], regions: pd.DataF
     for structure, region in enumerate(region_of):
         probability = probabilities[..., structure]
         higher = probability > highest
-        highest[higher] = probability[higher]
-        labels[higher] = np.where(probability[higher] >= least[structure], region, 0)
+        np.copyto(highest, probability, where=higher)
+        np.copyto(labels, region * (probability >= least[structure]), where=higher)
     return labels
 
 
