@@ -78,7 +78,7 @@ def make_head(job) -> None:
     root, axis = job
     folder = root / axis
     folder.mkdir()
-    phantom = Phantom(root / "phantom.nii.gz")
+    phantom = Phantom.read(root / "phantom.nii.gz")
     planned = plan_head(SEED[axis], 40, "F", 0.0) | {"borders": None}
     head = simulate_t1w.simulate(phantom, SEED[axis], planned, folder / "field.nii.gz")
     t1w, _, brain, affine = head
@@ -102,7 +102,7 @@ def make_head(job) -> None:
 
 def simulate(root: Path, axis: str, tilt: float, snr, folder: Path):
     series = simulate_dwi.simulate(
-        Phantom(root / "phantom.nii.gz"),
+        Phantom.read(root / "phantom.nii.gz"),
         SEED[axis],
         Displacement(root / axis / "field.nii.gz"),
         TRUTH[axis],

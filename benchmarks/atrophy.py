@@ -266,7 +266,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         made = templates(Path(name) / "templates")
         save_fractions(*build_phantom.build(), Path(name) / "phantom.nii.gz")
-        phantom = Phantom(Path(name) / "phantom.nii.gz")
+        phantom = Phantom.read(Path(name) / "phantom.nii.gz")
         for masked in (False, True) if asked.lesions else (False,):
             folder = Path(name) / f"masked{masked}"
             found = simulated_range(phantom, folder, made, asked.network, masked=masked)

@@ -154,7 +154,7 @@ def main(seeds, cases):
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         file = Path(folder) / "phantom.nii.gz"
         save_fractions(*build(), file)
-        phantom = Phantom(file)
+        phantom = Phantom.read(file)
         for shells, every, kind, size in cases:
             bvals, directions = protocol(shells, every)
             for seed in range(seeds):

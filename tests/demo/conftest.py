@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ SEED = [7, 2, 3]
 
 @pytest.fixture(scope="session")
 def phantom(phantom_file):
-    return Phantom(phantom_file)
+    return Phantom.read(phantom_file)
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +44,7 @@ def rng():
 @pytest.fixture(scope="session")
 def white_head():
     """A head of nothing but white matter, a box of it round the middle of the template."""
-    head = Phantom.__new__(Phantom)
-    head.affine = np.eye(4)
-    head.affine[:3, 3] = (-60, -70, -50)
+    affine = nib.affines.from_matvec(np.eye(3), (-60, -70, -50))
     shape = (121, 171, 131)
     nothing, full = np.zeros(shape, dtype="u1"), np.full(shape, 255, dtype="u1")
-    head.channels = dict.fromkeys(CHANNELS, nothing) | {"wm": full}
-    return head
+    return Phantom(dict.fromkeys(CHANNELS, nothing) | {"wm": full}, affine)

@@ -10,7 +10,6 @@ from sklearn.metrics import roc_auc_score
 
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.demo import compare_gradcam_with_truth
 from workflow_scripts.demo.compare_gradcam_with_truth import (
     COLUMNS,
     Model,
@@ -157,9 +156,8 @@ def test_lesions_come_to_the_template_through_the_true_deformation(patient, tmp_
     assert ventricles.sum() < region.sum() < 0.05 * region.size
 
 
-def test_table_of_studies_with_models_of_their_own(patient, phantom, tmp_path, monkeypatch):
+def test_table_of_studies_with_models_of_their_own(patient, phantom, phantom_file, tmp_path):
     """One model looks at the ventricles, the other, of another study, everywhere but there."""
-    monkeypatch.setattr(compare_gradcam_with_truth, "Phantom", lambda path: phantom)
     _, truth, _, affine, field = patient
     lesion = tmp_path / "lesion.nii.gz"
     save_fractions(truth["lesion"] / 255, affine, lesion)
@@ -179,7 +177,7 @@ def test_table_of_studies_with_models_of_their_own(patient, phantom, tmp_path, m
         for key, path in zip(files, [*paths, str(mask)], strict=True):
             files[key].append(path)
     source = SimpleNamespace(
-        phantom=None,
+        phantom=phantom_file,
         lesions=[str(lesion)],
         fields=[field],
         attributions=files["maps"],

@@ -28,11 +28,9 @@ def ball():
     """Phantom of which nothing but the push of a ball of 12 mm in one of 30 is used."""
     grid = np.indices((71, 71, 71)) - 35
     distance = np.sqrt((grid**2).sum(axis=0))
-    head = Phantom.__new__(Phantom)
-    head.affine = np.eye(4)
-    head.affine[:3, 3] = -35
-    head.channels = {"push_ventricles": quantised(push_of(distance <= 12, distance <= 30))}
-    return head
+    affine = nib.affines.from_matvec(np.eye(3), [-35, -35, -35])
+    push = quantised(push_of(distance <= 12, distance <= 30))
+    return Phantom({"push_ventricles": push}, affine)
 
 
 def test_jacobian_of_a_linear_map_is_its_determinant():

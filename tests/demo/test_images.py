@@ -55,15 +55,14 @@ def test_files_are_the_same_bytes_each_time(tmp_path, rng):
 
 
 def test_phantom_is_interpolated_where_it_is_not_empty_and_zero_elsewhere(rng):
-    head = Phantom.__new__(Phantom)
-    head.affine = np.diag([1.0, 2.0, 1.0, 1.0])
-    head.affine[:3, 3] = (-5, -8, -6)
+    affine = nib.affines.from_matvec(np.diag([1.0, 2.0, 1.0]), (-5, -8, -6))
     sparse = (rng.integers(0, 256, (11, 9, 12)) * (rng.random((11, 9, 12)) > 0.9)).astype("u1")
     sparse[0, :, 0] = sparse[-1, -1] = 200
-    head.channels = {"csf": sparse, "gm": np.asfortranarray(255 - sparse), "wm": 0 * sparse}
+    channels = {"csf": sparse, "gm": np.asfortranarray(255 - sparse), "wm": 0 * sparse}
+    head = Phantom(channels, affine)
     points = rng.uniform(-8, 9, (3, 20, 30, 4)).astype("f4")
     points[:, 0] = np.round(points[:, 0])
-    voxels = (points - head.affine[:3, 3].reshape(3, 1, 1, 1)) / [[[[1.0]]], [[[2.0]]], [[[1.0]]]]
+    voxels = (points - affine[:3, 3].reshape(3, 1, 1, 1)) / [[[[1.0]]], [[[2.0]]], [[[1.0]]]]
     for channel, found in head.sample_each(["csf", "gm", "wm"], points).items():
         whole = map_coordinates(head.channels[channel], voxels, output="f4", order=1) / 255
         np.testing.assert_array_equal(found, whole)

@@ -19,7 +19,7 @@ from workflow_scripts.demo.diffusing_head import (
     scanner_tensors,
     white_signal,
 )
-from workflow_scripts.demo.images import grid_points
+from workflow_scripts.demo.images import Phantom, grid_points
 from workflow_scripts.demo.simulate_dwi import SCALE, Protocol, save_series, simulate
 from workflow_scripts.demo.simulate_epi import fieldmap_sidecar
 from workflow_scripts.demo.tensors import alps_tensors
@@ -198,11 +198,10 @@ def test_fibre_coherence_tells_the_right_gradient_table(phantom, patient):
 
 def test_susceptibility_moves_the_frontal_edge_back_in_ap_and_forth_in_pa(white_head):
     settings = CLEAN | {"protocol": Protocol((6, 92, 30), 2.5, 16)}
-    head = type(white_head).__new__(type(white_head))
-    head.affine, edge = white_head.affine, 60.0
+    edge = 60.0
     white = white_head.channels["wm"].copy()
-    white[:, int(edge - head.affine[1, 3]) :] = 0
-    head.channels = white_head.channels | {"wm": white}
+    white[:, int(edge - white_head.affine[1, 3]) :] = 0
+    head = Phantom(white_head.channels | {"wm": white}, white_head.affine)
     clean, warped = (
         simulate(head, SEED, None, ALPS, **settings | {"susceptibility": on})
         for on in (False, True)

@@ -1,10 +1,8 @@
-import copy
-
 import numpy as np
 import pytest
 
 from workflow_scripts.demo.deformation import Displacement
-from workflow_scripts.demo.images import grid_points
+from workflow_scripts.demo.images import Phantom, grid_points
 from workflow_scripts.demo.lesions import lesion_fraction
 from workflow_scripts.demo.simulate_t1w import WHITE_MATTER, volumes_ml
 
@@ -101,9 +99,9 @@ def test_air_holds_rayleigh_noise_of_the_nominal_level(make):
 
 
 def test_left_stays_left(make, phantom):
-    right_only = copy.copy(phantom)
-    right_only.channels = dict(phantom.channels, ventricles=phantom.channels["ventricles"].copy())
-    right_only.channels["ventricles"][: phantom.channels["csf"].shape[0] // 2] = 0
+    ventricles = phantom.channels["ventricles"].copy()
+    ventricles[: len(ventricles) // 2] = 0
+    right_only = Phantom(phantom.channels | {"ventricles": ventricles}, phantom.affine)
     _, truth, _, affine, _ = make(0.0, source=right_only)
     x = grid_points(truth["ventricles"].shape, affine)[0]
     middle = np.average(x, weights=truth["wm"])

@@ -5,7 +5,7 @@ from dipy.reconst.dti import fractional_anisotropy
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.demo.deformation import Displacement, save_displacement
-from workflow_scripts.demo.images import grid_points
+from workflow_scripts.demo.images import Phantom, grid_points
 from workflow_scripts.demo.tensors import (
     Gyri,
     alps_tensors,
@@ -123,14 +123,13 @@ def test_jacobian_of_a_stored_linear_field_is_its_matrix(tmp_path):
 
 def test_fibres_of_a_gyrus_run_up_its_blade(white_head):
     """A blade thin in y that rises along z from a block of white matter below."""
-    head = type(white_head).__new__(type(white_head))
-    head.affine = white_head.affine
+    affine = white_head.affine
     white = np.zeros((121, 171, 151), dtype="u1")
-    middle = nib.affines.apply_affine(np.linalg.inv(head.affine), (0, 0, 60)).astype(int)
+    middle = nib.affines.apply_affine(np.linalg.inv(affine), (0, 0, 60)).astype(int)
     x, y, z = middle
     white[x - 30 : x + 30, y - 30 : y + 30, z - 30 : z] = 255
     white[x - 30 : x + 30, y - 3 : y + 3, z : z + 20] = 255
-    head.channels = {"wm": white}
+    head = Phantom({"wm": white}, affine)
     side = np.array([[0.0, -2.0, 68.0], [3.0, 1.0, 70.0], [0.0, 2.0, 66.0]]).T
     direction, weight = Gyri(head)(side)
     assert np.abs(direction[:, 2]).min() > 0.95

@@ -26,7 +26,7 @@ QUIET = {"motion": False, "eddy": False, "susceptibility": False, "bias": True, 
 
 @pytest.fixture(scope="module")
 def phantom(phantom_file):
-    return Phantom(phantom_file)
+    return Phantom.read(phantom_file)
 
 
 @pytest.fixture(scope="module")

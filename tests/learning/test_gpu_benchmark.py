@@ -16,6 +16,7 @@ from workflow_scripts.common.checkpoint import Checkpoint
 SCRIPT = Path(gpu.__file__)
 
 
+@pytest.mark.full
 def test_tiny_run_reports_every_part(tmp_path):
     path = tmp_path / "gpu.json"
     command = [sys.executable, SCRIPT, "--tiny", "--json", path]
@@ -46,6 +47,7 @@ def test_without_gpu_says_what_to_do():
     assert "finds no GPU" in run.stderr and "--tiny" in run.stderr
 
 
+@pytest.mark.full
 def test_needs_only_torch_and_numpy():
     missing = ["pandas", "tqdm", "pytorch_metric_learning", "pytorch_optimizer"]
     missing += ["sklearn", "nibabel", "scipy", "safetensors", "monai"]

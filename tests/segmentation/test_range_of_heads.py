@@ -36,7 +36,7 @@ def template(folder):
 @pytest.fixture(scope="module")
 def measured(phantom_file, folder, template):
     """True and recovered fractions and volumes; the files of the heads are in the folder."""
-    return simulated_range(Phantom(phantom_file), folder, template, heads=HEADS)
+    return simulated_range(Phantom.read(phantom_file), folder, template, heads=HEADS)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,8 @@ def found_by(head, template, kind: str, settings: dict, **inputs) -> dict:
 def test_engines_find_the_simulated_thalamus(heads, template, tmp_path):
     """Each head left out of what is learned; a network of one of them, which takes longest.
 
-    The atlas does well here: the phantom's thalamus is the atlas's.
+    Thalami of other sizes are followed by what others' masks have taught, not by the atlas, which
+    is drawn back to its own. Two raters agree to about .9.
     """
     rows = []
     for number, head in enumerate(heads):
@@ -127,8 +128,12 @@ def test_engines_find_the_simulated_thalamus(heads, template, tmp_path):
         inputs = {"model": str(model), "regions": template.regions, "channels": [head.t1w]}
         rows.append(found_by(head, template, "unet", UNET, **inputs))
     table = pd.DataFrame(rows)
-    mean = table.groupby("engine").mean()
-    print(table.round(3), mean.round(3), sep="\n")
-    assert mean.at["multi_atlas", "both"] > max(0.93, mean.at["atlas", "both"] - 0.01)
-    assert mean.at["atlas", "both"] > 0.90 and mean.at["unet", "both"] > 0.88
-    assert mean["volume"].between(0.9, 1.1).all()
+    print(table.round(3))
+    atlas, fused, network = (
+        table[table["engine"] == kind].reset_index(drop=True)
+        for kind in ("atlas", "multi_atlas", "unet")
+    )
+    assert (fused["both"] > atlas["both"]).all() and fused["both"].min() > 0.9
+    assert fused["volume"].mean() == pytest.approx(1, abs=0.1)
+    assert atlas["both"].min() > 0.8 and network["both"].min() > 0.8
+    assert table[["left", "right"]].min(axis=None) > 0.75  # 0 where they are swapped

@@ -216,7 +216,7 @@ def compare_study(models: dict[str, Model], region, mask, threshold: float) -> l
 
 def main(source, out, params):
     """Write how much the mean maps of all models of all studies lie in the planted region."""
-    phantom, studies = Phantom(source.phantom), {}
+    phantom, studies = Phantom.read(source.phantom), {}
     parts = (source.maps, source.attributions, source.index, source.layers, source.masks)
     for maps, attributions, index, layers, mask in zip(*parts, strict=True):
         name = re.search(r"model-(.+)_desc-mean", maps).group(1)

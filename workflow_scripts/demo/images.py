@@ -41,19 +41,24 @@ def save_fractions(fractions, affine, path):
 
 
 class Phantom:
-    """The phantom's channels as arrays, sampled at points given in MNI mm.
+    """The phantom's channels, sampled at points given in MNI mm.
 
     Parameters
     ----------
-    path : path of the file written by `build_phantom`
+    channels : dict from a name to fractions of 0 to 255 (x, y, z), not to be changed later
+    affine : (4, 4), without rotation
     """
 
-    def __init__(self, path):
+    def __init__(self, channels, affine):
+        self.channels, self.affine = channels, affine
+        self._filled = {}  # cells of each channel that has been asked for
+
+    @classmethod
+    def read(cls, path):
+        """That of a file written by `build_phantom`."""
         image = nib.load(path)
-        self.affine = image.affine
-        self.channels = dict(
-            zip(CHANNELS, np.moveaxis(np.asarray(image.dataobj.get_unscaled()), -1, 0), strict=True)
-        )
+        data = np.moveaxis(np.asarray(image.dataobj.get_unscaled()), -1, 0)
+        return cls(dict(zip(CHANNELS, data, strict=True)), image.affine)
 
     def sample(self, channel, points):
         """Fractions (0..1, float32) of ``channel`` at ``points`` of shape (3, ...) in mm."""
@@ -76,7 +81,9 @@ class Phantom:
         found = {}
         for channel in channels:
             data = self.channels[channel]
-            inside = np.flatnonzero(cells_with(data).ravel(order="F")[cell])
+            if channel not in self._filled:
+                self._filled[channel] = cells_with(data).ravel(order="F")
+            inside = np.flatnonzero(self._filled[channel][cell])
             values = np.zeros(cell.shape, dtype="f4")
             values[inside] = map_coordinates(data, voxels[:, inside], output="f4", order=1) / 255
             found[channel] = values.reshape(shape)

@@ -194,7 +194,7 @@ def main(source, out, params):
     subject = params.subject
     alps = subject["alps_left"], subject["alps_right"]
     series = simulate(
-        Phantom(source.phantom),
+        Phantom.read(source.phantom),
         subject["seed"],
         Displacement(source.field),
         alps,

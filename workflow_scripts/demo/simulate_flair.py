@@ -81,7 +81,7 @@ def simulate(phantom, seed, field, lesion, borders=None, scan=FLAIR):
 def main(source, out, params):
     """Write the FLAIR of a session, and how its head moved since the T1w."""
     flair, affine, flair_to_t1w = simulate(
-        Phantom(source.phantom),
+        Phantom.read(source.phantom),
         params.subject["scan_seed"],
         Displacement(source.field),
         nib.load(source.lesion),

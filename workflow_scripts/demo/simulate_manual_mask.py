@@ -35,7 +35,7 @@ def main(source, out, params, wildcards):
     """Write the mask of a rater, both sides in one."""
     head, rater = nib.load(source.t1w), wildcards.rater
     points = Displacement(source.field)(grid_points(head.shape, head.affine))
-    thalamus = Phantom(source.phantom).sample("thalamus", points)
+    thalamus = Phantom.read(source.phantom).sample("thalamus", points)
     rng = np.random.default_rng([*params.subject["scan_seed"], 6, [*RATERS].index(rater)])
     mask = draw(thalamus, head.header.get_zooms()[:3], *RATERS[rater], rng)
     save_image(mask, head.affine, out.mask)

@@ -39,7 +39,7 @@ def main(source, out, params):
     """Write the R1map of a session."""
     subject, lesion = params.subject, nib.load(source.lesion)
     r1 = simulate(
-        Phantom(source.phantom),
+        Phantom.read(source.phantom),
         subject["scan_seed"],
         Displacement(source.field),
         lesion,

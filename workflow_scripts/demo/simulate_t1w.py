@@ -135,7 +135,7 @@ def main(source, out, params):
     """Write the T1w of a session, and the truth that it was made from."""
     subject = params.subject
     t1w, truth, brain, affine = simulate(
-        Phantom(source.phantom),
+        Phantom.read(source.phantom),
         subject["seed"],
         subject["head"],
         out.field,
