@@ -54,7 +54,7 @@ STUDY = {
     },
 }
 UNET = {"kind": "unet", "rater": "anna", "channels": ["T1w", "STIR"], "spacing": [4, 6, 4]}
-UNET |= {"folds": 3, "epochs": 15, "study": "dlr", "threads": 1}
+UNET |= {"folds": 4, "epochs": 20, "study": "dlr", "threads": 1}
 
 
 def ill(number):
@@ -152,7 +152,7 @@ def test_who_is_tested_trained_no_network(results):
 
 
 def test_who_trains_is_segmented_by_a_network_of_others(results):
-    for path in (results / "segmentation").glob("*_fold-[1-3]_model.json"):
+    for path in (results / "segmentation").glob("*_fold-[1-4]_model.json"):
         sources = " ".join(json.loads(path.read_text())["Sources"])
         users = [
             sidecar.name[:6]
