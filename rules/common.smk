@@ -124,10 +124,16 @@ def qc_pictures(wildcards=None):
     ]
 
 
+def viewers(wildcards=None):
+    """Pages to go through the T1w of each session."""
+    shown = T1W if CONFIG["report"]["viewer"] else []
+    return sessions(rules.draw_viewer.output.page, shown)
+
+
 def everything(wildcards):
     """All that a run makes; the report stands for what it needs."""
     if CONFIG["participants"]:
-        return preprocessed_files() + qc_pictures() + engine_pictures()
+        return preprocessed_files() + qc_pictures() + engine_pictures() + viewers()
     return [".bidsignore", "report/index.html", *aligned_contrasts()]
 
 

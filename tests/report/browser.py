@@ -56,7 +56,7 @@ addEventListener("load", () => {
       problems.push(`link to ${e.hash}, which is not there`);
   for (const e of document.querySelectorAll("[src], link[href], a[href]")) {
     const target = e.getAttribute("src") || e.getAttribute("href");
-    if (!/^(data:|#|([.][.][/])?\w[\w.+/%-]*[.]tsv$)/.test(target))
+    if (!/^(data:|#|([.][.][/])?\w[\w.+/%-]*[.](tsv|html)$)/.test(target))
       problems.push(`reaches outside: ${target.slice(0, 80)}`);
   }
   const page = document.documentElement, excess = page.scrollWidth - page.clientWidth;
@@ -71,7 +71,7 @@ def check_page(path, expected: Iterable[str] = ()) -> list[str]:
 
     Console errors; images that do not decode, empty or invisible drawings; pictures
     without id or text; ids given twice; links into the page that lead nowhere;
-    anything loaded from outside, and links to anything but a table beside the page; a page wider
+    anything loaded from outside, and links to anything but a table or page beside it; a page wider
     than a window of 1300 px; ids of ``expected`` that are not there.
     """
     page = Path(path).read_text(encoding="utf-8")

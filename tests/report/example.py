@@ -212,6 +212,7 @@ def cohort(folder, picture: bytes) -> SimpleNamespace:
         models=[],
         segmentation=[],
         engine_pictures=[],
+        viewers=[],
     )
     software = {"antspyx": "0.6.1", "deepbet": "9.8.7", "dipy": "1.12.0"}
     sidecars = {}

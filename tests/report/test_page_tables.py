@@ -4,7 +4,9 @@ import pytest
 
 from tests.report.browser import CHROMIUM
 from tests.report.devtools import Page
-from workflow_scripts.report.write_report import script, templates
+from workflow_scripts.common.resources import resource
+from workflow_scripts.report.pages import script_of
+from workflow_scripts.report.write_report import templates
 
 PEOPLE = [f"sub-{number}" for number in range(1, 26)]
 SIZES = ["n/a", "<0.001", "10.5 (9 to 12)", "9", "-3"]
@@ -20,7 +22,13 @@ def content(rows, path="cohort/sizes.tsv"):
 
 
 def text_of(rows, path="cohort/sizes.tsv", root="."):
-    return templates(root).from_string(PAGE).render(content=content(rows, path), script=script())
+    return (
+        templates(root)
+        .from_string(PAGE)
+        .render(
+            content=content(rows, path), script=script_of(resource("report/report.js").read_text())
+        )
+    )
 
 
 @pytest.fixture

@@ -16,7 +16,14 @@ from workflow_scripts.common.tables import read_table
 
 CONTRASTIVE = "studies/npsle_contrastive"
 # Of one subject, the class's next, who has no FLAIR and whose vessels are contours.
-STEPS = ["simulate_t1w", "prepare_t1w", "register_to_mni", "segment_brain", "draw_qc"]
+STEPS = [
+    "simulate_t1w",
+    "prepare_t1w",
+    "register_to_mni",
+    "segment_brain",
+    "draw_qc",
+    "draw_viewer",
+]
 STEPS += ["simulate_dwi", "simulate_epi", "prepare_dwi", "fit_tensor", "register_dwi_to_t1w"]
 STEPS += ["measure_alps", "draw_dwi_qc"]
 STEPS += ["simulate_vessel_contours", "measure_vessel_wall", "draw_vessel_wall"]
@@ -84,7 +91,10 @@ FEATURES |= {"compare_with_truth": 1, "compare_classes": 2, "correlate_features"
         ("statistics/metrics.py", EVALUATED | {"compare_published": 1}),
         (
             "anatomical/regions.py",
-            {"segment_brain": HEADS, "draw_qc": HEADS} | FEATURES | FITTED | EVALUATED,
+            dict.fromkeys(("segment_brain", "draw_qc", "draw_viewer"), HEADS)
+            | FEATURES
+            | FITTED
+            | EVALUATED,
         ),
     ],
 )

@@ -100,7 +100,7 @@ def captions_of(sidecars: dict[str, dict]) -> dict[str, dict]:
 
 
 def describe_session(
-    prefix, row, units, pictures, captions, reasons, is_open, filters, ratings
+    prefix, row, units, pictures, captions, reasons, is_open, filters, ratings, viewer
 ) -> dict:
     """What the template shows of one session.
 
@@ -115,6 +115,7 @@ def describe_session(
     is_open : whether its pictures are shown at once
     filters : as from `filters_of`
     ratings : those of the session, by picture
+    viewer : path of the page to go through its T1w, if any
     """
     name = prefix.replace("_ses-", ", ses-")
     return {
@@ -134,6 +135,7 @@ def describe_session(
                 "picture": QC + kind,
                 "values": json.dumps([entry["of"](prefix, kind) for entry in filters]),
                 "ratings": ratings.get(QC + kind, []),
+                "viewer": viewer if kind == "T1w" else None,
                 "numbers": [
                     (label(measure), number(row[measure]), unit_of(measure, units))
                     for measure in part["measures"]
@@ -154,6 +156,7 @@ def qc_section(
     shown: int,
     groups: dict[str, dict[str, str]],
     ratings: dict[str, dict[str, list[dict]]],
+    viewers: list = (),
 ) -> dict:
     """Outliers and the pictures of at most ``shown`` sessions, flagged ones first.
 
@@ -165,6 +168,7 @@ def qc_section(
     shown : number of sessions
     groups : value of each session by the name of a grouping, to filter the pictures by
     ratings : rows of the table of ratings, by session and picture
+    viewers : paths of the pages to go through the T1w
 
     Raises
     ------
@@ -198,6 +202,7 @@ def qc_section(
     used = {kind: part for kind, part in captions.items() if kind in kinds}
     titles = {kind: part["title"] for kind, part in used.items()}
     filters = filters_of(titles, set(reasons), groups)
+    pages = {Path(path).name.split("_desc-")[0]: path for path in viewers}
     sessions = [
         describe_session(
             prefix,
@@ -209,6 +214,7 @@ def qc_section(
             place == 0 or (prefix in reasons and place < OPEN_SESSIONS),
             filters,
             ratings.get(prefix, {}),
+            pages.get(prefix),
         )
         for place, prefix in enumerate(order[:shown])
     ]

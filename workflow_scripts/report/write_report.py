@@ -1,7 +1,5 @@
 """Write the report: one HTML file with all tables and pictures inside."""
 
-import base64
-import hashlib
 import json
 import os
 from functools import partial
@@ -11,12 +9,12 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 import yaml
-from markupsafe import Markup
 
 from workflow_scripts.common.job import job
 from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
+from workflow_scripts.report import pages
 from workflow_scripts.report.checklist import checklist_section, checklist_table
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import qc_section
@@ -60,13 +58,7 @@ def templates(root=".") -> jinja2.Environment:
     ----------
     root : output folder, in whose folder ``report`` the page lies
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource("report")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = pages.templates()
     environment.filters |= {"label": label, "number": number, "link": partial(link, root)}
     environment.globals["parts"] = PARTS
     return environment
@@ -105,13 +97,6 @@ def shown_tables(source) -> list[str]:
     return sorted(path for path in map(str, paths) if path.endswith(".tsv"))
 
 
-def script() -> dict[str, str]:
-    """The page's own script, and the hash by which its policy lets this one alone run."""
-    text = resource("report/report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return {"text": Markup(text), "hash": f"sha256-{digest}"}
-
-
 def quality_section(source, config: dict, sidecars: dict) -> dict:
     """The section on quality control with the ratings of its pictures, see `render`."""
     tables = {str(path): path for path in source.studies}
@@ -123,6 +108,7 @@ def quality_section(source, config: dict, sidecars: dict) -> dict:
         config["report"]["qc_subjects"],
         groups_of_sessions(config["studies"], tables, source.sites),
         ratings_by_picture(source.ratings),
+        source.viewers,
     )
     rated = ratings_section(source.ratings, config["exclude_rated"])
     return section | {"identity": identity(config), "rated": rated}
@@ -167,7 +153,7 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
             title=config["report"]["title"],
             simulated=not config["bids_dir"],
             scans=scan_section(source.scans),
-            script=script(),
+            script=pages.script_of(resource("report/report.js").read_text(encoding="utf-8")),
             qc=quality_section(source, config, sidecars),
             segmentation=segmentation_section(source.segmentation, source.engine_pictures),
             studies=studies,

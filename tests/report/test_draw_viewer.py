@@ -1,0 +1,144 @@
+"""The page to go through a session in three planes: what it holds, and what a reader sees."""
+
+import base64
+import gzip
+import json
+import re
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.report.browser import CHROMIUM
+from tests.report.devtools import Page
+from workflow_scripts.common.job import InputError
+from workflow_scripts.report.draw_qc import RIM_MM
+from workflow_scripts.report.draw_viewer import main
+
+ZOOMS = np.array([2.0, 2.5, 3.0])
+SHAPE = np.array([40, 44, 36])
+THALAMUS = 6
+
+
+@pytest.fixture
+def volumes():
+    """A T1w that grows along x, a ball of brain in it, and a thalamus on the patient's left."""
+    places = np.moveaxis(np.indices(SHAPE), 0, -1) * ZOOMS
+    away = np.linalg.norm(places - (SHAPE // 2) * ZOOMS, axis=-1)
+    thalamus = np.zeros(SHAPE, np.uint8)
+    thalamus[12:16, 20:26, 16:20] = THALAMUS
+    return {
+        "t1w": np.broadcast_to(100 + np.arange(SHAPE[0])[:, None, None], SHAPE).astype("f4"),
+        "mask": (away < 22).astype(np.uint8),
+        "dseg": np.where(away < 22, 2, 0).astype(np.uint8),
+        "regions": thalamus,
+        "sub-1_label-Thalamus_desc-anna_dseg": (thalamus > 0).astype(np.uint8),
+    }
+
+
+def draw(folder, volumes, turned=False, brain=True):
+    """Path of the page, of images whose axes run to right, anterior, superior or otherwise."""
+    for name, data in volumes.items():
+        image = nib.Nifti1Image(data, nib.affines.from_matvec(np.diag(ZOOMS), [-40, -50, -45]))
+        if turned:
+            wanted = nib.orientations.axcodes2ornt("PSL")
+            image = image.as_reoriented(
+                nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), wanted)
+            )
+        nib.save(image, folder / f"{name}.nii.gz")
+    path = {name: str(folder / f"{name}.nii.gz") for name in volumes}
+    source = SimpleNamespace(
+        t1w=path["t1w"],
+        mask=path["mask"],
+        tissues=[path["dseg"]] if brain else [],
+        regions=[path["regions"]] if brain else [],
+        sides=[path["sub-1_label-Thalamus_desc-anna_dseg"]],
+        colour=[],
+    )
+    page = folder / "sub-1_ses-2_desc-viewer_T1w.html"
+    main(source, SimpleNamespace(page=page), SimpleNamespace(brain=brain))
+    return page
+
+
+def stage_of(page):
+    """The first stage, and its image and layers as arrays (x, y, z)."""
+    text = re.search(r'id="stages">(.*?)</script>', page.read_text(), re.S)[1]
+    stage = json.loads(text)[0]
+
+    def array(packed):
+        data = gzip.decompress(base64.b64decode(packed))
+        return np.frombuffer(data, np.uint8).reshape(stage["shape"], order="F")
+
+    return stage, array(stage["data"]), [array(one["data"]) for one in stage["layers"]]
+
+
+def test_the_page_holds_the_volumes_to_the_right_to_the_front_and_up(volumes, tmp_path):
+    stage, t1w, layers = stage_of(draw(tmp_path, volumes))
+    titles = [layer["title"] for layer in stage["layers"]]
+    assert titles == ["Brain mask", "Tissues", "Regions of the atlas", "Thalamus by anna"]
+    start = nib.affines.apply_affine(np.linalg.inv(np.diag([*ZOOMS, 1])), [-40, -50, -45])
+    start = np.round((np.array(stage["affine"])[:, 3] / ZOOMS) - start).astype(int)
+    box = tuple(slice(a, a + n) for a, n in zip(start, stage["shape"], strict=True))
+    for found, name in zip(layers, ("mask", "dseg", "regions"), strict=False):
+        np.testing.assert_array_equal(found, volumes[name][box])
+    row = t1w[:, t1w.shape[1] // 2, t1w.shape[2] // 2].astype(int)
+    assert (np.diff(row[row > 0]) >= 0).all() and row.max() > 200
+    assert stage["layers"][2]["labels"] == {
+        str(THALAMUS): {"name": "thalamus", "colour": stage["layers"][2]["labels"]["6"]["colour"]}
+    }
+
+
+def test_an_image_stored_in_another_order_gives_the_same_page(volumes, tmp_path):
+    first, second = (tmp_path / name for name in ("a", "b"))
+    first.mkdir(), second.mkdir()
+    assert draw(first, volumes).read_bytes() == draw(second, volumes, turned=True).read_bytes()
+
+
+def test_nothing_far_from_the_brain_is_in_the_page(volumes, tmp_path):
+    _, t1w, (mask, *_) = stage_of(draw(tmp_path, volumes))
+    inside = np.argwhere(mask) * ZOOMS
+    for place in np.argwhere(t1w)[::50] * ZOOMS:
+        assert np.linalg.norm(inside - place, axis=1).min() <= RIM_MM
+    assert t1w[0, 0, 0] == 0
+
+
+def test_a_body_is_shown_whole(volumes, tmp_path):
+    page = draw(tmp_path, volumes, brain=False)
+    stage, *_ = stage_of(page)
+    assert stage["shape"] == SHAPE.tolist() and "no face" not in page.read_text()
+    assert [layer["title"] for layer in stage["layers"]] == ["Mask", "Thalamus by anna"]
+
+
+def test_labels_on_another_grid_are_named(volumes, tmp_path):
+    volumes["regions"] = volumes["regions"][1:]
+    with pytest.raises(InputError, match=r"regions.nii.gz: its grid is not that of its T1w"):
+        draw(tmp_path, volumes)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+def test_a_reader_finds_the_thalamus_on_the_left(volumes, tmp_path):
+    """By a click on the left half of the axial slice; layers come and go."""
+    with Page(draw(tmp_path, volumes)) as page:
+        page.wait("document.body.dataset.ready == 'yes'")
+        assert "sub-1, ses-2" in page.evaluate("document.title")
+        count = """(() => { const canvas = document.querySelector('canvas[data-axis="2"]');
+            const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            let n = 0; for (let i = 0; i < data.length; i += 4) n += data[i] != data[i + 1];
+            return n; })()"""
+        outlined = page.evaluate(count)
+        assert outlined > 100  # the red line around the brain
+        page.evaluate(
+            """(() => { const boxes = document.querySelectorAll('[data-layer]');
+            boxes[2].checked = true; boxes[2].dispatchEvent(new Event('input'));
+            const canvas = document.querySelector('canvas[data-axis="2"]');
+            const box = canvas.getBoundingClientRect();
+            const [x, y] = [box.left + 0.36 * box.width, box.top + 0.46 * box.height];
+            canvas.dispatchEvent(
+                new PointerEvent('pointerdown', {buttons: 1, clientX: x, clientY: y})); })()"""
+        )
+        page.wait("document.querySelector('output').textContent.includes('thalamus')")
+        told = page.evaluate("document.querySelector('output').textContent")
+        assert float(re.search(r"x (-?\d+)", told)[1]) < 0
+        assert page.evaluate(count) > outlined
+        assert page.problems == []
