@@ -23,6 +23,7 @@ def refit(tmp_path):
         for name, table in zip(("splits", "features", "clinical"), cohort, strict=True):
             table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
         outliers = pd.DataFrame(flagged, columns=[*SCAN, "measure"])
+        outliers = outliers.assign(level="doubtful", common="no")
         outliers.to_csv(tmp_path / "flagged.tsv", sep="\t", index=False, na_rep="n/a")
         source = SimpleNamespace(
             **{n: tmp_path / f"{n}.tsv" for n in ("splits", "features", "clinical", "flagged")}

@@ -194,8 +194,8 @@ def cohort(folder, picture: bytes) -> SimpleNamespace:
     )
     features = cohort_features(ids, np.random.default_rng(0))
     outliers = ids.iloc[[4]].assign(
-        measure="tiv_ml", value=2400.0, median=1400.0, robust_z=8.1, low=734.0, high=1979.0,
-        reason="implausible",
+        measure="tiv_ml", level="unusable", common="no", value=2400.0, median=1400.0,
+        robust_z=8.1, low=734.0, high=1979.0, reason="implausible",
     )  # fmt: skip
     source = SimpleNamespace(
         scans=write(pd.concat([status, left_out]), folder / "cohort/scans.tsv", "cohort"),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.common.flags import counting
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
@@ -147,18 +148,38 @@ def test_flags_of_every_step_are_collected(tmp_path):
     features = cohort([1, 2], session=["ses-01", None])
     sidecars = ran(features, {T1W: [], DWI: [], "alps": []})
     sidecars["sub-0_ses-01"]["alps"]["Flags"] = ["ALPS, left: 3 voxels", "ALPS, right: FA 0.1"]
-    sidecars["sub-1"][DWI]["Flags"] = ["odd"]
+    sidecars["sub-1"][DWI] |= {"Flags": ["odd"], "Notes": ["no T1w"]}
     table = flag(features, LIMITS, sidecars)
-    assert table[["participant_id", "measure", "reason"]].values.tolist() == [
-        ["sub-0", "alps", "ALPS, left: 3 voxels"],
-        ["sub-0", "alps", "ALPS, right: FA 0.1"],
-        ["sub-1", DWI, "odd"],
+    assert table[["participant_id", "measure", "level", "reason"]].values.tolist() == [
+        ["sub-0", "alps", "doubtful", "ALPS, left: 3 voxels"],
+        ["sub-0", "alps", "doubtful", "ALPS, right: FA 0.1"],
+        ["sub-1", DWI, "doubtful", "odd"],
+        ["sub-1", DWI, "note", "no T1w"],
     ]
+    assert set(table["common"]) == {"no"}
     assert table["value"].isna().all()
     write_table(table, tmp_path / "outliers.tsv", resource("columns/report.tsv"))
     del sidecars["sub-1"]
     with pytest.raises(InputError, match="sub-1: has features but no sidecar"):
         flag(features, LIMITS, sidecars)
+
+
+def test_what_most_sessions_have_counts_for_none_unless_it_is_unusable():
+    """Six of eight with FA of their own, one with another flag, one of a volume of 500 mL."""
+    features = cohort([1, 2, 3, 4, 5, 6, 7, 500])
+    sidecars = ran(features, {T1W: ["volume"], "alps": []})
+    for number in range(6):
+        sidecars[f"sub-{number}"]["alps"]["Flags"] = [f"FA 0.1{number}"]
+    sidecars["sub-6"]["alps"]["Flags"] = ["3 voxels"]
+    table = flag(features, LIMITS, sidecars)
+    assert table.loc[table["common"] == "yes", "participant_id"].nunique() == 6
+    assert counting(table)["participant_id"].tolist() == ["sub-6", "sub-7"]
+    assert table.set_index("participant_id").at["sub-7", "level"] == "unusable"
+    features = cohort([200, 201, 202, 203, 204, 1])
+    table = flag(features, LIMITS, ran(features, {T1W: ["volume"]}))
+    implausible = table[table["level"] == "unusable"]
+    assert set(implausible["common"]) == {"yes"} and len(implausible) == 5
+    assert set(implausible["participant_id"]) <= set(counting(table)["participant_id"])
 
 
 def test_fallback_of_the_brain_extraction_is_flagged(tmp_path):
@@ -196,8 +217,8 @@ def test_nothing_flagged_leaves_a_table_with_its_columns(tmp_path):
     table = flag(cohort([1]), LIMITS, ran(cohort([1])))
     write_table(table, tmp_path / "outliers.tsv", resource("columns/report.tsv"))
     assert read_table(tmp_path / "outliers.tsv").columns.tolist() == [
-        "participant_id", "session_id", "measure", "value", "median", "robust_z", "low", "high",
-        "reason",
+        "participant_id", "session_id", "measure", "level", "common", "value", "median",
+        "robust_z", "low", "high", "reason",
     ]  # fmt: skip
 
 
@@ -248,6 +269,6 @@ def test_run_for_some_participants_tells_flags_by_the_limits(tmp_path):
         "  sub-1_ses-2 template_correlation 0.3",
         "  sub-2 tiv_ml 700",
     ]
-    assert told[2].endswith(": leaks") and "implausible: outside" in told[4]
+    assert told[2].endswith(": leaks (doubtful)") and "implausible: outside" in told[4]
     assert flags_of_run(tmp_path, paths[4:5]) is None
     assert flags_of_run(tmp_path, paths[-1:]) is None

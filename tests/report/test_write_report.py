@@ -20,7 +20,8 @@ from tests.report.devtools import Page
 from tests.report.example import CONFIG, FIGURES, SIDECARS, example
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
-from workflow_scripts.common.tables import read_table
+from workflow_scripts.common.resources import resource
+from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.report import plots, plots_classifiers, write_report
 from workflow_scripts.report.methods import Methods
 from workflow_scripts.report.qc import embed
@@ -131,6 +132,25 @@ def test_every_table_of_a_number_is_named_with_its_checksum(source, page):
     for path in (source.scans, source.features, *source.studies):
         digest = checksum(path)["sha256"][:16]
         assert f"/{Path(path).name}</a></td><td><code>{digest}</code>" in origin
+
+
+def test_what_most_sessions_have_in_common_is_told_once_and_a_note_flags_nothing(undrawn, source):
+    table = read_table(source.outliers)
+    sessions = read_table(source.features)[["participant_id", "session_id"]]
+    blank = dict.fromkeys(["value", "median", "robust_z", "low", "high"])
+    common = sessions.assign(
+        measure="vesselwall", level="doubtful", common="yes", reason="thin walls", **blank
+    )
+    note = sessions.iloc[[0]].assign(
+        measure="desc-preproc_dwi", level="note", common="no", reason="no phase encoding", **blank
+    )
+    rows = pd.concat([table, common, note])
+    write_table(rows[table.columns], source.outliers, resource("columns/report.tsv"))
+    page = render(source, CONFIG)
+    assert "1 of 12 sessions are flagged" in page
+    assert page.count("thin walls") == 1 and f"{len(sessions)} sessions, doubtful" in page
+    assert page.count('<details class="flagged"') + page.count("class=flagged") == 1
+    assert re.search("To be known: [^;<]*: no phase encoding</p>", page)
 
 
 def test_flagged_sessions_come_first_and_the_rest_is_capped(undrawn, source):

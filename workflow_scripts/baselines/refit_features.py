@@ -11,6 +11,7 @@ from workflow_scripts.baselines.fit_features import fit_split, predict, read_cas
 from workflow_scripts.baselines.linear import one_thread
 from workflow_scripts.baselines.permute_features import permute, permute_inputs
 from workflow_scripts.baselines.preparation import site_share
+from workflow_scripts.common.flags import counting
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.predictions import PERMUTATIONS, PREDICTIONS
 from workflow_scripts.common.resources import resource
@@ -69,7 +70,7 @@ def ways(source, params):
         yield "impute", lambda: everybody, own | {"missing": "impute"}
     if own["harmonize"]:
         yield "not_harmonized", lambda: cases, own | {"harmonize": False}
-    kept = without(cases, read_table(source.flagged))
+    kept = without(cases, counting(read_table(source.flagged)))
     if len(kept.y) < len(cases.y):
         yield "not_flagged", lambda: checked(kept, params), own
 

@@ -183,7 +183,7 @@ def motion_table(series: list[Series], motions, rigid, mask, zooms) -> pd.DataFr
 
 
 def unparted_eddy_currents(series: list[Series], settings: dict) -> list[str]:
-    """Flags of the series whose eddy currents cannot be told from a movement of the head."""
+    """Notes on the series whose eddy currents cannot be told from a movement of the head."""
     return [
         f"{Path(one.path).name}: phase-encoding direction not known, eddy currents that a shell "
         "has in common count as a movement of the head"
@@ -264,11 +264,8 @@ def main(source, out, params):
         DistortionCorrection=distortion,
         ReversePhasePassedOver=passed_over,
         IntensityScales=dict(zip(names, (round(scale, 4) for scale in scales), strict=True)),
-        Flags=[
-            *unparted_eddy_currents(series, settings),
-            *other_scales(names, scales),
-            *shared_b0(raw),
-        ],
+        Flags=[*other_scales(names, scales), *shared_b0(raw)],
+        Notes=unparted_eddy_currents(series, settings),
     )
 
 

@@ -41,7 +41,7 @@ def main(source, out, params):
         software=["antspyx"],
         measures={},
         Description="Transform from the diffusion series to MNI152NLin2009aSym",
-        Flags=["no T1w: the series was registered straight to the template"],
+        Notes=["no T1w: the series was registered straight to the template"],
     )
 
 

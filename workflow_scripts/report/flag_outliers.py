@@ -1,6 +1,7 @@
 """Flag sessions whose numbers are out of line, or whose processing was in doubt."""
 
 import json
+import re
 from collections import ChainMap
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from workflow_scripts.report.sessions import SESSION, prefixes, read_sidecars, s
 
 THRESHOLD = 3.5
 FEWEST = 5
-COLUMNS = [*SESSION, "measure", "value", "median", "robust_z", "low", "high", "reason"]
+COLUMNS = [*SESSION, "measure", "level", "common", "value", "median", "robust_z", "low", "high"]
+COLUMNS.append("reason")
+STEP_LEVELS = {"Flags": "doubtful", "Notes": "note"}
 T1W = "desc-preproc_T1w"
 
 
@@ -65,7 +68,8 @@ def flag_measures(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) 
     """Sessions with a robust z beyond 3.5 or a value outside the plausible limits.
 
     A missing value is flagged where the session went through the step that
-    measures it; a measure that no session has is passed over.
+    measures it; a measure that no session has is passed over. What is unlike the cohort is
+    doubtful; a value that is missing or outside the limits is unusable, as it stands.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ def flag_measures(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) 
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, a row per session and flagged measure.
+        Columns `COLUMNS` but ``common``, a row per session and flagged measure.
 
     Raises
     ------
@@ -115,6 +119,7 @@ def flag_measures(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) 
             robust_z=z,
             low=rule.low,
             high=rule.high,
+            level=np.where(code == 1, "doubtful", "unusable"),
             reason=code.map(reasons),
         )
         tables.append(table[code > 0])
@@ -124,8 +129,8 @@ def flag_measures(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) 
 def flag_steps(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFrame:
     """What the steps themselves say makes a session doubtful.
 
-    The texts in ``Flags`` of any sidecar, and a brain mask that is the
-    template's because deepbet's was implausible.
+    The texts in ``Flags`` of any sidecar, which are doubtful, and in ``Notes``; and a brain mask
+    that is the template's because deepbet's was implausible.
 
     Parameters
     ----------
@@ -136,7 +141,7 @@ def flag_steps(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFram
     -------
     DataFrame
         participant_id, session_id, measure (the sidecar without session and
-        ending), reason.
+        ending), level, reason.
 
     Raises
     ------
@@ -149,7 +154,11 @@ def flag_steps(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFram
         if prefix not in sidecars:
             raise InputError(f"{prefix}: has features but no sidecar; rebuild the table")
         for kind, content in sidecars[prefix].items():
-            rows += [(*session, kind, text) for text in content.get("Flags", [])]
+            rows += [
+                (*session, kind, level, text)
+                for key, level in STEP_LEVELS.items()
+                for text in content.get(key, [])
+            ]
             if kind != T1W or "BodyPart" in content:  # of another part than the head
                 continue
             if "BrainExtraction" not in content:
@@ -158,14 +167,38 @@ def flag_steps(features: pd.DataFrame, sidecars: dict[str, dict]) -> pd.DataFram
                 )
             how = content["BrainExtraction"]
             if how.startswith("template ("):
-                rows.append((*session, "brain_extraction", f"brain extraction: {how}"))
-    return pd.DataFrame(rows, columns=[*SESSION, "measure", "reason"])
+                extraction = f"brain extraction: {how}"
+                rows.append((*session, "brain_extraction", "doubtful", extraction))
+    return pd.DataFrame(rows, columns=[*SESSION, "measure", "level", "reason"])
+
+
+def kinds_of(flags: pd.DataFrame) -> pd.Series:
+    """What each flag says, its numbers aside: the same text for the same kind of flag."""
+    texts = flags["reason"].map(lambda text: re.sub(r"\d[\d.]*", "#", text))
+    return flags["measure"] + ": " + texts
+
+
+def are_common(flags: pd.DataFrame, sidecars: dict[str, dict]) -> pd.Series:
+    """Whether each flag is of a kind that more than half of the sessions have, at least 5.
+
+    Of the sessions that went through the step. Bool, by the index of the flags.
+    """
+    been = {"brain_extraction": {p for p, kinds in sidecars.items() if T1W in kinds}}
+    for name in flags["measure"].unique():
+        through = {prefix for prefix, kinds in sidecars.items() if name in kinds}
+        been.setdefault(name, through or expected_sessions(name, sidecars))
+    sessions = prefixes(flags).groupby(kinds_of(flags)).transform("nunique")
+    return (sessions > flags["measure"].map(lambda name: len(been[name]) / 2)) & (
+        sessions >= FEWEST
+    )
 
 
 def flag(features: pd.DataFrame, limits: pd.DataFrame, sidecars: dict) -> pd.DataFrame:
     """All flags, ordered by participant, session and measure."""
     tables = [flag_measures(features, limits, sidecars), flag_steps(features, sidecars)]
     table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
+    if len(table):
+        table["common"] = np.where(are_common(table, sidecars), "yes", "no")
     return table.reindex(columns=COLUMNS).sort_values([*SESSION, "measure"], ignore_index=True)
 
 
@@ -194,7 +227,8 @@ def flags_of_run(root: Path, paths: list[str]) -> str | None:
     limits = read_table(resource("report/limits.tsv")).assign(side="none")
     table = flag(pd.DataFrame(rows), limits, sidecars)
     lines = [
-        f"  {prefix} {row.measure}{'' if pd.isna(row.value) else f' {row.value:.4g}'}: {row.reason}"
+        f"  {prefix} {row.measure}{'' if pd.isna(row.value) else f' {row.value:.4g}'}: "
+        f"{row.reason} ({row.level})"
         for prefix, row in zip(prefixes(table), table.itertuples(), strict=True)
     ]
     head = (

@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from workflow_scripts import __version__
+from workflow_scripts.common.flags import counting
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.ratings import QC
 from workflow_scripts.common.record import checksum
@@ -16,7 +17,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import MISSING, read_table
 from workflow_scripts.report import plots
 from workflow_scripts.report.draw_qc import RIM_MM
-from workflow_scripts.report.flag_outliers import FEWEST
+from workflow_scripts.report.flag_outliers import FEWEST, kinds_of
 from workflow_scripts.report.sessions import SESSION, prefixes, split_name
 from workflow_scripts.report.text import label, load, number, require, tabulate, unit_of
 
@@ -99,8 +100,30 @@ def captions_of(sidecars: dict[str, dict]) -> dict[str, dict]:
     return captions
 
 
+def told_by_session(flags: pd.DataFrame) -> dict[str, list[str]]:
+    """What the flags say of each session, in words, with their level unless they are notes."""
+    told: dict[str, list[str]] = {}
+    for prefix, row in zip(prefixes(flags), flags.itertuples(), strict=True):
+        level = "" if row.level == "note" else f"{row.level}, "
+        told.setdefault(prefix, []).append(f"{level}{label(row.measure)}: {row.reason}")
+    return told
+
+
+def told_of_most(flags: pd.DataFrame) -> list[str]:
+    """A sentence for each kind of flag that most sessions have."""
+    common = flags[flags["common"] == "yes"]
+    told = []
+    for _, rows in common.groupby(kinds_of(common), sort=False):
+        first, alike = rows.iloc[0], rows["reason"].nunique() == 1
+        told.append(
+            f"{prefixes(rows).nunique()} sessions, {first['level']}, {label(first['measure'])}: "
+            f"{'' if alike else 'such as '}{first['reason']}"
+        )
+    return told
+
+
 def describe_session(
-    prefix, row, units, pictures, captions, reasons, is_open, filters, ratings, viewer
+    prefix, row, units, pictures, captions, reasons, notes, is_open, filters, ratings, viewer
 ) -> dict:
     """What the template shows of one session.
 
@@ -111,7 +134,7 @@ def describe_session(
     units : unit of each feature
     pictures : path by kind
     captions : content of resources/report/qc.yaml
-    reasons : why the session is flagged
+    reasons, notes : why the session is flagged, and what else is to be known of it
     is_open : whether its pictures are shown at once
     filters : as from `filters_of`
     ratings : those of the session, by picture
@@ -123,6 +146,7 @@ def describe_session(
         "participant_id": row["participant_id"],
         "session_id": MISSING if pd.isna(row["session_id"]) else row["session_id"],
         "reasons": reasons,
+        "notes": notes,
         "open": is_open,
         "pictures": [
             {
@@ -180,12 +204,15 @@ def qc_section(
     require(features, features_path, SESSION)
     units = {name: entry.get("Units", "") for name, entry in dictionary.items()}
     outliers, dictionary = load(outliers_path)
-    require(outliers, outliers_path, [*SESSION, "measure", "value", "robust_z", "reason"])
+    columns = [*SESSION, "measure", "level", "value", "median", "robust_z", "reason"]
+    require(outliers, outliers_path, [*columns, "common"])
     features = features.assign(prefix=prefixes(features)).set_index("prefix")
-    reasons: dict[str, list[str]] = {}
-    for prefix, row in zip(prefixes(outliers), outliers.itertuples(), strict=True):
-        reasons.setdefault(prefix, []).append(f"{label(row.measure)}: {row.reason}")
-    if strangers := sorted(reasons.keys() - set(features.index)):
+    own = outliers[(outliers["common"] == "no") | (outliers["level"] == "unusable")]
+    reasons, notes = (
+        told_by_session(counting(outliers)),
+        told_by_session(own.query("level == 'note'")),
+    )
+    if strangers := sorted(set(prefixes(outliers)) - set(features.index)):
         raise InputError(
             f"{outliers_path}: {', '.join(strangers)} not in {features_path}; remake it"
         )
@@ -211,6 +238,7 @@ def qc_section(
             found[prefix],
             captions,
             reasons.get(prefix, []),
+            notes.get(prefix, []),
             place == 0 or (prefix in reasons and place < OPEN_SESSIONS),
             filters,
             ratings.get(prefix, {}),
@@ -218,7 +246,6 @@ def qc_section(
         )
         for place, prefix in enumerate(order[:shown])
     ]
-    columns = [*SESSION, "measure", "value", "median", "robust_z", "reason"]
     choices = yaml.safe_load(resource("report/reasons.yaml").read_text())
     checked = [name for part in captions.values() for name in part["checked"] if name in features]
     checked = [name for name in checked if features[name].notna().any()]
@@ -227,9 +254,8 @@ def qc_section(
         "total": len(features),
         "rim": RIM_MM if "registration" in captions["T1w"]["rows"] else None,  # of heads
         "fewest": FEWEST,
-        "outliers": tabulate(
-            outliers[columns].assign(measure=outliers["measure"].map(label)), dictionary
-        ),
+        "outliers": tabulate(own[columns].assign(measure=own["measure"].map(label)), dictionary),
+        "common": told_of_most(outliers),
         "captions": used,
         "filters": filters,
         "reasons": {kind: choices[kind] for kind in used},

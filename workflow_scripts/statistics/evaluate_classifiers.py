@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.common.flags import counting
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
@@ -97,7 +98,7 @@ def sensitivity(source, settings: dict) -> pd.DataFrame:
     """Metrics of the models fitted in other ways."""
     tables = [read_table(path) for path in source.refits]
     variants = pd.concat(tables) if tables else pd.DataFrame(columns=["model", "variant"])
-    flagged = read_table(source.flagged[0])
+    flagged = counting(read_table(source.flagged[0]))
     return robustness.sensitivity(read_table(source.predictions), variants, flagged, settings)
 
 

@@ -9,7 +9,7 @@ from workflow_scripts.common.columns import READ_TWICE, SECOND_RATER
 from workflow_scripts.common.images import write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.tables import write_table
+from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.vessel_wall.contours import read_contours
 from workflow_scripts.vessel_wall.masks import vessel_from_masks
 from workflow_scripts.vessel_wall.segments import (
@@ -128,15 +128,26 @@ def measure(vessels: list[Vessel]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     )
 
 
-def session_flags(vessels: list[Vessel], segments: pd.DataFrame, arteries=None) -> list[str]:
-    """What limits the numbers of each vessel, and which arteries of the set are missing."""
-    flags = segments["flags"].fillna("")
-    found = [f"{v.name}: {text}" for v, text in zip(vessels, flags, strict=True) if text]
+def session_flags(vessels: list[Vessel], segments: pd.DataFrame, arteries=None) -> dict:
+    """What limits the numbers of each vessel, and which arteries of the set are missing.
+
+    Returns
+    -------
+    ``Flags``, which make the numbers doubtful, and ``Notes``, in the words of
+    resources/vessel_wall_flags.tsv
+    """
+    told = read_table(resource("vessel_wall_flags.tsv")).set_index("flag")
+    found = {"doubtful": [], "note": []}
+    for vessel, flags in zip(vessels, segments["flags"].fillna(""), strict=True):
+        name = artery(vessel.label, vessel.hemi).replace("_", " ")
+        for flag in filter(None, flags.split("; ")):
+            found[told.at[flag, "level"]].append(f"{name}: {told.at[flag, 'words']}")
     missing = set(arteries or ()) - {artery(v.label, v.hemi) for v in vessels}
-    return found + [
-        f"{name}: missing, so the session has no mean over {', '.join(arteries)}"
+    found["doubtful"] += [
+        f"{name.replace('_', ' ')}: missing, so the session has no mean over {', '.join(arteries)}"
         for name in sorted(missing)
     ]
+    return {"Flags": found["doubtful"], "Notes": found["note"]}
 
 
 def main(source, out, params):
@@ -160,7 +171,7 @@ def main(source, out, params):
         | second_reading(second, params.arteries),
         Description="Lumen and vessel wall in sections perpendicular to the centre line",
         Vessels={vessel.name: vessel.source for vessel in vessels},
-        Flags=session_flags(vessels, segments, params.arteries),
+        **session_flags(vessels, segments, params.arteries),
     )
 
 
