@@ -10,7 +10,7 @@ FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 LOGGER = $(shell test -t 2 && echo --logger rich)
 EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
-.PHONY: demo demos test test-full test-all offline lint lock
+.PHONY: demo demos test test-full test-all docs offline lint lock
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,10 @@ test-full: $(VENV)/installed
 # Both in one session, which builds what they share once.
 test-all: $(VENV)/installed
 	$(RUN) python -m pytest
+
+# The pages of docs/ as a site, in the folder site; a link that leads nowhere fails.
+docs: $(VENV)/installed
+	$(RUN) mkdocs build --strict --quiet
 
 # For machines without internet: run it where there is some, with the same system and Python,
 # and take the whole folder along. The workflow itself fetches nothing.

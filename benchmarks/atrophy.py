@@ -89,9 +89,10 @@ def templates(folder: Path) -> SimpleNamespace:
 
 def process(t1w: str, folder: Path, template, network: Path | None, lesions=()):
     """Outputs of segment_brain of a raw T1w, and its measures; ``lesions`` may be a mask's path."""
-    raw = SimpleNamespace(t1w=t1w, template=template.t1w, template_mask=template.mask)
+    raw = {"t1w": t1w, "template": template.t1w, "template_mask": template.mask}
     t1 = outputs(folder, t1w="t1w.nii.gz", mask="mask.nii.gz", sidecar="t1w.json")
-    prepare_t1w.main(raw, t1, SimpleNamespace(brain_extraction="deepbet", body_part="brain"))
+    settings = SimpleNamespace(brain_extraction="deepbet", body_part="brain")
+    prepare_t1w.main(SimpleNamespace(**raw, correction=[]), t1, settings)
     transforms = ["x.mat", "x.nii.gz", "inverse.nii.gz"]
     mni = outputs(
         folder, transforms=transforms, t1w="mni.nii.gz", brain="brain.nii.gz", sidecar="mni.json"

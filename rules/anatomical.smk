@@ -24,6 +24,7 @@ rule prepare_t1w:
         t1w=lambda wildcards: T1W[wildcards.prefix]["path"],
         template=of_brain(rules.make_templates.output.t1w),
         template_mask=of_brain(rules.make_templates.output.mask),
+        correction=lambda wildcards: CORRECTIONS.get(wildcards.prefix, {}).get("mask", []),
     output:
         t1w=bids_anat("T1w.nii.gz", desc="preproc"),
         mask=bids_anat("mask.nii.gz", desc="brain" if OF_BRAIN else "body"),
@@ -37,6 +38,7 @@ rule prepare_t1w:
         raw_bytes=lambda wildcards: raw_bytes(T1W[wildcards.prefix]["path"]),
         brain_extraction=ANATOMICAL["brain_extraction"],
         body_part=ANATOMICAL["body_part"],
+        correction=correction_of,
     script:
         "../workflow_scripts/anatomical/prepare_t1w.py"
 

@@ -63,6 +63,7 @@ SCANS, CONTRASTS, PLACES = STARTING.scans, STARTING.contrasts, STARTING.places
 DWI, EPI, VESSELS = SCANS["dwi"], SCANS["epi"], SCANS["vesselwall"]
 T1W, VWI = COHORT.usable("T1w"), COHORT.usable("VWI")
 LESION_MASKS, DRAWN_ELSEWHERE = STARTING.lesions, STARTING.drawn_elsewhere
+CORRECTIONS = STARTING.corrections
 SEGMENTATION = STARTING.segmentation
 ALL_SCANS = sorted(
     row["path"] for scans in SCANS.values() for rows in scans.values() for row in rows

@@ -94,6 +94,12 @@ IMAGES = {
     "these sessions are flagged": lambda: (
         "startswith('template (')" in text_of(R + "flag_outliers", "flag_steps")
     ),
+    "The brain mask was corrected by hand": lambda: uses(
+        A + "prepare_t1w", "corrected by hand", "corrected_mask"
+    ),
+    "with the overlap with the mask that the workflow had found": lambda: calls(
+        A + "prepare_t1w", "dice", "told_of_correction"
+    ),
     "The scan came skull-stripped": lambda: uses(A + "prepare_t1w", "input already skull-stripped"),
     "brighter than 1 % of its bright voxels, holes filled": lambda: (
         constant(A + "prepare_t1w", "BACKGROUND") == 0.01

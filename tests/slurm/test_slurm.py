@@ -249,7 +249,7 @@ def test_training_over_its_time_limit_goes_on_in_the_retry(cluster, training, tm
     training["studies"] = {"study": study_with(PRETRAINING | {"epochs": 100 * EPOCHS})}
     limits = {"pretrain_encoder": ON_GPU | {"runtime": "30 ** (attempt - 1)", "mem_mb": 2000}}
     process = start(training, tmp_path, f"{ENCODER}.safetensors", retries=1, set_resources=limits)
-    wait_for(lambda: "goes on after epoch" in training_log(training))
+    wait_for(lambda: "goes on after epoch" in training_log(training), patience_s=900)
     cluster.run("scancel", "-u", "root")
     _, text = ended(process)
     assert len(re.findall("has been submitted.*rule_pretrain_encoder", text)) == 2

@@ -10,6 +10,7 @@ from skimage.filters import threshold_otsu
 from workflow_scripts.anatomical.template_mask import template_mask
 from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import (
+    dice,
     load_scan,
     save_image,
     save_labels,
@@ -17,6 +18,7 @@ from workflow_scripts.common.images import (
     write_sidecar,
 )
 from workflow_scripts.common.job import InputError, job
+from workflow_scripts.common.record import checksum
 from workflow_scripts.common.scans import require_usable
 
 PLAUSIBLE_BRAIN_ML = (700, 2300)
@@ -100,6 +102,60 @@ def extract_brain(
     return mask, how
 
 
+def corrected_mask(path: str, t1w: str, correction: dict) -> np.ndarray:
+    """Brain mask that somebody has corrected, (x, y, z) bool on the grid of the T1w.
+
+    Parameters
+    ----------
+    correction : row of corrections.tsv, with the SHA-256 of the scan that the mask was drawn on
+
+    Raises
+    ------
+    InputError
+        If the scan is another one now, or the mask has another grid, holds something else than
+        0 and one value, or has no plausible volume.
+    """
+    now = checksum(t1w)["sha256"]
+    if now != correction["scan_sha256"]:
+        raise InputError(
+            f"{path}: was drawn on another scan than {t1w} is now; look at both, and write "
+            f"{now} in corrections.tsv, or take the line and the mask away"
+        )
+    image, scan = load_scan(path), load_scan(t1w)
+    if image.shape != scan.shape or not np.allclose(image.affine, scan.affine, atol=1e-3):
+        raise InputError(f"{path}: its grid is not that of {t1w}; draw on that scan's own grid")
+    data = np.asanyarray(image.dataobj)
+    values = np.unique(data[data != 0])
+    if len(values) != 1:
+        raise InputError(f"{path}: holds {len(values) + 1} values; a mask has 0 and one more")
+    low, high = PLAUSIBLE_BRAIN_ML
+    volume = (data != 0).sum() * voxel_volume_ml(scan)
+    if not low <= volume <= high:
+        raise InputError(f"{path}: has {volume:.0f} mL; a brain has {low:g} to {high:g}")
+    return data != 0
+
+
+def told_of_correction(mask: np.ndarray, found, correction: dict, voxel_ml: float) -> dict:
+    """Fields of the sidecar that tell of a corrected mask, and of the one before it.
+
+    Parameters
+    ----------
+    mask : (x, y, z) bool, corrected
+    found : mask and method of `extract_brain`, None where that found none
+    """
+    who, why = f"{correction['rater']}, {correction['date']}", correction["reason"]
+    before = "where no brain was found"
+    fields = {"Rater": correction["rater"], "Date": correction["date"], "Reason": why}
+    if found:
+        automatic, how = found
+        overlap = dice(mask, automatic)
+        before = f"in place of {automatic.sum() * voxel_ml:.0f} mL by {how}, Dice {overlap:.3f}"
+        fields |= {"Automatic": how, "AutomaticVolume": round(automatic.sum() * voxel_ml, 3)}
+        fields |= {"Dice": round(overlap, 5)}
+    note = f"brain mask corrected by {who} ({why}): {mask.sum() * voxel_ml:.0f} mL {before}"
+    return {"BrainExtraction": "corrected by hand", "Correction": fields, "Notes": [note]}
+
+
 def body_mask(data: np.ndarray) -> np.ndarray:
     """Largest part of a scan above Otsu's threshold, each slice filled, (x, y, z) bool.
 
@@ -135,16 +191,33 @@ def correct_bias(t1w: str, mask: str, thick_slices: bool = False) -> np.ndarray:
     return corrected.numpy()
 
 
+def find_brain(source, params, voxel_ml: float) -> tuple[np.ndarray, str, dict]:
+    """Brain mask of a T1w, how it was found, and fields of the sidecar.
+
+    With a correction it is that; the workflow's own is found too, to be compared with.
+    """
+    asked = source.t1w, source.template, source.template_mask, params.brain_extraction
+    if not source.correction:
+        mask, how = extract_brain(*asked)
+        stripped = how == "input already skull-stripped"
+        return mask, how, {"SkullStripped": stripped, "BrainExtraction": how}
+    mask = corrected_mask(source.correction, source.t1w, params.correction)
+    try:
+        found = extract_brain(*asked)
+    except InputError:
+        found = None
+    stripped = found is not None and found[1] == "input already skull-stripped"
+    told = told_of_correction(mask, found, params.correction, voxel_ml)
+    return mask, found[1] if found else "none", {"SkullStripped": stripped} | told
+
+
 def main(source, out, params):
     """Find the brain of a T1w, or the body, correct the bias of the image, and write both."""
     part = params.body_part
     require_usable(source.t1w, body_part=part)
     image = load_scan(source.t1w)
     if part == "brain":
-        mask, how = extract_brain(
-            source.t1w, source.template, source.template_mask, params.brain_extraction
-        )
-        told = {"SkullStripped": how == "input already skull-stripped", "BrainExtraction": how}
+        mask, how, told = find_brain(source, params, voxel_volume_ml(image))
     else:
         mask, how = body_mask(np.asanyarray(image.dataobj)), "Otsu"
         told = {"SkullStripped": False, "BodyPart": part}
@@ -152,7 +225,7 @@ def main(source, out, params):
     save_image(correct_bias(source.t1w, out.mask, part != "brain"), image, out.t1w)
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w],
+        sources=[source.t1w, *([source.correction] if source.correction else [])],
         software=["antspyx"] + (["deepbet"] if how == "deepbet" else []),
         measures={
             f"{'brain' if part == 'brain' else 'body'}_mask_volume_ml": mask.sum()

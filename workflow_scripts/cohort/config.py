@@ -112,6 +112,10 @@ def check_config(config: dict) -> dict:
             if body_part != "brain":
                 problems += _of_brains(f"studies.{name}", study, body_part)
         if body_part != "brain":
+            if config["corrections"]:
+                problems.append(
+                    f"corrections: are of brain masks, not of a {body_part}; leave it out"
+                )
             config["scans"] = {n: f for n, f in config["scans"].items() if n not in OF_BRAINS}
     if problems:
         raise InputError("the configuration has errors:\n  " + "\n  ".join(problems))

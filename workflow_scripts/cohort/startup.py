@@ -10,6 +10,7 @@ from pathlib import Path
 from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, WITH_RATERS, check_config, models_of
+from workflow_scripts.cohort.corrections import read_corrections
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
 from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived
@@ -21,7 +22,14 @@ from workflow_scripts.cohort.population import (
 from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
 from workflow_scripts.cohort.segmentation import place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
-from workflow_scripts.common.bids import LESIONS, MANUAL, RAW, VESSEL_WALL, drawn_on
+from workflow_scripts.common.bids import (
+    CORRECTIONS,
+    LESIONS,
+    MANUAL,
+    RAW,
+    VESSEL_WALL,
+    drawn_on,
+)
 from workflow_scripts.common.inner import MOST_SPLITS
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.rows import read_rows
@@ -44,6 +52,7 @@ class Start:
     cohort : Cohort
     bids_dir, output_dir : Path; the simulated dataset lies in the output folder
     populations : rows of each study's population, by its name
+    corrections : of brain masks, by session prefix, see `read_corrections`
     moved_from : folder in which the dataset lay at the last run, where that was another
     told : sentences about the ratings of pictures, to be printed
     """
@@ -53,6 +62,7 @@ class Start:
     bids_dir: Path
     output_dir: Path
     populations: dict[str, list[dict]]
+    corrections: dict[str, dict]
     moved_from: str | None = None
     told: tuple[str, ...] = ()
 
@@ -121,6 +131,7 @@ class Start:
             RAW: self.config["bids_dir"] and str(self.bids_dir),
             VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
             LESIONS: self.config["anatomical"]["lesions"],
+            CORRECTIONS: self.config["corrections"],
             MANUAL: self.config["bids_dir"] and self.config["segmentation"]["manual"],
         }
         return {uri: folder for uri, folder in places.items() if folder}
@@ -155,6 +166,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     _check_networks(weights_of(config))
     _make_absolute(config, "frozen_models")
     _make_absolute(config, "ratings")
+    _make_absolute(config, "corrections")
     for study in config["studies"].values():
         _make_absolute(study.get("design", {}), "table")
     # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
@@ -198,7 +210,12 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
             scans, inside = cohort.scans("vesselwall"), session_prefixes(populations[name])
             vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}
             check_arteries(config["vessel_wall"]["arteries"], vessels, name)
-    return Start(config, cohort, bids_dir, output_dir, populations, moved_from, tuple(told))
+    corrections = {}
+    if config["corrections"]:
+        there = cohort.sessions, cohort.usable("T1w")
+        corrections = read_corrections(config["corrections"], *there, check=main_process)
+    read = populations, corrections, moved_from, tuple(told)
+    return Start(config, cohort, bids_dir, output_dir, *read)
 
 
 def _name_splits(config: dict) -> None:

@@ -14,7 +14,7 @@ from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError
 
 RAW, VESSEL_WALL, LESIONS = "bids:raw:", "bids:vesselwall:", "bids:lesions:"
-MANUAL = "bids:manual:"
+MANUAL, CORRECTIONS = "bids:manual:", "bids:corrections:"
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 
 
@@ -202,9 +202,9 @@ def bids_uri(path: str | None) -> str | None:
 
     ``bids:raw:sub-01/anat/...`` for a file of the raw dataset, ``bids:vesselwall:...`` of a
     dataset of derivatives, ``bids:lesions:...`` for a mask of lesions, ``bids:manual:...`` for one
-    of a region drawn by hand, ``bids::...`` for a relative path, which is one of the output
-    folder. A path that no ``dataset_description.json`` stands above stays as it is, and so do
-    other programs' files.
+    of a region drawn by hand, ``bids:corrections:...`` for one of the brain, ``bids::...`` for a
+    relative path, which is one of the output folder. A path that no ``dataset_description.json``
+    stands above stays as it is, and so do other programs' files.
     """
     if path is None:
         return None
@@ -223,6 +223,8 @@ def _uri_of(name: str, root: Path) -> str | None:
         return RAW
     if drawn_region(name):
         return MANUAL
+    if name.endswith("_desc-brain_mask.nii.gz"):
+        return CORRECTIONS
     return VESSEL_WALL if entities_of(name)["suffix"] in VESSEL_SUFFIXES else None
 
 
