@@ -38,7 +38,7 @@ rule prepare_t1w:
         raw_bytes=lambda wildcards: raw_bytes(T1W[wildcards.prefix]["path"]),
         brain_extraction=ANATOMICAL["brain_extraction"],
         body_part=ANATOMICAL["body_part"],
-        correction=correction_of,
+        correction=lambda wildcards: CORRECTIONS.get(wildcards.prefix, {}).get("told"),
     script:
         "../workflow_scripts/anatomical/prepare_t1w.py"
 

@@ -18,12 +18,6 @@ def of_brain(path):
     return path if OF_BRAIN else []
 
 
-def correction_of(wildcards):
-    """Who has corrected the brain mask of a session, when and why, wherever the mask lies."""
-    row = CORRECTIONS.get(wildcards.prefix)
-    return row and {key: value for key, value in row.items() if key != "mask"}
-
-
 def if_network(output):
     """Output of the network that labels brains, where the configuration has one."""
     made = getattr(rules.label_brain.output, output) if ANATOMICAL["network"] else []

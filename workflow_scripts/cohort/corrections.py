@@ -21,9 +21,10 @@ DESCRIPTION = '{"Name": "corrections", "BIDSVersion": "1.10.0", "DatasetType": "
 def read_corrections(
     folder: str, sessions: set[str], t1w: dict[str, dict], check: bool
 ) -> dict[str, dict]:
-    """Corrected masks by session prefix: ``mask`` (path), ``bytes``, and the row of the table.
+    """Corrected masks by session prefix: ``mask``, its path, and ``told``, what is known of it.
 
-    Those of sessions whose T1w is missing or excluded are passed over.
+    That is the row of the table and the mask's size in bytes, so that a mask replaced by an older
+    file is seen too, and no path, so that a folder that moves changes nothing. Those of sessions whose T1w is missing or excluded are passed over.
 
     Parameters
     ----------
@@ -61,9 +62,8 @@ def read_corrections(
         if not path.is_file():
             raise InputError(f"{table} line {number}: {path} is not there; put it there")
         if prefix in t1w:
-            size = os.path.getsize(path)
-            found[prefix] = {key: row.get(key) for key in COLUMNS} | {"bytes": size}
-            found[prefix]["mask"] = str(path)
+            told = {key: row.get(key) for key in COLUMNS} | {"bytes": os.path.getsize(path)}
+            found[prefix] = {"mask": str(path), "told": told}
     if check:
         _check_named(root, named, t1w)
     return found
