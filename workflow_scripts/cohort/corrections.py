@@ -24,7 +24,8 @@ def read_corrections(
     """Corrected masks by session prefix: ``mask``, its path, and ``told``, what is known of it.
 
     That is the row of the table and the mask's size in bytes, so that a mask replaced by an older
-    file is seen too, and no path, so that a folder that moves changes nothing. Those of sessions whose T1w is missing or excluded are passed over.
+    file is seen too, and no path, so that a folder that moves changes nothing. Those of sessions
+    whose T1w is missing or excluded are passed over.
 
     Parameters
     ----------
