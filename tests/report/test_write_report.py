@@ -107,6 +107,7 @@ def test_every_section_and_figure_is_there(page):
         assert f'id="{section}"' in page
     for figure in FIGURES:
         assert page.count(f'id="{figure}"') == 1
+    assert re.search('Comparison, tables: [^\n]*<a href="../studies/multimodal/groups.tsv">', page)
     assert "n = 14" in page
     assert "excluded: motion" in page
     assert "no T1w in the dataset" in page

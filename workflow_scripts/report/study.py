@@ -134,7 +134,7 @@ def study_section(
     ----------
     name : key of the study
     study : its configuration; the parts design and classifiers follow its design and models, the
-        others its evaluation, and are None without
+        others its evaluation, and are None without; ``files`` has the tables of each part
     tables : path of each table that the report was given, by the path relative
         to the output folder
     pictures : paths of the Grad-CAM pictures of all studies
@@ -151,6 +151,19 @@ def study_section(
     table1 = read("table1", "variable", "level", "overall", "class_1", "class_2", "p", "test")
     stages = flow.groupby("stage")["n"].sum()
     design = design_section(name, study, read) if "design" in study else None
+    files: dict[str, list[str]] = {}
+
+    def made(part: str, section: Callable, *more):
+        """A part, whose tables are noted down."""
+
+        def reading(table: str, *columns: str) -> tuple[pd.DataFrame, dict]:
+            content, dictionary = read(table, *columns)
+            files[part] = list(dict.fromkeys([*files.get(part, []), content.attrs["path"]]))
+            return content, dictionary
+
+        return section(name, study, reading, *more)
+
+    classified = made("classifiers", classifiers_section, design) if study["models"] else None
     return {
         "name": name,
         "classes": study["classes"],
@@ -163,16 +176,17 @@ def study_section(
         "table1": first_table(*table1),
         "acquisition": acquisition_section(study, read),
         "design": design,
-        "classifiers": classifiers_section(name, study, read, design) if study["models"] else None,
+        "classifiers": classified,
         **{
-            part: section(name, study, read) if part in asked else None
+            part: made(part, section) if part in asked else None
             for part, section in SECTIONS.items()
         },
-        "stacking": stacking_section(name, study, read),
-        "one_class": one_class_section(name, study, read),
-        "fitted": fitted_section(name, study, read, models),
-        "checks": checks_section(name, study, read),
-        "gradcam": gradcam_section(name, study, read, pictures, compared)
+        "stacking": made("stacking", stacking_section),
+        "one_class": made("one_class", one_class_section),
+        "fitted": made("fitted", fitted_section, models),
+        "checks": made("checks", checks_section),
+        "gradcam": made("gradcam", gradcam_section, pictures, compared)
         if "gradcam" in asked
         else None,
+        "files": files,
     }
