@@ -20,6 +20,8 @@ NA|N/A|n.a.|na|NaN|nan|null|NULL|None|none|missing|unknown|?|.|-|--| |  |ND|n.d.
     .replace("\n", "|")
     .split("|")
 )
+# Blanks that are none to pandas, as spreadsheets and web pages have them.
+STRAYS += ["3\u00a0", "\u00a03", "3\u2003", "3\x85", "3\x1c", "\ufeff3"]
 # All of a column: they look like numbers and are none.
 LIKE_NUMBERS = [
     ["1,5", "2,0", "3,5"],

@@ -6,7 +6,8 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 import re
 import unicodedata
 
-NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
+# Blanks of ASCII alone around it, as pandas reads numbers.
+NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*", re.ASCII)
 # Meant as a number: a decimal comma, thousands set apart, a limit, a minus of typesetters ...
 SIGNS = r"[\s<>=~+\-\u2264\u2265\u2248\u00b1\u2212\u2013]*"
 MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
