@@ -152,6 +152,10 @@ def test_files_that_begin_with_a_dot_are_ignored(dataset):
             {"phenotype/a.tsv": "name\tedss\nA\t2\nB\t3\n"},
             "phenotype/a.tsv: has no column participant_id, and 'edss' is used; add it",
         ),
+        (
+            {"sub-1/sub-1_sessions.tsv": f"{PHENOTYPE}sub-1\tses-1\t3\nsub-2\tses-2\t4\n"},
+            "sub-1_sessions.tsv: has rows of sub-2; keep those of sub-1 alone",
+        ),
         ({"phenotype/a.tsv": f"{PHENOTYPE}sub-1\t1\n"}, "a.tsv line 2: has 2 fields, the header 3"),
         ({"phenotype/a.tsv": ""}, "a.tsv: is empty; it needs a header line"),
     ],
@@ -162,6 +166,12 @@ def test_a_named_column_must_be_sound(dataset, files, message):
         return
     with pytest.raises(InputError, match=message):
         dataset(files)
+
+
+@pytest.mark.parametrize("written", ["sub-1", "1", "SUB-01", "n/a"])
+def test_ids_of_the_participant_may_stand_in_its_table_of_sessions(dataset, written):
+    rows = dataset({"sub-1/sub-1_sessions.tsv": f"{PHENOTYPE}{written}\tses-1\t3\n"})
+    assert values(rows, "edss") == ["3", "1", None]
 
 
 def test_equal_values_of_two_tables_are_no_contradiction(dataset):

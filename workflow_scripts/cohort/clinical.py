@@ -265,12 +265,24 @@ def _phenotype(bids_dir: Path, named) -> dict[str, list[dict]]:
 
 
 def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, list[dict]]:
-    """All sub-*_sessions.tsv as one table; a column that some lack is missing there."""
+    """All sub-*_sessions.tsv as one table; a column that some lack is missing there.
+
+    Raises
+    ------
+    InputError
+        If one that has a named column says in a column participant_id that it is another's.
+    """
     rows, above = [], read_dictionary(bids_dir / "sessions.json")
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
         if is_there(file):
             read = read_described(file, {*named, *SESSION}, above)
+            ids = {row.get("participant_id") for row in read if not named.keys().isdisjoint(row)}
+            if others := [one for one in ids if one and _bare(one) != _bare(participant)]:
+                raise InputError(
+                    f"{file}: has rows of {', '.join(sorted(others))}; keep those of {participant} "
+                    "alone, or correct participant_id"
+                )
             rows += [row | {"participant_id": participant} for row in read]
     columns = {column: None for row in rows for column in row}
     return {"sessions.tsv": [columns | row for row in rows]} if rows else {}
