@@ -251,6 +251,14 @@ def test_sites_may_be_numbers_but_in_one_spelling_each(tmp_path):
         cohort_of(dataset(tmp_path / "c", "site", ["B", "NA", "A"]), **external)
 
 
+def test_a_value_of_external_people_that_nobody_has_is_refused(tmp_path):
+    root = dataset(tmp_path, "site", ["Bern", "Basel", "Zürich"] * 2)
+    message = "external.values: 'Zurich' is the site of nobody .*'Basel', 'Bern', 'Zürich'"
+    with pytest.raises(InputError, match=message):
+        cohort_of(root, external={"column": "site", "values": ["Bern", "Zurich"]})
+    cohort_of(root, external={"column": "site", "values": ["Bern", "Zürich"]})
+
+
 def test_people_whom_no_study_names_disturb_nobody(tmp_path):
     """Neither those of another class nor those without a scan; nor columns that no study names."""
     root = dataset(tmp_path, "x", SOUND, ["sub-5\tb\tNA", "sub-6\tn/a\t>4"])

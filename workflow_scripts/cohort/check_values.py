@@ -41,8 +41,11 @@ def check_values(clinical: list[dict], name: str, study: dict, described) -> dic
         Naming each column of numbers with other texts or codes of missing values in it, with
         names in several spellings, with another word than n/a where values are missing, with
         values that contradict its dictionary, or with more texts than a model can code; and in
-        whose rows.
+        whose rows. Or naming a value of external participants that nobody has.
     """
+    external = study.get("external")
+    if external and (problem := _external_problem(clinical, **external)):
+        raise InputError(f"studies.{name}.external.values: {problem}")
     rows = [row for row in clinical if label_of(row, study) in study["classes"]]
     prefixes = [session_prefix(row["participant_id"], row["session_id"]) for row in rows]
     problems, notes = [], {}
@@ -60,6 +63,17 @@ def check_values(clinical: list[dict], name: str, study: dict, described) -> dic
     if problems:
         raise InputError(listing(problems))
     return notes
+
+
+def _external_problem(clinical: list[dict], column: str, values: list[str]) -> str | None:
+    """Which value of external participants nobody has, who would be taken for insiders."""
+    found = {row[column] for row in clinical} - {None}
+    if unknown := sorted(set(values) - found):
+        return (
+            f"{', '.join(map(repr, unknown))} is the {column} of nobody with a scan (found: "
+            f"{', '.join(map(repr, sorted(found)))}); correct it, or take it out"
+        )
+    return None
 
 
 def _problem(key: str, column: str, values: list[tuple], study: dict, entries: list[dict]):
