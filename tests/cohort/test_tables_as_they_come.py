@@ -134,6 +134,9 @@ DECLARED = [
     ("NA", {"Levels": {"NA": "not done"}}),
     ("unknown", {"Annotations": {"MissingValues": ["unknown"]}}),
     (">4", {"MissingValues": [">4"]}),
+    ("-1", {"MissingValues": {"-1": "refused"}}),
+    ("7", {"Levels": {"1": "better", "2": "worse", "7": "Declined to answer"}}),
+    ("7", {"Levels": {"1": "yes", "0": "no", "7": "No response"}}),
 ]
 
 
@@ -164,6 +167,25 @@ def test_codes_that_a_dictionary_declares_are_missing(tmp_path, value, entry, pl
     cohort, study = cohort_of(root, table1=["x"])
     rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
     assert [row["x"] for row in rows] == [*SOUND, None]
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"4": "No response", "1": "Partial response", "2": "Responder"},
+        {"1": "improved", "2": "stable", "4": "declined"},
+        {"4": "Declined (MMSE -3)", "1": "unchanged"},
+        {"4": {"Description": "null"}, "1": "heterozygous"},
+        {"4": "missing", "1": "present", "9": "unknown"},
+    ],
+)
+def test_levels_that_are_findings_by_the_other_levels_stay(tmp_path, levels):
+    root = dataset(tmp_path, "x", [*SOUND, "n/a"])
+    (root / "participants.json").write_text(json.dumps({"x": {"Levels": levels}}))
+    assert [row["x"] for row in cohort_of(root, table1=["x"])[0].clinical.values()] == [
+        *SOUND,
+        None,
+    ]
 
 
 def test_codes_declared_for_another_column_or_with_another_meaning_stay(tmp_path):
