@@ -281,6 +281,18 @@ def test_a_value_of_external_people_that_nobody_has_is_refused(tmp_path):
     cohort_of(root, external={"column": "site", "values": ["Bern", "Zürich"]})
 
 
+def test_days_in_place_of_years_are_refused_before_anything_runs(tmp_path):
+    root = dataset(tmp_path, "x", ["0", "370", "0", "401"])
+    change = {"features": ["tiv_ml"], "outcome": "y", "time": "x"}
+    (root / "phenotype").mkdir()
+    lines = [f"sub-{number}\t{number}" for number in range(1, 5)]
+    (root / "phenotype/y.tsv").write_text("\n".join(["participant_id\ty", *lines]) + "\n")
+    with pytest.raises(
+        InputError, match=r"longitudinal.time: x is '370' in sub-2; write all dates"
+    ):
+        cohort_of(root, sessions="all", evaluation={"longitudinal": change})
+
+
 def test_people_whom_no_study_names_disturb_nobody(tmp_path):
     """Neither those of another class nor those without a scan; nor columns that no study names."""
     root = dataset(tmp_path, "x", SOUND, ["sub-5\tb\tNA", "sub-6\tn/a\t>4"])

@@ -5,6 +5,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 
 import re
 import unicodedata
+from datetime import date
 
 # Blanks of ASCII alone around it, as pandas reads numbers.
 NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*", re.ASCII)
@@ -18,6 +19,8 @@ SHOWN = 5
 MOST_LEVELS = 6  # of a column of texts in a model
 WITH_UNIT = re.compile(r"\s*[-+]?\d+([.,]\d+)?\s*(?P<unit>[^\W\d_][^\d]*)\s*")
 FEWEST_OTHERS = 5  # numbers without which none is said to be far
+# Years as numbers: the last of the calendar, and of a life.
+LAST_YEAR, LIFE = 2200, 115
 # Of codes for missing values: the least, how far above the others; how many of these two digits
 # need.
 LEAST_CODE, FAR, FEWEST = 77, 3, 3
@@ -127,6 +130,33 @@ def far_values(name: str, values: list[str | None]) -> list[tuple[int, str]]:
         )
         for number, place, inside in far
     ]
+
+
+def time_problem(name: str, values: list[tuple[str, str | None]]) -> str | None:
+    """Which value of a column is neither a date nor a number of years, as all others are.
+
+    Parameters and result as those of `value_problem`.
+    """
+    given = [(who, value) for who, value in values if value is not None]
+    bad = [(who, value) for who, value in given if not _is_date(value)]
+    if len(bad) == len(given) and all(NUMBER.fullmatch(value) for _, value in given):
+        first = min((float(value) for _, value in given), default=0)
+        last = min(LAST_YEAR, first + LIFE)
+        bad = [(who, value) for who, value in given if float(value) > last]
+    if not bad:
+        return None
+    return (
+        f"{name} is {bad[0][1]!r} in {bad[0][0]}; write all dates as 2020-01-31, or all as years "
+        "in numbers, and n/a where one is missing"
+    )
+
+
+def _is_date(value: str) -> bool:
+    """Whether a text begins with a date as 2020-01-31, or is a month as 2020-01."""
+    try:
+        return value[4:5] == "-" and bool(date.fromisoformat(f"{value}-01"[:10]))
+    except ValueError:
+        return False
 
 
 def levels_problem(
