@@ -18,7 +18,7 @@ from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.rows import read_rows
-from workflow_scripts.common.values import folded
+from workflow_scripts.common.values import NUMBER, folded
 
 SESSION = ["participant_id", "session_id"]
 SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
@@ -142,7 +142,8 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
     """Add to each session's row what the sidecars of its scans say of the scanner.
 
     Manufacturer, model and field strength, of each different one where a session has several,
-    as the column `config.SIDECARS`. Only where a study takes its site from there.
+    as the column `config.SIDECARS`. Only where a study takes its site from there. Capitals make no
+    other scanner, nor does a sidecar that says less than another of the session.
 
     Raises
     ------
@@ -152,13 +153,17 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
     asking = [name for name, study in studies.items() if study.get("site") == SIDECARS]
     if not asking:
         return
-    found: dict[tuple, dict] = {}
+    found: dict[tuple, set] = {}
+    spellings: dict[str, str] = {}
     for scan in index:
         if scan["path"] and not is_derived(scan["suffix"]):
             session = scan["participant_id"], scan["session_id"]
-            found.setdefault(session, {})[_scanner(Path(scan["path"]))] = None
+            told = [spellings.setdefault(folded(t), t) for t in _scanner(Path(scan["path"]))]
+            found.setdefault(session, set()).add(tuple(told))
     for row in rows:
-        names = filter(None, found.get((row["participant_id"], row["session_id"]), ()))
+        scanners = found.get((row["participant_id"], row["session_id"]), set())
+        fullest = [s for s in scanners if not any(_says_less(s, other) for other in scanners)]
+        names = filter(None, (" ".join(filter(None, scanner)) for scanner in fullest))
         row[SIDECARS] = " and ".join(sorted(names)) or None
     if not any(row[SIDECARS] for row in rows):
         raise InputError(
@@ -167,12 +172,16 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
         )
 
 
-def _scanner(image: Path) -> str:
-    """Scanner as an image's sidecars name it, empty where they do not."""
+def _scanner(image: Path) -> list[str]:
+    """Manufacturer, model and field strength in an image's sidecars, empty where they have none."""
     metadata = read_metadata(image)
-    told = [metadata.get(field) for field in SCANNER]
-    strength = [f"{v:g} T" for v in told[2:] if isinstance(v, int | float)]
-    return " ".join([str(name).strip() for name in told[:2] if name] + strength)
+    *names, strength = (str(metadata.get(field) or "").strip() for field in SCANNER)
+    strength = strength.rstrip("T ")
+    return [*names, f"{float(strength):g} T" if NUMBER.fullmatch(strength) else ""]
+
+
+def _says_less(one: tuple, other: tuple) -> bool:
+    return one != other and all(a in ("", b) for a, b in zip(one, other, strict=True))
 
 
 def _take(values: dict, rows: list[dict], column: str, table: str, known: set, everybody: bool):
