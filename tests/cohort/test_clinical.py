@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from workflow_scripts.cohort import collect_clinical
+from workflow_scripts.cohort import collect_clinical, preflight
 from workflow_scripts.cohort.clinical import (
+    SESSION,
     columns_of_study,
     feature_columns,
     named_columns,
@@ -16,6 +17,7 @@ from workflow_scripts.cohort.clinical import (
 )
 from workflow_scripts.cohort.cohort import CLINICAL, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import check_config
+from workflow_scripts.common import splits
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.rows import read_rows
 
@@ -202,6 +204,17 @@ def test_columns_of_inputs_are_features_or_stand_in_the_tables(dataset):
     }
     assert columns_of_study(studies["s"]) == ["edss", "site", "volume"]
     with pytest.raises(InputError, match=r"(?s)external.column.*'site'.*table.columns.*'volume'"):
+        dataset({}, **study)
+
+
+@pytest.mark.parametrize("column", ["weight", "site", "scanner", "shape", "note"])
+def test_columns_that_other_tables_have_too_are_no_features(dataset, column):
+    assert {*preflight.COLUMNS, *splits.COLUMNS, column}.isdisjoint(feature_columns() - {*SESSION})
+    study = {"inputs": {"table": {"columns": [column]}}}
+    participants = PARTICIPANTS.replace("edss", f"edss\t{column}").replace("1\n", "1\t8\n")
+    files = {"participants.tsv": participants.replace("n/a\n", "n/a\t9\n")}
+    assert values(dataset(files, **study), column) == ["8", "8", "9"]
+    with pytest.raises(InputError, match=f"table.columns: .* have no column '{column}'"):
         dataset({}, **study)
 
 

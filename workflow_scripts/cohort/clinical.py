@@ -21,6 +21,14 @@ from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.values import NUMBER, folded
 
 SESSION = ["participant_id", "session_id"]
+# Columns of other tables of the cohort than features.tsv.
+NO_FEATURES = {
+    *("label", "external", "site", "split", "role", "weight", "of_split", "suffix", "path"),
+    *("size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "shell", "directions", "code"),
+    *("conflict", "note", "problem", "status", "reason", "manufacturer", "scanner", "sequence"),
+    *("field_strength_t", "repetition_time_s", "echo_time_s", "inversion_time_s"),
+    *("flip_angle_deg", "readout_s"),
+}
 SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
 
 
@@ -28,7 +36,7 @@ SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
 def feature_columns() -> set[str]:
     """Columns that features.tsv can have, see `described_as`."""
     rows = read_rows(resource("columns/cohort.tsv"))
-    return {row["column"] for row in rows}
+    return {row["column"] for row in rows} - NO_FEATURES
 
 
 def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
