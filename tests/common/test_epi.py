@@ -236,6 +236,8 @@ def test_source_that_is_nowhere_is_noted_and_images_of_other_fields_come_last(sa
         ("dwi/sub-1_dir-PA_dwi.nii.gz", "dwi/sub-1_dir-PA_dwi.nii.gz"),
         (["bids::sub-2/dwi/sub-2_dwi.nii.gz"], "bids::sub-2/dwi/sub-2_dwi.nii.gz"),
         ([DWI, "func/x.nii.gz", "y"], "func/x.nii.gz, y"),
+        ("", "''"),
+        ([" ", "dwi"], "'', dwi"),
     ],
 )
 def test_intended_for_that_names_nothing_is_noted(save, entries, missing):

@@ -222,6 +222,6 @@ def intended_note(path) -> str | None:
             continue  # of a dataset that is known by a name
         inside = entry.strip().removeprefix("bids::").replace("\\", "/").lstrip("/")
         participant = f"sub-{entities_of(Path(path).name).get('sub')}"
-        if root and not any(os.path.exists(root / top / inside) for top in ("", participant)):
-            missing.append(entry)
+        if root and not any(os.path.isfile(root / top / inside) for top in ("", participant)):
+            missing.append(entry.strip() or "''")
     return f"IntendedFor names no file of the dataset: {', '.join(missing)}" if missing else None
