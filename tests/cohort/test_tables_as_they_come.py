@@ -273,6 +273,11 @@ def test_sites_may_be_numbers_but_in_one_spelling_each(tmp_path):
         cohort_of(dataset(tmp_path / "c", "site", ["B", "NA", "A"]), **external)
 
 
+def test_a_long_text_that_no_study_reads_disturbs_nobody(tmp_path):
+    values = ["x" * 200_000, "short", "x", "y"]
+    assert len(cohort_of(dataset(tmp_path, "remarks", values))[0].clinical) == 4
+
+
 def test_a_value_of_external_people_that_nobody_has_is_refused(tmp_path):
     root = dataset(tmp_path, "site", ["Bern", "Basel", "Zürich"] * 2)
     message = "external.values: 'Zurich' is the site of nobody .*'Basel', 'Bern', 'Zürich'"
