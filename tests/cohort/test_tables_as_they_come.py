@@ -414,6 +414,15 @@ def test_columns_that_no_model_can_read_are_named(tmp_path, values, said):
         cohort_of(dataset(tmp_path, "x", values), **USES["inputs.t.columns"])
 
 
+@pytest.mark.parametrize("column", ["site", "group", "class", "cluster_id"])
+def test_many_numbers_in_a_column_of_names_are_named_before_anything_runs(tmp_path, column):
+    uses = {"evaluation": {"groups": {"features": ["tiv_ml"], "adjust": [column]}}}
+    cohort_of(dataset(tmp_path / "few", column, list("12345612")), **uses)
+    root = dataset(tmp_path / "many", column, list("12345678"))
+    with pytest.raises(InputError, match=f"groups.adjust: {column} has 8 .*rename it if it holds"):
+        cohort_of(root, **uses)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

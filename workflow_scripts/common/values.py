@@ -7,6 +7,8 @@ import re
 import unicodedata
 from datetime import date
 
+from workflow_scripts.common.columns import holds_names
+
 # Blanks of ASCII alone around it, as pandas reads numbers.
 NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*", re.ASCII)
 # Meant as a number: a decimal comma, thousands set apart, a limit, a minus of typesetters ...
@@ -167,11 +169,15 @@ def levels_problem(
     if len(different) < 2 and not may_be_constant:
         what = "the same for all" if different else "n/a for all"
         return f"{name} is {what} {len(values)} sessions of the classes; take it out"
-    if not any(map(NUMBER.fullmatch, different)) and len(different) > MOST_LEVELS:
+    texts = holds_names(name) or not any(map(NUMBER.fullmatch, different))
+    if texts and len(different) > MOST_LEVELS:
         first, second, *_ = sorted(different)
+        what = "write numbers with a decimal point"
+        if holds_names(name):
+            what = "rename it if it holds numbers, since a column of this name holds names"
         return (
             f"{name} has {len(different)} different texts ({first!r}, {second!r} ...), at most "
-            f"{MOST_LEVELS} can be coded; write numbers with a decimal point, or take it out"
+            f"{MOST_LEVELS} can be coded; {what}, or take it out"
         )
     return None
 
