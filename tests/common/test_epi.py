@@ -268,6 +268,22 @@ def test_images_on_another_grid_are_passed_over_with_a_note(save):
     ]
 
 
+@pytest.mark.parametrize(
+    ("dwi", "epi", "unknown"),
+    [
+        (SAME, {}, "sub-1_acq-0_epi.nii.gz"),
+        (SAME, {"phaseencodingdirection": "j"}, "sub-1_acq-0_epi.nii.gz"),
+        (SAME, {"PhaseEncodingAxis": "j"}, "sub-1_acq-0_epi.nii.gz"),
+        (SAME, SAME, None),
+        (SAME, {"PhaseEncodingDirection": "i"}, None),
+    ],
+)
+def test_images_of_unknown_direction_are_passed_over_with_a_note(save, dwi, epi, unknown):
+    found, notes = chosen(save, dwi, (epi, RAS))
+    assert found is None and len(notes) == bool(unknown)
+    assert not notes or f"phase encoding of {unknown} is not known; write PhaseEnc" in notes[0]
+
+
 def _moved(millimetres):
     affine = RAS.copy()
     affine[0, 3] = millimetres
