@@ -114,6 +114,8 @@ def check_scan(
             row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
             row["values"] = f"v{values_hash(data):016x}"
+        if suffix == "epi" and not row["problem"]:
+            row["problem"] = _intensity_problem(data if data.ndim == 3 else data[..., 0])
         if suffix == "epi" and data is not None and data.ndim == 4 and not row["problem"]:
             row["problem"] = derived_volume(data, b0_volumes(path, data.shape[3]), zooms)
         if suffix == "dwi" and not row["problem"]:
