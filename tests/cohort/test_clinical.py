@@ -154,6 +154,13 @@ def test_files_that_begin_with_a_dot_are_ignored(dataset):
             {"phenotype/a.tsv": "name\tedss\nA\t2\nB\t3\n"},
             "phenotype/a.tsv: has no column participant_id, and 'edss' is used; add it",
         ),
+        *(
+            (
+                {"sub-1/sub-1_sessions.tsv": text},
+                "sub-1_sessions.tsv: has rows without a session_id",
+            )
+            for text in ("session\tedss\nses-1\t3\n", "session_id\tedss\nn/a\t3\nses-2\t4\n")
+        ),
         (
             {"sub-1/sub-1_sessions.tsv": f"{PHENOTYPE}sub-1\tses-1\t3\nsub-2\tses-2\t4\n"},
             "sub-1_sessions.tsv: has rows of sub-2; keep those of sub-1 alone",

@@ -287,14 +287,18 @@ def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, 
     Raises
     ------
     InputError
-        If one that has a named column says in a column participant_id that it is another's.
+        If one that has a named column says in a column participant_id that it is another's, or
+        not of which sessions its rows are.
     """
     rows, above = [], read_dictionary(bids_dir / "sessions.json")
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
         if is_there(file):
             read = read_described(file, {*named, *SESSION}, above)
-            ids = {row.get("participant_id") for row in read if not named.keys().isdisjoint(row)}
+            told = [row for row in read if not named.keys().isdisjoint(row)]
+            if not all(row.get("session_id") for row in told):
+                raise InputError(f"{file}: has rows without a session_id; write it, such as ses-01")
+            ids = {row.get("participant_id") for row in told}
             if others := [one for one in ids if one and _bare(one) != _bare(participant)]:
                 raise InputError(
                     f"{file}: has rows of {', '.join(sorted(others))}; keep those of {participant} "
