@@ -75,7 +75,8 @@ def index_scans(
         image = row["ext"] in IMAGE_EXTENSIONS and row["named"]
         if row["datatype"] in (None, *DATATYPES) and not (image and row["suffix"] in filters):
             for name in find_like(row["path"]):
-                misnamed.setdefault((*session, name), Path(row["path"]).name)
+                like = Path(row["path"]).name
+                misnamed.setdefault((*session, name), like if like.isprintable() else ascii(like))
         if not image:
             continue
         for name, wanted in named.items():
