@@ -27,6 +27,8 @@ def notes_of(root, **changes):
         ("999", None, "age 999 years: a code"),
         ("18", None, None),
         ("87", "year", None),
+        ("89+", None, None),
+        ("90+", "years", None),
         ("300", "months", None),
         ("n/a", None, None),
     ],

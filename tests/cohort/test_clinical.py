@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from workflow_scripts.cohort import collect_clinical
+from workflow_scripts.cohort import collect_clinical, preflight
 from workflow_scripts.cohort.clinical import (
+    SESSION,
     columns_of_study,
     feature_columns,
     named_columns,
@@ -16,6 +17,7 @@ from workflow_scripts.cohort.clinical import (
 )
 from workflow_scripts.cohort.cohort import CLINICAL, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import check_config
+from workflow_scripts.common import splits
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.rows import read_rows
 
@@ -152,6 +154,17 @@ def test_files_that_begin_with_a_dot_are_ignored(dataset):
             {"phenotype/a.tsv": "name\tedss\nA\t2\nB\t3\n"},
             "phenotype/a.tsv: has no column participant_id, and 'edss' is used; add it",
         ),
+        *(
+            (
+                {"sub-1/sub-1_sessions.tsv": text},
+                "sub-1_sessions.tsv: has rows without a session_id",
+            )
+            for text in ("session\tedss\nses-1\t3\n", "session_id\tedss\nn/a\t3\nses-2\t4\n")
+        ),
+        (
+            {"sub-1/sub-1_sessions.tsv": f"{PHENOTYPE}sub-1\tses-1\t3\nsub-2\tses-2\t4\n"},
+            "sub-1_sessions.tsv: has rows of sub-2; keep those of sub-1 alone",
+        ),
         ({"phenotype/a.tsv": f"{PHENOTYPE}sub-1\t1\n"}, "a.tsv line 2: has 2 fields, the header 3"),
         ({"phenotype/a.tsv": ""}, "a.tsv: is empty; it needs a header line"),
     ],
@@ -162,6 +175,12 @@ def test_a_named_column_must_be_sound(dataset, files, message):
         return
     with pytest.raises(InputError, match=message):
         dataset(files)
+
+
+@pytest.mark.parametrize("written", ["sub-1", "1", "SUB-01", "n/a"])
+def test_ids_of_the_participant_may_stand_in_its_table_of_sessions(dataset, written):
+    rows = dataset({"sub-1/sub-1_sessions.tsv": f"{PHENOTYPE}{written}\tses-1\t3\n"})
+    assert values(rows, "edss") == ["3", "1", None]
 
 
 def test_equal_values_of_two_tables_are_no_contradiction(dataset):
@@ -192,6 +211,17 @@ def test_columns_of_inputs_are_features_or_stand_in_the_tables(dataset):
     }
     assert columns_of_study(studies["s"]) == ["edss", "site", "volume"]
     with pytest.raises(InputError, match=r"(?s)external.column.*'site'.*table.columns.*'volume'"):
+        dataset({}, **study)
+
+
+@pytest.mark.parametrize("column", ["weight", "site", "scanner", "shape", "note"])
+def test_columns_that_other_tables_have_too_are_no_features(dataset, column):
+    assert {*preflight.COLUMNS, *splits.COLUMNS, column}.isdisjoint(feature_columns() - {*SESSION})
+    study = {"inputs": {"table": {"columns": [column]}}}
+    participants = PARTICIPANTS.replace("edss", f"edss\t{column}").replace("1\n", "1\t8\n")
+    files = {"participants.tsv": participants.replace("n/a\n", "n/a\t9\n")}
+    assert values(dataset(files, **study), column) == ["8", "8", "9"]
+    with pytest.raises(InputError, match=f"table.columns: .* have no column '{column}'"):
         dataset({}, **study)
 
 

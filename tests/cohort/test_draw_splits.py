@@ -322,6 +322,17 @@ def test_given_sessions_take_part_alone():
         (everybody().replace("sub-003", "sub-033"), InputError, "mine.tsv: sub-033 has no scan"),
         (everybody().replace({"split": {1: "first"}}), InputError, "split must be a whole number"),
         (everybody().replace({"split": {1: 0}}), InputError, "split must be a whole number"),
+        (
+            everybody().replace({"split": {1: 2}}),
+            InputError,
+            "its splits are 2; number them from 1",
+        ),
+        (everybody()[:0], InputError, "its splits are none; number them from 1"),
+        (
+            pd.concat([everybody(), everybody().assign(split=3)]),
+            InputError,
+            "splits are 1, 3; numb",
+        ),
         (pd.concat([everybody()] * 2), InputError, "sub-000, sub-001.* stands twice in a split"),
         (everybody(test=()), InputError, f"{WHERE}: split 1 tests nobody"),
         (everybody(("sub-004", "sub-005", "sub-006")), InputError, "trains on 1 .* class ill"),

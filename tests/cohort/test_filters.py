@@ -132,6 +132,15 @@ def test_message_offers_the_entity_in_which_they_differ_and_it_chooses(tmp_path,
     assert len(chosen(tmp_path, T1w=yaml.safe_load(wanted))) == 1
 
 
+def test_a_scan_in_a_folder_that_nobody_asked_for_is_noted(tmp_path):
+    dataset(tmp_path, "sub-1/excluded/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_T1w.nii.gz")
+    aside, sound = (row for row in index_scans(tmp_path, {"T1w": {}}) if row["path"])
+    assert aside["note"].startswith("lies in excluded/, not in anat, dwi, fmap: was it set aside?")
+    assert "note" not in sound
+    asked = index_scans(tmp_path, {"T1w": {"datatype": "excluded"}})
+    assert "note" not in asked[0]
+
+
 def test_same_name_in_two_folders_is_chosen_by_datatype(tmp_path):
     dataset(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", "sub-1/func/sub-1_T1w.nii.gz")
     with pytest.raises(InputError, match=r"\{datatype: anat\}"):

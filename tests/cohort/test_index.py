@@ -299,6 +299,16 @@ def test_a_scan_of_nearly_the_right_name_is_why_one_is_missing(tmp_path, name):
     assert one["note"] == f"no T1w in the dataset, but {name}; BIDS writes _T1w.nii.gz"
 
 
+@pytest.mark.parametrize(
+    "name", ["sub-1_T1w\tcopy.nii.gz", "sub-1_T1w\ncopy.nii.gz", "sub-1_T1w_\udce9.nii.gz"]
+)
+def test_such_a_name_with_what_no_table_can_hold_is_spelled_out(tmp_path, name):
+    dataset(tmp_path, f"sub-1/anat/{name}", "sub-1/anat/sub-1_FLAIR.nii.gz")
+    write_index(index_scans(tmp_path, NO_FILTER), tmp_path / "index.tsv")
+    notes = [row["note"] for row in read_rows(tmp_path / "index.tsv")]
+    assert f"no T1w in the dataset, but {name!a}; BIDS writes _T1w.nii.gz" in notes
+
+
 @pytest.mark.parametrize("name", ["sub-01_T1w.json", "sub-01_mod-T1w_defacemask.nii.gz", "notes"])
 def test_other_files_are_no_reason(tmp_path, name):
     dataset(tmp_path, f"sub-01/anat/{name}", "sub-02/anat/sub-02_T1w.nii.gz")

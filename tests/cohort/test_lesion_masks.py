@@ -91,6 +91,11 @@ def test_values_beyond_0_to_1_are_invalid(tmp_path, data):
     assert "save it as a mask of 0 and 1" in problem_of(checked(tmp_path, data))
 
 
+def test_a_mask_of_what_is_no_lesion_is_invalid(tmp_path):
+    problem = problem_of(checked(tmp_path, 1 - MASK))
+    assert problem.endswith("% of the voxels are inside; exchange inside and outside")
+
+
 def test_a_mask_that_is_1_everywhere_or_cut_off_is_invalid(tmp_path):
     assert "all voxels are 1" in problem_of(checked(tmp_path, 0 * MASK + 1))
     path = tmp_path / "sub-01_desc-lesion_mask.nii.gz"

@@ -372,7 +372,7 @@ def test_number_of_splits_of_each_design(tmp_path):
     other = inside("sub-11", None, "c", site="V")
     population += [outside, other]
     given = tmp_path / "given.tsv"
-    given.write_text("split\tparticipant_id\n1\tsub-1\n1\tsub-2\n2\tsub-1\n")
+    given.write_text("split\tparticipant_id\n1\tsub-1\n01\tsub-2\n2\tsub-1\n")
     for design, expected in (
         ({"kind": "random_trials", "trials": 6}, 6),
         ({"kind": "folds", "folds": 3, "repeats": 5}, 15),

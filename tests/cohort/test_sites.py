@@ -1,6 +1,7 @@
 """Sites of sessions: a declared column, or the scanner that sidecars name."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,29 @@ def test_scanners_are_read_from_the_sidecars(dataset):
         "GE 1.5 T and Siemens Prisma 3 T", "Siemens Prisma 3 T", None, None
     ]  # fmt: skip
     assert "sidecars" not in columns_of_study(checked(site="sidecars"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Manufacturer": "SIEMENS", "ManufacturersModelName": "prisma", "MagneticFieldStrength": 3},
+        {
+            "Manufacturer": "Siemens",
+            "ManufacturersModelName": "Prisma ",
+            "MagneticFieldStrength": "3",
+        },
+        {"ManufacturersModelName": "Prisma", "MagneticFieldStrength": "3T"},
+        {"Manufacturer": "Siemens", "MagneticFieldStrength": float("nan")},
+    ],
+)
+def test_capitals_and_sidecars_that_say_less_make_no_other_scanner(dataset, said):
+    image = Path(dataset[2]["path"])
+    more = image.with_name("sub-2_FLAIR.nii.gz")
+    more.with_name("sub-2_FLAIR.json").write_text(json.dumps(said))
+    index = [*dataset, scan("sub-2", None, "FLAIR") | {"path": str(more)}]
+    rows = [{"participant_id": "sub-2", "session_id": None}]
+    add_scanners(rows, index, {"s": checked(site="sidecars")})
+    assert rows[0]["sidecars"] == "Siemens Prisma 3 T"
 
 
 def test_sidecars_without_a_scanner_are_refused(dataset):

@@ -134,6 +134,9 @@ DECLARED = [
     ("NA", {"Levels": {"NA": "not done"}}),
     ("unknown", {"Annotations": {"MissingValues": ["unknown"]}}),
     (">4", {"MissingValues": [">4"]}),
+    ("-1", {"MissingValues": {"-1": "refused"}}),
+    ("7", {"Levels": {"1": "better", "2": "worse", "7": "Declined to answer"}}),
+    ("7", {"Levels": {"1": "yes", "0": "no", "7": "No response"}}),
 ]
 
 
@@ -164,6 +167,25 @@ def test_codes_that_a_dictionary_declares_are_missing(tmp_path, value, entry, pl
     cohort, study = cohort_of(root, table1=["x"])
     rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
     assert [row["x"] for row in rows] == [*SOUND, None]
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"4": "No response", "1": "Partial response", "2": "Responder"},
+        {"1": "improved", "2": "stable", "4": "declined"},
+        {"4": "Declined (MMSE -3)", "1": "unchanged"},
+        {"4": {"Description": "null"}, "1": "heterozygous"},
+        {"4": "missing", "1": "present", "9": "unknown"},
+    ],
+)
+def test_levels_that_are_findings_by_the_other_levels_stay(tmp_path, levels):
+    root = dataset(tmp_path, "x", [*SOUND, "n/a"])
+    (root / "participants.json").write_text(json.dumps({"x": {"Levels": levels}}))
+    assert [row["x"] for row in cohort_of(root, table1=["x"])[0].clinical.values()] == [
+        *SOUND,
+        None,
+    ]
 
 
 def test_codes_declared_for_another_column_or_with_another_meaning_stay(tmp_path):
@@ -249,6 +271,31 @@ def test_sites_may_be_numbers_but_in_one_spelling_each(tmp_path):
     external = {"external": {"column": "site", "values": ["B"]}}
     with pytest.raises(InputError, match=r"studies.s.external.column: site is 'NA' in sub-2"):
         cohort_of(dataset(tmp_path / "c", "site", ["B", "NA", "A"]), **external)
+
+
+def test_a_long_text_that_no_study_reads_disturbs_nobody(tmp_path):
+    values = ["x" * 200_000, "short", "x", "y"]
+    assert len(cohort_of(dataset(tmp_path, "remarks", values))[0].clinical) == 4
+
+
+def test_a_value_of_external_people_that_nobody_has_is_refused(tmp_path):
+    root = dataset(tmp_path, "site", ["Bern", "Basel", "Zürich"] * 2)
+    message = "external.values: 'Zurich' is the site of nobody .*'Basel', 'Bern', 'Zürich'"
+    with pytest.raises(InputError, match=message):
+        cohort_of(root, external={"column": "site", "values": ["Bern", "Zurich"]})
+    cohort_of(root, external={"column": "site", "values": ["Bern", "Zürich"]})
+
+
+def test_days_in_place_of_years_are_refused_before_anything_runs(tmp_path):
+    root = dataset(tmp_path, "x", ["0", "370", "0", "401"])
+    change = {"features": ["tiv_ml"], "outcome": "y", "time": "x"}
+    (root / "phenotype").mkdir()
+    lines = [f"sub-{number}\t{number}" for number in range(1, 5)]
+    (root / "phenotype/y.tsv").write_text("\n".join(["participant_id\ty", *lines]) + "\n")
+    with pytest.raises(
+        InputError, match=r"longitudinal.time: x is '370' in sub-2; write all dates"
+    ):
+        cohort_of(root, sessions="all", evaluation={"longitudinal": change})
 
 
 def test_people_whom_no_study_names_disturb_nobody(tmp_path):
@@ -365,6 +412,15 @@ def test_values_of_one_kind_are_not_noted(tmp_path, values):
 def test_columns_that_no_model_can_read_are_named(tmp_path, values, said):
     with pytest.raises(InputError, match=f"studies.s.inputs.t.columns: {said}"):
         cohort_of(dataset(tmp_path, "x", values), **USES["inputs.t.columns"])
+
+
+@pytest.mark.parametrize("column", ["site", "group", "class", "cluster_id"])
+def test_many_numbers_in_a_column_of_names_are_named_before_anything_runs(tmp_path, column):
+    uses = {"evaluation": {"groups": {"features": ["tiv_ml"], "adjust": [column]}}}
+    cohort_of(dataset(tmp_path / "few", column, list("12345612")), **uses)
+    root = dataset(tmp_path / "many", column, list("12345678"))
+    with pytest.raises(InputError, match=f"groups.adjust: {column} has 8 .*rename it if it holds"):
+        cohort_of(root, **uses)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,8 @@ def test_source_that_is_nowhere_is_noted_and_images_of_other_fields_come_last(sa
         ("dwi/sub-1_dir-PA_dwi.nii.gz", "dwi/sub-1_dir-PA_dwi.nii.gz"),
         (["bids::sub-2/dwi/sub-2_dwi.nii.gz"], "bids::sub-2/dwi/sub-2_dwi.nii.gz"),
         ([DWI, "func/x.nii.gz", "y"], "func/x.nii.gz, y"),
+        ("", "''"),
+        ([" ", "dwi"], "'', dwi"),
     ],
 )
 def test_intended_for_that_names_nothing_is_noted(save, entries, missing):
@@ -264,6 +266,22 @@ def test_images_on_another_grid_are_passed_over_with_a_note(save):
         "sub-1_acq-1_epi.nii.gz is passed over: its grid differs from that of "
         "sub-1_dir-AP_dwi.nii.gz"
     ]
+
+
+@pytest.mark.parametrize(
+    ("dwi", "epi", "unknown"),
+    [
+        (SAME, {}, "sub-1_acq-0_epi.nii.gz"),
+        (SAME, {"phaseencodingdirection": "j"}, "sub-1_acq-0_epi.nii.gz"),
+        (SAME, {"PhaseEncodingAxis": "j"}, "sub-1_acq-0_epi.nii.gz"),
+        (SAME, SAME, None),
+        (SAME, {"PhaseEncodingDirection": "i"}, None),
+    ],
+)
+def test_images_of_unknown_direction_are_passed_over_with_a_note(save, dwi, epi, unknown):
+    found, notes = chosen(save, dwi, (epi, RAS))
+    assert found is None and len(notes) == bool(unknown)
+    assert not notes or f"phase encoding of {unknown} is not known; write PhaseEnc" in notes[0]
 
 
 def _moved(millimetres):

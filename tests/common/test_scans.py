@@ -126,6 +126,13 @@ def test_epi_may_be_one_image_or_several(tmp_path, shape):
     assert problem(scan(tmp_path / "sub-01_dir-PA_epi.nii.gz", shape)) is None
 
 
+@pytest.mark.parametrize("volumes", [(), (2,)])
+def test_epi_with_an_offset_is_named(tmp_path, volumes):
+    data = np.random.default_rng(0).integers(0, 500, (*SHAPE, *volumes)).astype("i2")
+    path = scan(tmp_path / "sub-01_epi.nii.gz", data=data - np.int16(1000))
+    assert "negative, down to -1000" in problem(path)
+
+
 def test_epi_of_five_dimensions(tmp_path):
     path = scan(tmp_path / "sub-01_dir-PA_epi.nii.gz", (*SHAPE, 2, 2))
     assert "has 5 dimensions, not 3 or 4" in problem(path)

@@ -6,7 +6,7 @@ import pytest
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.people import as_terms
 from workflow_scripts.common.tables import read_table
-from workflow_scripts.common.values import name_problem, value_problem
+from workflow_scripts.common.values import name_problem, time_problem, value_problem
 from workflow_scripts.statistics.describe_population import describe
 
 NUMBERS = ["0", "1", "2", "3", "1.5", "-2", "+4", ".5", "6.", "1e-3", "2E+05", "007", "120", "8"]
@@ -20,6 +20,8 @@ NA|N/A|n.a.|na|NaN|nan|null|NULL|None|none|missing|unknown|?|.|-|--| |  |ND|n.d.
     .replace("\n", "|")
     .split("|")
 )
+# Blanks that are none to pandas, as spreadsheets and web pages have them.
+STRAYS += ["3\u00a0", "\u00a03", "3\u2003", "3\x85", "3\x1c", "\ufeff3"]
 # All of a column: they look like numbers and are none.
 LIKE_NUMBERS = [
     ["1,5", "2,0", "3,5"],
@@ -135,3 +137,41 @@ def test_words_for_missing_are_no_category(word):
 def test_many_strays_are_counted():
     message = value_problem("sdi", whose(["1", *["NA"] * 8]))
     assert "'NA' in sub-6 and 3 more" in message
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2020-01-31", "2021-01-31T09:00:00Z", None],
+        ["1925-12-31 09:00", "2020-01"],
+        ["0", "1.5", "12"],
+        ["34.5", "36.5", "80"],
+        ["1999.5", "2024.25"],
+        ["-0.5", "0", None],
+        [None],
+        [],
+    ],
+)
+def test_dates_and_years_are_times(times):
+    assert time_problem("t", whose(times)) is None
+
+
+@pytest.mark.parametrize(
+    ("times", "place"),
+    [
+        (["20200131", "20210131"], 1),
+        (["43861", "44227"], 1),
+        (["0", "12", "400"], 3),
+        (["2020-01-31", "44227"], 2),
+        (["2020-01-31", "20210131"], 2),
+        (["1.5", "2021-01-31"], 1),
+        (["31.01.2020", "2020-01-31"], 1),
+        (["01/31/2020"], 1),
+        (["2020-13-31"], 1),
+        (["baseline", "12"], 1),
+        (["2020-01-31", "spring"], 2),
+    ],
+)
+def test_what_is_neither_a_date_nor_a_year_is_named(times, place):
+    message = time_problem("t", whose(times))
+    assert message.startswith(f"t is {times[place - 1]!r} in sub-{place}; write all dates as ")

@@ -46,10 +46,10 @@ def test_mask_in_place_of_a_sphere(tmp_path):
     data = np.zeros((20, 20, 20), "u1")
     data[4:6, 7, 3] = 1
     affine = np.diag([-2.0, 2.0, 2.0, 1.0])
-    affine[:3, 3] = 10, -20, 5
+    affine[:3, 3] = -20, -20, 5
     nib.save(nib.Nifti1Image(data, affine), tmp_path / "mask.nii.gz")
     points = read_rois(edited(tmp_path, mask="mask.nii.gz", x="n/a"))["projection_left"]
-    assert sorted(points.tolist()) == [[0, -6, 11], [2, -6, 11]]
+    assert sorted(points.tolist()) == [[-30, -6, 11], [-28, -6, 11]]
 
 
 def test_empty_mask(tmp_path):
@@ -71,10 +71,23 @@ def test_missing_column(tmp_path):
         read_rois(path)
 
 
-@pytest.mark.parametrize("cells", [{"x": "n/a"}, {"diameter_mm": "n/a"}, {"diameter_mm": "0"}])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        *({"x": "n/a"}, {"x": "-26,5"}, {"x": "inf"}),
+        *({"diameter_mm": "n/a"}, {"diameter_mm": "0"}, {"diameter_mm": "5000"}),
+    ],
+)
 def test_neither_mask_nor_sphere(tmp_path, cells):
     with pytest.raises(InputError, match="projection_left has neither a mask nor a centre"):
         read_rois(edited(tmp_path, **cells))
+
+
+def test_the_other_side_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match="projection_left lies at x = 26; x is below 0 on the left"
+    ):
+        read_rois(edited(tmp_path, x="26", y="16"))
 
 
 def test_centre_that_is_no_number(tmp_path):

@@ -37,7 +37,8 @@ def note_ages(
             if participant not in later:
                 later[participant] = _ages_of_sessions(bids_dir, participant)
             age, per_year = later[participant].get(session, (None, 1))
-        if age and (note := age_note(float(age) / per_year)):
+        # 89+ stands for all who are older, who could be known by their age.
+        if age and (note := age_note(float(age.removesuffix("+")) / per_year)):
             add_note(row, note)
 
 

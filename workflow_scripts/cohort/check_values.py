@@ -14,13 +14,14 @@ from workflow_scripts.common.values import (
     far_values,
     levels_problem,
     name_problem,
+    time_problem,
     value_problem,
 )
 
 # Columns that become terms of a model.
 TERMS = (".columns", "groups.adjust", "correlations.covariates", "associations.covariates")
-# Keys of dates.
-DATES = ("within_days", "evaluation.longitudinal.time")
+# Keys of dates, and of dates or years.
+DATES, TIME = "within_days", "evaluation.longitudinal.time"
 
 
 def check_values(clinical: list[dict], name: str, study: dict, described) -> dict[tuple, list[str]]:
@@ -40,14 +41,18 @@ def check_values(clinical: list[dict], name: str, study: dict, described) -> dic
     InputError
         Naming each column of numbers with other texts or codes of missing values in it, with
         names in several spellings, with another word than n/a where values are missing, with
-        values that contradict its dictionary, or with more texts than a model can code; and in
-        whose rows.
+        values that contradict its dictionary, with times that are neither dates nor years, or with
+        more texts than a model can code; and in whose rows. Or naming a value of external
+        participants that nobody has.
     """
+    external = study.get("external")
+    if external and (problem := _external_problem(clinical, **external)):
+        raise InputError(f"studies.{name}.external.values: {problem}")
     rows = [row for row in clinical if label_of(row, study) in study["classes"]]
     prefixes = [session_prefix(row["participant_id"], row["session_id"]) for row in rows]
     problems, notes = [], {}
     for key, columns in columns_by_key(study).items():
-        for column in columns if key not in DATES else ():
+        for column in columns if key != DATES else ():
             texts = [row[column] for row in rows]
             values = list(zip(prefixes, texts, strict=True))
             found = _problem(key, column, values, study, described(column))
@@ -62,8 +67,21 @@ def check_values(clinical: list[dict], name: str, study: dict, described) -> dic
     return notes
 
 
+def _external_problem(clinical: list[dict], column: str, values: list[str]) -> str | None:
+    """Which value of external participants nobody has, who would be taken for insiders."""
+    found = {row[column] for row in clinical} - {None}
+    if unknown := sorted(set(values) - found):
+        return (
+            f"{', '.join(map(repr, unknown))} is the {column} of nobody with a scan (found: "
+            f"{', '.join(map(repr, sorted(found)))}); correct it, or take it out"
+        )
+    return None
+
+
 def _problem(key: str, column: str, values: list[tuple], study: dict, entries: list[dict]):
     """What is wrong with a column, by the key that names it."""
+    if key == TIME:
+        return time_problem(column, values)
     label = key == "label"
     names = key == "site" or key.endswith(".column") or (label and isinstance(study["label"], str))
     found = None

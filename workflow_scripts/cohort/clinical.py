@@ -18,9 +18,17 @@ from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.rows import read_rows
-from workflow_scripts.common.values import folded
+from workflow_scripts.common.values import NUMBER, folded
 
 SESSION = ["participant_id", "session_id"]
+# Columns of other tables of the cohort than features.tsv.
+NO_FEATURES = {
+    *("label", "external", "site", "split", "role", "weight", "of_split", "suffix", "path"),
+    *("size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "shell", "directions", "code"),
+    *("conflict", "note", "problem", "status", "reason", "manufacturer", "scanner", "sequence"),
+    *("field_strength_t", "repetition_time_s", "echo_time_s", "inversion_time_s"),
+    *("flip_angle_deg", "readout_s"),
+}
 SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
 
 
@@ -28,7 +36,7 @@ SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
 def feature_columns() -> set[str]:
     """Columns that features.tsv can have, see `described_as`."""
     rows = read_rows(resource("columns/cohort.tsv"))
-    return {row["column"] for row in rows}
+    return {row["column"] for row in rows} - NO_FEATURES
 
 
 def clinical_inputs(study: dict, known: set[str]) -> dict[str, list[str]]:
@@ -142,7 +150,8 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
     """Add to each session's row what the sidecars of its scans say of the scanner.
 
     Manufacturer, model and field strength, of each different one where a session has several,
-    as the column `config.SIDECARS`. Only where a study takes its site from there.
+    as the column `config.SIDECARS`. Only where a study takes its site from there. Capitals make no
+    other scanner, nor does a sidecar that says less than another of the session.
 
     Raises
     ------
@@ -152,13 +161,17 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
     asking = [name for name, study in studies.items() if study.get("site") == SIDECARS]
     if not asking:
         return
-    found: dict[tuple, dict] = {}
+    found: dict[tuple, set] = {}
+    spellings: dict[str, str] = {}
     for scan in index:
         if scan["path"] and not is_derived(scan["suffix"]):
             session = scan["participant_id"], scan["session_id"]
-            found.setdefault(session, {})[_scanner(Path(scan["path"]))] = None
+            told = [spellings.setdefault(folded(t), t) for t in _scanner(Path(scan["path"]))]
+            found.setdefault(session, set()).add(tuple(told))
     for row in rows:
-        names = filter(None, found.get((row["participant_id"], row["session_id"]), ()))
+        scanners = found.get((row["participant_id"], row["session_id"]), set())
+        fullest = [s for s in scanners if not any(_says_less(s, other) for other in scanners)]
+        names = filter(None, (" ".join(filter(None, scanner)) for scanner in fullest))
         row[SIDECARS] = " and ".join(sorted(names)) or None
     if not any(row[SIDECARS] for row in rows):
         raise InputError(
@@ -167,12 +180,16 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
         )
 
 
-def _scanner(image: Path) -> str:
-    """Scanner as an image's sidecars name it, empty where they do not."""
+def _scanner(image: Path) -> list[str]:
+    """Manufacturer, model and field strength in an image's sidecars, empty where they have none."""
     metadata = read_metadata(image)
-    told = [metadata.get(field) for field in SCANNER]
-    strength = [f"{v:g} T" for v in told[2:] if isinstance(v, int | float)]
-    return " ".join([str(name).strip() for name in told[:2] if name] + strength)
+    *names, strength = (str(metadata.get(field) or "").strip() for field in SCANNER)
+    strength = strength.rstrip("T ")
+    return [*names, f"{float(strength):g} T" if NUMBER.fullmatch(strength) else ""]
+
+
+def _says_less(one: tuple, other: tuple) -> bool:
+    return one != other and all(a in ("", b) for a, b in zip(one, other, strict=True))
 
 
 def _take(values: dict, rows: list[dict], column: str, table: str, known: set, everybody: bool):
@@ -265,12 +282,28 @@ def _phenotype(bids_dir: Path, named) -> dict[str, list[dict]]:
 
 
 def _sessions_tables(bids_dir: Path, sessions: list[tuple], named) -> dict[str, list[dict]]:
-    """All sub-*_sessions.tsv as one table; a column that some lack is missing there."""
+    """All sub-*_sessions.tsv as one table; a column that some lack is missing there.
+
+    Raises
+    ------
+    InputError
+        If one that has a named column says in a column participant_id that it is another's, or
+        not of which sessions its rows are.
+    """
     rows, above = [], read_dictionary(bids_dir / "sessions.json")
     for participant in sorted({name for name, session in sessions if session}):
         file = bids_dir / participant / f"{participant}_sessions.tsv"
         if is_there(file):
             read = read_described(file, {*named, *SESSION}, above)
+            told = [row for row in read if not named.keys().isdisjoint(row)]
+            if not all(row.get("session_id") for row in told):
+                raise InputError(f"{file}: has rows without a session_id; write it, such as ses-01")
+            ids = {row.get("participant_id") for row in told}
+            if others := [one for one in ids if one and _bare(one) != _bare(participant)]:
+                raise InputError(
+                    f"{file}: has rows of {', '.join(sorted(others))}; keep those of {participant} "
+                    "alone, or correct participant_id"
+                )
             rows += [row | {"participant_id": participant} for row in read]
     columns = {column: None for row in rows for column in row}
     return {"sessions.tsv": [columns | row for row in rows]} if rows else {}

@@ -23,8 +23,13 @@ MISSING_LEVEL = re.compile(
     r"|determined|tested|obtained|provided|answered)|no (data|answer|value|information|response))"
     r"( (value|values|data|code|to answer))?( *[.;:,(/-].*)?"
 )
-
-
+# Such texts that are findings where another level tells of their like.
+FINDINGS = {
+    "no response": re.compile("respon"),
+    "declined": re.compile("improve|stable|unchanged|better|worse|the same|increase|progress"),
+    "missing": re.compile("present|intact"),
+    "null": re.compile("present|zygous|wild|carrier"),
+}
 # Words of a description that call a number a missing value.
 MISSING_WORD = re.compile(r"\b(missing|unknown|n/?a|not (available|applicable|done|known))\b", re.I)
 MEANS = re.compile(r"[=:]|\b(coded?|means?|denotes?|indicates?|stands? for|represents?)\b", re.I)
@@ -45,7 +50,9 @@ def read_described(
     if used and rows and used.isdisjoint(rows[0].keys() - IDS):
         return rows
     described = (above or {}) | read_dictionary(Path(beside(str(table), ".json")))
-    general = set(_codes(described))
+    # A dictionary there describes a column of that name; in a column its keys are codes.
+    of_table = {key: codes for key, codes in described.items() if not isinstance(codes, dict)}
+    general = set(_codes(of_table))
     for column in rows[0] if rows else ():
         entry = described.get(column)
         missing = general | missing_codes(entry if isinstance(entry, dict) else {})
@@ -62,10 +69,18 @@ def read_dictionary(file: Path) -> dict:
 
 def missing_codes(entry: dict) -> set[str]:
     """Codes that the description of a column declares as missing values."""
-    levels = {spelled(code) for code, text in _levels(entry) if MISSING_LEVEL.fullmatch(text)}
     annotations = entry.get("Annotations")
     more = _codes(annotations) if isinstance(annotations, dict) else ()
-    return {*levels, *_codes(entry), *more}
+    return {*_missing_levels(entry), *_codes(entry), *more}
+
+
+def _missing_levels(entry: dict) -> set[str]:
+    """Levels of a column that mean a missing value."""
+    levels = {spelled(code): text for code, text in _levels(entry)}
+    missing = {code for code, text in levels.items() if MISSING_LEVEL.fullmatch(text)}
+    others = [text for code, text in levels.items() if code not in missing]
+    findings = {text for text, like in FINDINGS.items() if any(map(like.search, others))}
+    return {code for code in missing if re.split(r" *[.;:,(/-]", levels[code])[0] not in findings}
 
 
 def is_level(entry: dict, value: str) -> bool:
@@ -83,8 +98,8 @@ def _levels(entry: dict) -> Iterator[tuple[str, str]]:
 
 def _codes(entry: dict) -> Iterator[str]:
     for key, codes in entry.items():
-        if re.sub("[ _-]", "", key).casefold() in CODES and not isinstance(codes, dict):
-            yield from map(spelled, codes if isinstance(codes, list) else [codes])
+        if re.sub("[ _-]", "", key).casefold() in CODES:
+            yield from map(spelled, codes if isinstance(codes, list | dict) else [codes])
 
 
 def spelled(value) -> str:
@@ -142,12 +157,8 @@ def declared_problem(
                     f"says {told[spelled(value)]!r}; write n/a there, or list {value} there as "
                     "MissingValues"
                 )
-    known = {
-        spelled(code)
-        for entry in entries
-        for code, text in _levels(entry)
-        if not MISSING_LEVEL.fullmatch(text)
-    }
+    levels = {spelled(code) for entry in entries for code, _ in _levels(entry)}
+    known = levels.difference(*map(_missing_levels, entries))
     numbers = [float(level) for level in known if NUMBER.fullmatch(level)]
     strays = [
         (who, value)

@@ -197,6 +197,12 @@ def given_splits(population: pd.DataFrame, design: dict, given: pd.DataFrame) ->
     number = pd.to_numeric(given["split"], errors="coerce")
     if not ((number >= 1) & (number % 1 == 0)).all():
         raise InputError(f"{table}: split must be a whole number from 1 in every row; correct it")
+    found = sorted(number.unique())
+    if not found or found != list(range(1, len(found) + 1)):
+        raise InputError(
+            f"{table}: its splits are {', '.join(f'{n:g}' for n in found) or 'none'}; number them "
+            "from 1 on without a gap"
+        )
     twice = given.loc[given.duplicated(["split", *keys]), "participant_id"]
     if len(twice):
         raise InputError(

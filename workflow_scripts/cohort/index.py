@@ -75,7 +75,8 @@ def index_scans(
         image = row["ext"] in IMAGE_EXTENSIONS and row["named"]
         if row["datatype"] in (None, *DATATYPES) and not (image and row["suffix"] in filters):
             for name in find_like(row["path"]):
-                misnamed.setdefault((*session, name), Path(row["path"]).name)
+                like = Path(row["path"]).name
+                misnamed.setdefault((*session, name), like if like.isprintable() else ascii(like))
         if not image:
             continue
         for name, wanted in named.items():
@@ -104,7 +105,8 @@ def index_scans(
             # One image of reverse phase encoding, as converters leave it beside a series.
             reverse = key[2] == "dwi" and with_table and not row["gradients"]
             suffix = "epi" if reverse and "epi" in filters else key[2]
-            chosen.append(_row(*key[:2], suffix, str(bids_dir / row["path"]), note=note))
+            notes = "; ".join(filter(None, [note, _place_note(row, filters[key[2]])]))
+            chosen.append(_row(*key[:2], suffix, str(bids_dir / row["path"]), note=notes))
         if not rows:
             chosen.append(_row(*key, None, note=note))
     if undecided:
@@ -142,6 +144,13 @@ def _choose(suffix: str, rows: list[dict], wanted: dict) -> tuple[list[dict], st
     if not matching and suffix in SERIES:
         return [], f"scans.{suffix} {written(wanted)} fits none of {names}"
     return matching or rows, None
+
+
+def _place_note(row: dict, wanted: dict) -> str | None:
+    """What is to be said of a scan in a folder that nobody asked for, such as one set aside."""
+    if row["datatype"] in DATATYPES or "datatype" in wanted:
+        return None
+    return f"lies in {row['datatype']}/, not in {', '.join(DATATYPES)}: was it set aside?"
 
 
 def _several(suffix: str, rows: list[dict]) -> bool:

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from workflow_scripts.cohort.config import NETWORKS, models_of
+from workflow_scripts.cohort.dictionaries import spelled
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.inner import inner_split
 from workflow_scripts.common.job import InputError, listing
@@ -263,7 +264,7 @@ def number_of_splits(population: list[dict], design: dict) -> int:
             rows = read_rows(Path(design["table"]))
             if rows and "split" not in rows[0]:
                 raise InputError(f"{design['table']}: lacks the column split; add it")
-            return len({row["split"] for row in rows})
+            return len({spelled(row["split"]) for row in rows})
         case _:
             return 1
 

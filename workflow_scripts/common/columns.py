@@ -1,4 +1,6 @@
-"""Columns whose names hold another: that of an artery, or of a measure that was read twice.
+"""What the name of a column says of it: that it holds names, or the name of another column.
+
+This may be that of an artery, or of a measure that was read twice.
 
 Imported by the Snakefile, so nothing heavy is imported at the top.
 """
@@ -10,6 +12,15 @@ ARTERY = "<artery>"
 SECOND_RATER = "second_rater_"
 READ_TWICE = ("nwi", "lumen_area_mm2", "wall_area_mm2", "wall_thickness_mean_mm")
 READ_TWICE += ("wall_thickness_max_mm", "wall_eccentricity")
+# Columns that hold what users call classes and sites, which may look like numbers.
+NAMES = {"label", "predicted", "class", "site", "session_site", "group", "group_a", "group_b"}
+# What raters write, and fingerprints in hexadecimal digits, which may look like numbers.
+NAMES |= {"rater", "rater_a", "rater_b", "comment", "code", "values", "sha256"}
+
+
+def holds_names(column: str) -> bool:
+    """Whether the values of a column stay text."""
+    return column.endswith("_id") or column in NAMES
 
 
 def described_as(column: str, described) -> str | None:

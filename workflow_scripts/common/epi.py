@@ -167,9 +167,15 @@ def reverse_image(
     """
     candidates, notes = meant_for(path, epi)
     for candidate in candidates:
-        if not read_phase_encoding(candidate).opposite(phase):
+        name, other = Path(candidate).name, read_phase_encoding(candidate)
+        if not other.opposite(phase):
+            pair = {Path(path).name: phase, name: other}
+            if unknown := " and ".join(file for file, one in pair.items() if one.sign is None):
+                notes.append(
+                    f"{name} is passed over: the direction of phase encoding of {unknown} is not "
+                    "known; write PhaseEncodingDirection into the JSON"
+                )
             continue
-        name = Path(candidate).name
         if grids_differ(image_of(candidate), image):
             notes.append(f"{name} is passed over: its grid differs from that of {Path(path).name}")
         elif unequal := readouts_differ(path, candidate):
@@ -222,6 +228,6 @@ def intended_note(path) -> str | None:
             continue  # of a dataset that is known by a name
         inside = entry.strip().removeprefix("bids::").replace("\\", "/").lstrip("/")
         participant = f"sub-{entities_of(Path(path).name).get('sub')}"
-        if root and not any(os.path.exists(root / top / inside) for top in ("", participant)):
-            missing.append(entry)
+        if root and not any(os.path.isfile(root / top / inside) for top in ("", participant)):
+            missing.append(entry.strip() or "''")
     return f"IntendedFor names no file of the dataset: {', '.join(missing)}" if missing else None

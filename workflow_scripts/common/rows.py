@@ -13,6 +13,7 @@ from workflow_scripts.common.files import read_text
 from workflow_scripts.common.job import InputError
 
 IDS = {"participant_id", "session_id"}
+csv.field_size_limit(1 << 30)  # a text may be long where no study reads it
 
 
 def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) -> list[dict]:

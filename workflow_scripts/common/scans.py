@@ -48,6 +48,7 @@ SCAN_FIELDS += ["shell", "directions", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
 ROUNDING = 1e-3
+MOST_DRAWN = 0.5  # share of the voxels that lesions or a region can be
 HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
 MOST_LEVELS, MOST_BINS = 0.5, 1 << 17  # share of voxels; different values
 
@@ -113,6 +114,8 @@ def check_scan(
             row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
             row["values"] = f"v{values_hash(data):016x}"
+        if suffix == "epi" and not row["problem"]:
+            row["problem"] = _intensity_problem(data if data.ndim == 3 else data[..., 0])
         if suffix == "epi" and data is not None and data.ndim == 4 and not row["problem"]:
             row["problem"] = derived_volume(data, b0_volumes(path, data.shape[3]), zooms)
         if suffix == "dwi" and not row["problem"]:
@@ -287,7 +290,10 @@ def _value_problem(data: np.ndarray, may_be_empty: bool = False) -> str | None:
 def _fraction_problem(data: np.ndarray) -> str | None:
     low, high = float(data.min()), float(data.max())
     if low >= 0 and high <= 1 + ROUNDING:
-        return None
+        inside = float((data > 0.5).mean())
+        if inside <= MOST_DRAWN:
+            return None
+        return f"{100 * inside:.0f} % of the voxels are inside; exchange inside and outside"
     return (
         f"values run from {low:g} to {high:g}; save it as a mask of 0 and 1, or as fractions "
         "between them"

@@ -5,19 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.common.columns import described_as
+from workflow_scripts.common.columns import described_as, holds_names
 
 MISSING = "n/a"
-# Columns that hold what users call classes and sites, which may look like numbers.
-NAMES = {"label", "predicted", "class", "site", "session_site", "group", "group_a", "group_b"}
-# What raters write, and fingerprints in hexadecimal digits, which may look like numbers.
-NAMES |= {"rater", "rater_a", "rater_b", "comment", "code", "values", "sha256"}
 
 
 def read_table(path) -> pd.DataFrame:
     """Read a TSV; ``n/a`` and empty cells are missing, ids and names of classes stay text."""
     header = pd.read_csv(path, sep="\t", nrows=0).columns
-    text = {name: str for name in header if name.endswith("_id") or name in NAMES}
+    text = {name: str for name in header if holds_names(name)}
     return pd.read_csv(
         path,
         sep="\t",

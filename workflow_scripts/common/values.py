@@ -5,8 +5,12 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 
 import re
 import unicodedata
+from datetime import date
 
-NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
+from workflow_scripts.common.columns import holds_names
+
+# Blanks of ASCII alone around it, as pandas reads numbers.
+NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*", re.ASCII)
 # Meant as a number: a decimal comma, thousands set apart, a limit, a minus of typesetters ...
 SIGNS = r"[\s<>=~+\-\u2264\u2265\u2248\u00b1\u2212\u2013]*"
 MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
@@ -17,6 +21,8 @@ SHOWN = 5
 MOST_LEVELS = 6  # of a column of texts in a model
 WITH_UNIT = re.compile(r"\s*[-+]?\d+([.,]\d+)?\s*(?P<unit>[^\W\d_][^\d]*)\s*")
 FEWEST_OTHERS = 5  # numbers without which none is said to be far
+# Years as numbers: the last of the calendar, and of a life.
+LAST_YEAR, LIFE = 2200, 115
 # Of codes for missing values: the least, how far above the others; how many of these two digits
 # need.
 LEAST_CODE, FAR, FEWEST = 77, 3, 3
@@ -128,6 +134,33 @@ def far_values(name: str, values: list[str | None]) -> list[tuple[int, str]]:
     ]
 
 
+def time_problem(name: str, values: list[tuple[str, str | None]]) -> str | None:
+    """Which value of a column is neither a date nor a number of years, as all others are.
+
+    Parameters and result as those of `value_problem`.
+    """
+    given = [(who, value) for who, value in values if value is not None]
+    bad = [(who, value) for who, value in given if not _is_date(value)]
+    if len(bad) == len(given) and all(NUMBER.fullmatch(value) for _, value in given):
+        first = min((float(value) for _, value in given), default=0)
+        last = min(LAST_YEAR, first + LIFE)
+        bad = [(who, value) for who, value in given if float(value) > last]
+    if not bad:
+        return None
+    return (
+        f"{name} is {bad[0][1]!r} in {bad[0][0]}; write all dates as 2020-01-31, or all as years "
+        "in numbers, and n/a where one is missing"
+    )
+
+
+def _is_date(value: str) -> bool:
+    """Whether a text begins with a date as 2020-01-31, or is a month as 2020-01."""
+    try:
+        return value[4:5] == "-" and bool(date.fromisoformat(f"{value}-01"[:10]))
+    except ValueError:
+        return False
+
+
 def levels_problem(
     name: str, values: list[tuple[str, str | None]], may_be_constant: bool = False
 ) -> str | None:
@@ -136,11 +169,15 @@ def levels_problem(
     if len(different) < 2 and not may_be_constant:
         what = "the same for all" if different else "n/a for all"
         return f"{name} is {what} {len(values)} sessions of the classes; take it out"
-    if not any(map(NUMBER.fullmatch, different)) and len(different) > MOST_LEVELS:
+    texts = holds_names(name) or not any(map(NUMBER.fullmatch, different))
+    if texts and len(different) > MOST_LEVELS:
         first, second, *_ = sorted(different)
+        what = "write numbers with a decimal point"
+        if holds_names(name):
+            what = "rename it if it holds numbers, since a column of this name holds names"
         return (
             f"{name} has {len(different)} different texts ({first!r}, {second!r} ...), at most "
-            f"{MOST_LEVELS} can be coded; write numbers with a decimal point, or take it out"
+            f"{MOST_LEVELS} can be coded; {what}, or take it out"
         )
     return None
 

@@ -10,6 +10,7 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.tables import read_table
 
 SPACING_MM = 0.5
+LARGEST_MM = 50.0
 COLUMNS = ["roi", "hemisphere", "fibre", "x", "y", "z", "diameter_mm", "mask"]
 NAMES = ["projection_left", "projection_right", "association_left", "association_right"]
 
@@ -43,7 +44,7 @@ def read_rois(path) -> dict[str, np.ndarray]:
     Raises
     ------
     InputError
-        If columns or regions are missing, or a region is neither.
+        If columns or regions are missing, or a region is neither, or lies on the other side.
     """
     table = read_table(path)
     missing = [name for name in COLUMNS if name not in table]
@@ -52,7 +53,15 @@ def read_rois(path) -> dict[str, np.ndarray]:
             f"{path}: needs the columns {', '.join(COLUMNS)} and one row for each of "
             f"{', '.join(NAMES)}; copy resources/alps_rois.tsv and edit it"
         )
-    return {row["roi"]: _points(row, path) for row in table.to_dict("records")}
+    found = {row["roi"]: _points(row, path) for row in table.to_dict("records")}
+    for name, points in found.items():
+        middle = float(points[:, 0].mean())
+        if middle * (-1 if name.endswith("_left") else 1) <= 0:
+            raise InputError(
+                f"{path}: {name} lies at x = {middle:g}; x is below 0 on the left in MNI152 (RAS): "
+                "change the signs of x, and of y too where the places are in LPS"
+            )
+    return found
 
 
 def _points(row, path):
@@ -60,8 +69,9 @@ def _points(row, path):
         return mask_points(Path(path).parent / row["mask"])
     columns = ("x", "y", "z", "diameter_mm")
     values = pd.to_numeric(pd.Series([row[name] for name in columns]), errors="coerce").to_numpy()
-    if np.isnan(values).any() or not values[3] > 0:
+    if not np.isfinite(values).all() or not 0 < values[3] <= LARGEST_MM:
         raise InputError(
-            f"{path}: {row['roi']} has neither a mask nor a centre and a diameter; give one"
+            f"{path}: {row['roi']} has neither a mask nor a centre and a diameter of at most "
+            f"{LARGEST_MM:g} mm; give one"
         )
     return sphere(values[:3], values[3])
