@@ -8,6 +8,7 @@ import pytest
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table
+from workflow_scripts.report.colour_fa import read_regions
 from workflow_scripts.report.draw_dwi_qc import (
     AXIAL,
     CORONAL,
@@ -16,7 +17,6 @@ from workflow_scripts.report.draw_dwi_qc import (
     centre_of,
     cut,
     draw_picture,
-    read_regions,
     summary,
 )
 

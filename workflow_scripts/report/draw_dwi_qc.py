@@ -16,35 +16,15 @@ from scipy.ndimage import binary_erosion, map_coordinates
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table
+from workflow_scripts.report.colour_fa import BRIGHTNESS, read_regions
 
 # Axes of the pictures: across the screen, up, through it (0 x, 1 y, 2 z).
 AXIAL, CORONAL = (0, 1, 2), (0, 2, 1)
 FIELDS_MM = {AXIAL: ((-80, 80), (-112, 82)), CORONAL: ((-80, 80), (-68, 90))}
 NEAR_MM = 15
 STEP_MM = 0.5
-BRIGHTNESS = 1.6
 TEXT_POINTS = 130
 INK, PAPER = "#dddddd", "#000000"
-
-
-def read_regions(path) -> dict[str, np.ndarray | tuple]:
-    """Regions of an ALPS table in MNI152 mm.
-
-    Returns
-    -------
-    dict
-        Name to centre and radius, or to the points (n, 3) of a mask's voxels.
-    """
-    regions = {}
-    for row in read_table(path).itertuples():
-        if pd.isna(row.mask):
-            centre = np.array([row.x, row.y, row.z], float)
-            regions[row.roi] = centre, row.diameter_mm / 2
-        else:
-            image = nib.load(Path(path).parent / row.mask)
-            voxels = np.argwhere(np.asanyarray(image.dataobj) > 0)[:, :3]
-            regions[row.roi] = nib.affines.apply_affine(image.affine, voxels)
-    return regions
 
 
 def centre_of(region) -> np.ndarray:

@@ -20,7 +20,7 @@ from scipy import ndimage
 from workflow_scripts.common.bids import entities_of
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.report.draw_dwi_qc import BRIGHTNESS, read_regions
+from workflow_scripts.report.colour_fa import BRIGHTNESS, read_regions
 from workflow_scripts.report.draw_qc import RIM_MM, window
 from workflow_scripts.report.pages import script_of, templates
 
@@ -50,7 +50,7 @@ def labels_on(path, like: nib.Nifti1Image) -> np.ndarray:
 
 def packed(volume: np.ndarray) -> str:
     """A volume of bytes, x fastest, as the page unpacks it; the same text for the same volume."""
-    return base64.b64encode(gzip.compress(volume.tobytes(order="F"), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(volume.tobytes(order="F"), 6, mtime=0)).decode()
 
 
 def box_around(inside: np.ndarray) -> tuple[slice, ...]:
@@ -133,7 +133,7 @@ def diffusion_stage(colour: str, template_mask: str, regions: dict) -> dict:
     Parameters
     ----------
     colour : path of FA times |principal direction|, (x, y, z, 3)
-    regions : as from `draw_dwi_qc.read_regions`
+    regions : as from `colour_fa.read_regions`
     """
     image, mask = canonical(colour), canonical(template_mask)
     inside = np.asanyarray(mask.dataobj) > 0
