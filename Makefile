@@ -10,7 +10,7 @@ FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 LOGGER = $(shell test -t 2 && echo --logger rich)
 EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
-.PHONY: demo demos test test-full test-all docs offline lint lock
+.PHONY: demo demos test test-full test-all test-truth docs offline lint lock
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,15 +28,19 @@ demos: demo
 
 # What proves wiring and behaviour.
 test: $(VENV)/installed
-	$(RUN) python -m pytest -m "not full"
+	$(RUN) python -m pytest -m "not full and not truth"
 
-# The rest: the whole demo's truth, a real SLURM, an audit of everything, real scans.
+# A real SLURM, an audit of everything, joints, real scans, what intervals cover.
 test-full: $(VENV)/installed
 	$(RUN) python -m pytest -m full
 
 # Both in one session, which builds what they share once.
 test-all: $(VENV)/installed
-	$(RUN) python -m pytest
+	$(RUN) python -m pytest -m "not truth"
+
+# Before a release: the whole demo against its truth, a null cohort, heads as patients have them.
+test-truth: $(VENV)/installed
+	$(RUN) python -m pytest -m truth
 
 # The pages of docs/ as a site, in the folder site; a link that leads nowhere fails.
 docs: $(VENV)/installed

@@ -14,7 +14,7 @@ from workflow_scripts.common.images import dice
 from workflow_scripts.demo.images import Phantom
 from workflow_scripts.segmentation import segment_region, train_unet
 
-pytestmark = pytest.mark.full
+pytestmark = pytest.mark.truth
 
 # Of `RANGE`: narrow and wide ventricles, thick and thin cortex, small and large thalami, with
 # few lesions.

@@ -18,7 +18,7 @@ from tests.workflow.snake import finished, jobs
 from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.tables import read_table
 
-pytestmark = pytest.mark.full
+pytestmark = pytest.mark.truth
 
 SUBJECTS = 18  # of 20, one without scans, one excluded
 DWI, VESSELS = 17, 17  # one of the subjects without each

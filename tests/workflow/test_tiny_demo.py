@@ -1,6 +1,6 @@
 """The demo in small from its simulation to the report: that everything is there and holds together.
 
-What the tables say of it is tested on the whole demo (test_demo.py).
+Classes cannot be told apart with six heads: that is tested on the whole demo (test_demo.py).
 """
 
 import json
@@ -61,6 +61,18 @@ def test_every_scan_is_accounted_for(tiny):
     flow = study_table(tiny, "flow").set_index("stage")["n"]
     left_out = flow[["excluded", "missing data"]].sum()
     assert flow["screened"] - left_out == flow["analysed"] == HEADS
+
+
+def test_truth_is_recovered(tiny):
+    """Of what does not take the slow steps: brains, vessels that were drawn, the order of ALPS."""
+    table = read_table(tiny / "demo/recovered.tsv").set_index("participant_id")
+    of = dict(iter(table.groupby("measure")))
+    assert len(of["brain_mask_dice"]) == HEADS and of["brain_mask_dice"]["recovered"].min() >= 0.95
+    assert of["tiv_ml"]["error_percent"].abs().max() <= 3
+    for measure in ("nwi", "lumen_area_mm2"):
+        assert len(of[measure]) == VESSELS and of[measure]["error_percent"].abs().median() < 2
+    assert len(of["alps"]) == DWI
+    assert np.corrcoef(of["alps"]["true"], of["alps"]["recovered"])[0, 1] > 0.8
 
 
 @pytest.mark.parametrize("dataset", ["demo/bids", "."])
