@@ -45,6 +45,7 @@ TRAINING = "pretrain_encoder/study/model-crop_split-1_repeat-1"
 FOLD = "studies/fold/models/model-supervised_split-1_repeat-1_model"
 FOLD_TRAINING = "train_classifier/fold/model-supervised_split-1_repeat-1"
 ON_GPU = {"slurm_partition": "gpu", "gres": "gpu:1"}
+STARTED = []
 
 
 def study_with(pretraining):
@@ -115,13 +116,22 @@ def profile(folder, **changes):
     return str(folder / "profile")
 
 
+@pytest.fixture(autouse=True)
+def ends_what_it_has_started():
+    """Also where a test fails."""
+    yield
+    for process in STARTED:
+        process.kill()
+    STARTED.clear()
+
+
 def start(config, folder, *targets, **changes):
     """Start the workflow on the cluster."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", *targets]
     command += ["--profile", profile(folder, **changes), "--configfile", f"{folder}/config.yaml"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
@@ -129,6 +139,8 @@ def start(config, folder, *targets, **changes):
         stderr=subprocess.STDOUT,
         text=True,
     )
+    STARTED.append(process)
+    return process
 
 
 def ended(process, seconds=600):
