@@ -110,6 +110,22 @@ def test_a_body_is_shown_whole(volumes, tmp_path):
     assert [layer["title"] for layer in stage["layers"]] == ["Mask", "Thalamus by anna"]
 
 
+def test_fine_voxels_are_thinned_and_stay_in_their_places(volumes, tmp_path, monkeypatch):
+    """At half the size every second voxel of each axis; the thalamus lies where it lay."""
+    places = []
+    for name, size in (("whole", ZOOMS), ("fine", ZOOMS / 5)):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.setattr("tests.report.test_draw_viewer.ZOOMS", size)
+        stage, _, layers = stage_of(draw(folder, volumes, brain=False))
+        affine = np.vstack([stage["affine"], [0, 0, 0, 1]])
+        found = nib.affines.apply_affine(affine, np.argwhere(layers[1])).mean(axis=0)
+        places.append((np.array(stage["shape"]), (found - affine[:3, 3]) / size))
+    (whole, first), (fine, second) = places
+    np.testing.assert_array_equal(fine, np.ceil(whole / [2, 2, 2]))
+    np.testing.assert_allclose(second, first, atol=1)
+
+
 def test_labels_on_another_grid_are_named(volumes, tmp_path):
     volumes["regions"] = volumes["regions"][1:]
     with pytest.raises(InputError, match=r"regions.nii.gz: its grid is not that of its T1w"):

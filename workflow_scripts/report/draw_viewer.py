@@ -26,6 +26,7 @@ from workflow_scripts.report.pages import script_of, templates
 
 PALETTE = ["#ff8c1a", "#22a7f0", "#8ee04e", "#ff4fd8", "#ffd23f", "#3ff0f0", "#b7a6ff", "#ff4b4b"]
 MASK = "#ff2d1f"
+VOXEL_MM = 1.0  # finer axes are shown in every second, third ... voxel
 TISSUES = {1: ("CSF", "csf"), 2: ("grey matter", "gm"), 3: ("white matter", "wm")}
 
 
@@ -35,7 +36,7 @@ def canonical(path) -> nib.Nifti1Image:
 
 
 def labels_on(path, like: nib.Nifti1Image) -> np.ndarray:
-    """Label image (x, y, z), on the grid of ``like``.
+    """Label image (x, y, z), on the grid of ``like``, as much of it as is shown.
 
     Raises
     ------
@@ -45,7 +46,13 @@ def labels_on(path, like: nib.Nifti1Image) -> np.ndarray:
     image = canonical(path)
     if image.shape != like.shape or not np.allclose(image.affine, like.affine, atol=1e-3):
         raise InputError(f"{path}: its grid is not that of its T1w; remake it")
-    return np.asanyarray(image.dataobj).astype(np.uint8)
+    return np.asanyarray(image.dataobj)[shown_of(image)].astype(np.uint8)
+
+
+def shown_of(image: nib.Nifti1Image) -> tuple[slice, ...]:
+    """Which voxels of an image are shown: all, or of fine axes some."""
+    steps = np.maximum(1, np.round(VOXEL_MM / nib.affines.voxel_sizes(image.affine))).astype(int)
+    return tuple(slice(None, None, int(step)) for step in steps)
 
 
 def packed(volume: np.ndarray) -> str:
@@ -94,8 +101,9 @@ def t1w_stage(source, rim_mm: float | None) -> dict:
         alone) and sides (of engines)
     rim_mm : how far from the brain the T1w is shown; None where there is no face
     """
-    image = canonical(source.t1w)
-    t1w, mask = np.asarray(image.dataobj, np.float32), labels_on(source.mask, image)
+    whole = canonical(source.t1w)
+    image, mask = whole.slicer[shown_of(whole)], labels_on(source.mask, whole)
+    t1w = np.asarray(image.dataobj, np.float32)
     if not mask.any():
         raise InputError(f"{source.mask}: is empty; look at the scan, and exclude or repair it")
     zooms = nib.affines.voxel_sizes(image.affine)
@@ -110,7 +118,7 @@ def t1w_stage(source, rim_mm: float | None) -> dict:
     for path in source.tissues:
         legend = rows["tissues"]["legend"]
         tissues = {number: (name, legend[key]["colour"]) for number, (name, key) in TISSUES.items()}
-        layers.append(layer("Tissues", labels_on(path, image)[box], tissues))
+        layers.append(layer("Tissues", labels_on(path, whole)[box], tissues))
     for path in source.regions:
         with open(resource("regions.tsv")) as table:
             names = [
@@ -118,12 +126,12 @@ def t1w_stage(source, rim_mm: float | None) -> dict:
             ]
         colours = cycle(PALETTE)
         regions = {n: (name.replace("_", " "), next(colours)) for n, name in names if n > 2}
-        layers.append(layer("Regions of the atlas", labels_on(path, image)[box], regions))
+        layers.append(layer("Regions of the atlas", labels_on(path, whole)[box], regions))
     for path, colour in zip(source.sides, cycle(PALETTE), strict=False):
         entities = entities_of(Path(path).name)
         title = f"{entities['label']} by {entities['desc']}"
         sides = {1: (f"{title}, left", colour), 2: (f"{title}, right", colour)}
-        layers.append(layer(title, labels_on(path, image)[box], sides, outline=True))
+        layers.append(layer(title, labels_on(path, whole)[box], sides, outline=True))
     return stage("T1w", image, box, np.round(255 * grey[box]).astype(np.uint8), layers)
 
 
