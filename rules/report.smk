@@ -14,27 +14,6 @@ rule draw_gradcam:
         "../workflow_scripts/report/draw_gradcam.py"
 
 
-rule draw_viewer:
-    """A page to go through a session's T1w, and what was made of it, in three planes."""
-    input:
-        unpack(alps_shown),
-        t1w=rules.prepare_t1w.output.t1w,
-        mask=rules.prepare_t1w.output.mask,
-        tissues=of_brain([rules.segment_brain.output.tissues]),
-        regions=of_brain([rules.segment_brain.output.regions]),
-        sides=lambda wildcards: segmented("sides", [wildcards.prefix]),
-    output:
-        page=bids_figures("T1w.html", desc="viewer"),
-    log:
-        "logs/draw_viewer/{folder}/{prefix}.log",
-    resources:
-        mem_mb=need(500, T1w=50),
-    params:
-        brain=OF_BRAIN,
-    script:
-        "../workflow_scripts/report/draw_viewer.py"
-
-
 rule flag_outliers:
     """Sessions whose measures are out of line."""
     input:

@@ -56,3 +56,14 @@ def dwi_transforms(wildcards):
     else:
         steps = DWI_TO_MNI[::-1]
     return sessions(steps, [wildcards.prefix])
+
+
+def alps_shown(wildcards):
+    """Colour FA of a session with the template's mask and the regions of DTI-ALPS, if it has one."""
+    if wildcards.prefix not in DWI:
+        return {"colour": []}
+    return {
+        "colour": sessions(rules.measure_alps.output.colour, [wildcards.prefix]),
+        "template_mask": rules.make_templates.output.mask,
+        "rois": DIFFUSION["alps_rois"] or [],
+    }

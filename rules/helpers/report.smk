@@ -14,17 +14,6 @@ def truth_tables():
     return [recovered.recovered, recovered.summary, *gradcam]
 
 
-def alps_shown(wildcards):
-    """Colour FA of a session with the template's mask and the regions of DTI-ALPS, if it has one."""
-    if wildcards.prefix not in DWI:
-        return {"colour": []}
-    return {
-        "colour": sessions(rules.measure_alps.output.colour, [wildcards.prefix]),
-        "template_mask": rules.make_templates.output.mask,
-        "rois": DIFFUSION["alps_rois"] or [],
-    }
-
-
 def logistic_models(wildcards):
     """Logistic models of all studies, fitted in every split."""
     made = partial(str.format, rules.fit_features.output.models)
