@@ -126,19 +126,15 @@ def ends_what_it_has_started():
 
 
 def start(config, folder, *targets, **changes):
-    """Start the workflow on the cluster."""
+    """Start the workflow on the cluster; what it prints, logs of failed jobs too, goes to a file."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", *targets]
     command += ["--profile", profile(folder, **changes), "--configfile", f"{folder}/config.yaml"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    said = folder / "said.txt"
+    with said.open("w") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+    process.said = said
     STARTED.append(process)
     return process
 
@@ -146,11 +142,10 @@ def start(config, folder, *targets, **changes):
 def ended(process, seconds=600):
     """Exit code and all that was printed."""
     try:
-        text, _ = process.communicate(timeout=seconds)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
-        process.kill()
-        raise AssertionError(f"did not end: {process.communicate()[0][-3000:]}") from None
-    return process.returncode, text
+        raise AssertionError(f"did not end: {process.said.read_text()[-3000:]}") from None
+    return process.returncode, process.said.read_text()
 
 
 @pytest.fixture(scope="module")
