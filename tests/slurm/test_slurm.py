@@ -126,7 +126,7 @@ def ends_what_it_has_started():
 
 
 def start(config, folder, *targets, **changes):
-    """Start the workflow on the cluster; what it prints, logs of failed jobs too, goes to a file."""
+    """Start the workflow on the cluster; what it prints, also logs of jobs, goes to a file."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", *targets]
     command += ["--profile", profile(folder, **changes), "--configfile", f"{folder}/config.yaml"]
