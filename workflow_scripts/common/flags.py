@@ -2,8 +2,6 @@
 
 import pandas as pd
 
-LEVELS = ["note", "doubtful", "unusable"]
-
 
 def counting(flags: pd.DataFrame) -> pd.DataFrame:
     """The flags that make a session a flagged one.

@@ -23,6 +23,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.report.colour_fa import BRIGHTNESS, read_regions
 from workflow_scripts.report.draw_qc import RIM_MM, window
 from workflow_scripts.report.pages import script_of, templates
+from workflow_scripts.report.sessions import split_name
 
 PALETTE = ["#ff8c1a", "#22a7f0", "#8ee04e", "#ff4fd8", "#ffd23f", "#3ff0f0", "#b7a6ff", "#ff4b4b"]
 MASK = "#ff2d1f"
@@ -190,7 +191,7 @@ def main(source, out, params):
     for colour in source.colour:
         regions = read_regions(source.rois or resource("alps_rois.tsv"))
         stages.append(diffusion_stage(colour, source.template_mask, regions))
-    name = Path(out.page).name.split("_desc-")[0].replace("_ses-", ", ses-")
+    name = split_name(out.page)[0].replace("_ses-", ", ses-")
     Path(out.page).write_text(render(name, stages, rim_mm), encoding="utf-8")
 
 

@@ -208,10 +208,8 @@ def qc_section(
     require(outliers, outliers_path, [*columns, "common"])
     features = features.assign(prefix=prefixes(features)).set_index("prefix")
     own = outliers[(outliers["common"] == "no") | (outliers["level"] == "unusable")]
-    reasons, notes = (
-        told_by_session(counting(outliers)),
-        told_by_session(own.query("level == 'note'")),
-    )
+    reasons = told_by_session(counting(outliers))
+    notes = told_by_session(own[own["level"] == "note"])
     if strangers := sorted(set(prefixes(outliers)) - set(features.index)):
         raise InputError(
             f"{outliers_path}: {', '.join(strangers)} not in {features_path}; remake it"
@@ -229,7 +227,7 @@ def qc_section(
     used = {kind: part for kind, part in captions.items() if kind in kinds}
     titles = {kind: part["title"] for kind, part in used.items()}
     filters = filters_of(titles, set(reasons), groups)
-    pages = {Path(path).name.split("_desc-")[0]: path for path in viewers}
+    pages = {split_name(path)[0]: path for path in viewers}
     sessions = [
         describe_session(
             prefix,
