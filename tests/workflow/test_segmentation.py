@@ -101,7 +101,7 @@ def test_every_engine_ends_in_the_same_files_or_says_why_not(cohort, tmp_path):
 
 def test_masks_and_label_images_that_cannot_be_used_are_named_by_check(cohort, tmp_path):
     mask = tmp_path / f"manual/sub-1/anat/sub-1_{LABEL}-ben_mask.nii.gz"
-    nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.uint8) - np.eye(8, dtype="u1"), np.eye(4)), mask)
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.uint8) * np.eye(8, dtype="u1"), np.eye(4)), mask)
     aseg = tmp_path / "freesurfer/sub-1/mri/aseg.mgz"
     image = nib.load(aseg)
     half = nib.MGHImage(0.5 * image.get_fdata(dtype=np.float32), image.affine)
