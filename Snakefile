@@ -141,5 +141,5 @@ rule report:
 
 rule predict:
     input:
-        "predictions/sessions.tsv",
+        predicted(),
         ["predictions/metrics.tsv"] if CONFIG["frozen_label"] else [],

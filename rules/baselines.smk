@@ -74,6 +74,7 @@ rule stack_models:
         **tables(predictions=f"{MODEL}_desc-stack_predictions.tsv"),
         **tables(training=f"{MODEL}_desc-training_predictions.tsv"),
         **tables(learners=f"{MODEL}_desc-stack_learners.tsv"),
+        stack=f"{MODEL}_stack.json",
     log:
         "logs/stack_models/{study}/model-{model}.log",
     params:
@@ -83,6 +84,22 @@ rule stack_models:
         key="studies.{study}",
     script:
         "../workflow_scripts/baselines/stack_models.py"
+
+
+rule score_stacks:
+    """Scores of the cohort's sessions by trained stacks of networks."""
+    input:
+        networks=rules.predict_sessions.output.predictions,
+        stacks=list(FROZEN.stacks),
+        features=["cohort/features.tsv"] if FROZEN.columns(measured=True) else [],
+    output:
+        **tables(predictions="predictions/stacks.tsv"),
+    log:
+        "logs/score_stacks.log",
+    params:
+        sessions=FROZEN.values(),
+    script:
+        "../workflow_scripts/baselines/score_stacks.py"
 
 
 rule one_class_svm:

@@ -76,9 +76,9 @@ rule train_classifier:
 rule predict_sessions:
     """Scores of the cohort's sessions by trained networks."""
     input:
-        **of_template("mask", "regions", "gm", "wm"),
-        models=FROZEN,
-        descriptions=[beside(path, ".json") for path in FROZEN],
+        **(of_template("mask", "regions", "gm", "wm") if OF_BRAIN else {}),
+        models=FROZEN.models,
+        descriptions=[beside(path, ".json") for path in FROZEN.models],
         images=lambda wildcards: image_files(sessions_to_score()),
     output:
         **tables(predictions="predictions/sessions.tsv"),

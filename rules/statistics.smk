@@ -79,9 +79,9 @@ rule evaluate_classifiers:
 
 
 rule evaluate_frozen:
-    """Figures of frozen networks on sessions with labels."""
+    """Figures of frozen models on sessions with labels."""
     input:
-        predictions=rules.predict_sessions.output.predictions,
+        predictions=predicted,
     output:
         **tables(table="predictions/metrics.tsv"),
     log:

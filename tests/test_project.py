@@ -64,7 +64,7 @@ def test_rules_stay_short():
         for file in ROOT.glob("rules/**/*.smk")
     }
     assert lines_of["rules/common.smk"] < 300
-    assert sum(lines_of.values()) <= 2175
+    assert sum(lines_of.values()) <= 2195
 
 
 def test_every_script_is_a_rule_or_imported():

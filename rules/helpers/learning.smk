@@ -1,7 +1,6 @@
+from workflow_scripts.cohort.frozen import Frozen, image_files
 from workflow_scripts.cohort.population import session_prefixes, trainings
 from workflow_scripts.common.inner import is_inner
-from workflow_scripts.common.labels import label_column
-from workflow_scripts.learning.frozen import frozen_models, image_files, session_images
 
 INPUT = "studies/{study}/input-{input}"
 TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
@@ -9,7 +8,7 @@ TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
 GRADCAM = "studies/{study}/gradcam/model-{model}"
 MEANS = "maps", "logits", "attributions"  # Grad-CAM of both kinds, integrated gradients
 SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
-FROZEN = frozen_models(CONFIG["frozen_models"])
+FROZEN = Frozen(CONFIG, COHORT.clinical)
 
 
 def image_paths(wildcards):
@@ -49,11 +48,8 @@ def channel_paths(prefix, channels, space, on_t1w=False):
 
 def sessions_to_score():
     """Sessions with the images that frozen networks read, and the text of their label."""
-    found, label = session_images(FROZEN, SCANS, channel_paths), CONFIG["frozen_label"]
-    for session in found if label else ():
-        row = COHORT.clinical[session["participant_id"], session["session_id"]]
-        session["label"] = row[label_column(label)]
-    return found
+    made = rules.segment_region.output.sides
+    return FROZEN.sessions(SCANS, channel_paths, lambda *asked: SEGMENTATION.file(made, *asked))
 
 
 def of_template(*outputs):

@@ -81,3 +81,9 @@ def study_tables(wildcards=None):
         found += [path.format(study=name, split=settings["split"]) for path in names]
     gradcam = [rules.average_gradcam.output.regions, rules.average_gradcam.output.agreement]
     return list(dict.fromkeys([*found, *(t for table in gradcam for t in of_gradcam(table))]))
+
+
+def predicted(wildcards=None):
+    """Scores of the cohort's sessions by frozen networks, and by stacks of them."""
+    found = [rules.predict_sessions.output.predictions]
+    return found + ([rules.score_stacks.output.predictions] if FROZEN.stacks else [])

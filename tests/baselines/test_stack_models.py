@@ -1,3 +1,5 @@
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,16 +8,12 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from workflow_scripts.baselines.stack_models import (
-    LEARNERS,
-    auc_error,
-    chosen_of,
-    learner_of,
-    main,
-    out_of_fold,
-)
+from workflow_scripts.baselines.learners import LEARNERS, learner_of
+from workflow_scripts.baselines.score_stacks import main as score_stacks
+from workflow_scripts.baselines.stack_models import auc_error, chosen_of, main, out_of_fold
 from workflow_scripts.cohort.draw_inner_splits import draw_inner_splits
 from workflow_scripts.cohort.draw_splits import draw_splits
+from workflow_scripts.common.job import InputError
 from workflow_scripts.common.metrics import auc
 from workflow_scripts.common.predictions import PREDICTIONS
 from workflow_scripts.common.splits import SCAN, LeakageError
@@ -65,16 +63,22 @@ def study(tmp_path_factory):
     return folder
 
 
-def run(folder, model="signature", members=(), **settings):
+def run(folder, model="signature", members=(), columns=None, **settings):
     out = {name: folder / f"{model}_{name}.tsv" for name in ("predictions", "training", "learners")}
-    settings = {"of": [*MEMBERS], "inputs": [], "learners": [*LEARNERS]} | settings
+    settings = {
+        "of": [*MEMBERS],
+        "inputs": [],
+        "learners": [*LEARNERS],
+        "screening": None,
+    } | settings
     files = members or [folder / f"{name}.tsv" for name in settings["of"]]
     tables = ("splits", "inner", "features", "clinical")
     source = SimpleNamespace(members=files, **{n: folder / f"{n}.tsv" for n in tables})
     params = SimpleNamespace(
-        settings=settings, inputs={"clinical": ["age"]}, classes=CLASSES, key="studies.s"
+        settings=settings, inputs=columns or {"clinical": ["age"]}, classes=CLASSES, key="studies.s"
     )
-    main(source, SimpleNamespace(**out), params, SimpleNamespace(model=model))
+    stack = folder / f"model-{model}_stack.json"
+    main(source, SimpleNamespace(stack=stack, **out), params, SimpleNamespace(model=model))
     return [read_table(path) for path in out.values()]
 
 
@@ -174,3 +178,125 @@ def test_who_was_trained_on_is_no_one_to_be_stacked(study):
         out_of_fold(wrong, inner)
     found = out_of_fold(scored, inner)
     assert set(found["split"]) == {1} and set(found["role"]) == {"train"}
+
+
+def networks_of(study, tmp_path, people):
+    """Scores of two networks, of some of the tested people as if they were new."""
+    tables = []
+    for name in MEMBERS:
+        table = read_table(study / f"{name}.tsv").query("split == 1")
+        table = table[table["participant_id"].isin(people)]
+        tables.append(
+            table.assign(
+                model=f"model-{name}_split-1_repeat-1",
+                seen_in_training="no",
+                negative=CLASSES[0],
+                positive=CLASSES[1],
+            )
+        )
+    order = ["participant_id", "session_id", "model", "seen_in_training", "label"]
+    order += ["negative", "positive", "score", "probability", "predicted"]
+    path = tmp_path / "sessions.tsv"
+    pd.concat(tables)[order].to_csv(path, sep="\t", index=False, na_rep="n/a")
+    return path
+
+
+def scored(study, tmp_path, names, people, ages):
+    source = SimpleNamespace(
+        networks=networks_of(study, tmp_path, people),
+        stacks=[str(study / f"model-{name}_stack.json") for name in names],
+        features=[],
+    )
+    rows = [
+        {"participant_id": person, "session_id": None, "age": age}
+        for person, age in zip(people, ages, strict=True)
+    ]
+    out = SimpleNamespace(predictions=tmp_path / "stacks.tsv")
+    score_stacks(source, out, SimpleNamespace(sessions=rows))
+    return read_table(out.predictions)
+
+
+def ages_of(study, people):
+    """As texts, as tables of a dataset have them."""
+    ages = read_table(study / "clinical.tsv").set_index("participant_id")["age"]
+    return [str(ages[person]) for person in people]
+
+
+@pytest.mark.parametrize("learner", [name for name in LEARNERS if name != "random_forest"])
+def test_a_frozen_stack_gives_new_people_what_it_gave_in_its_study(study, tmp_path, learner):
+    predictions, *_ = run(study, "own", inputs=["clinical"], learners=[learner])
+    tested = predictions.set_index("participant_id")["probability"]
+    people = [*tested.index[:7]]
+    table = scored(study, tmp_path, ["own"], people, ages_of(study, people))
+    assert set(table["model"]) == {"model-own_split-1_repeat-1"}
+    given = table.set_index("participant_id").loc[people]
+    np.testing.assert_allclose(given["probability"], tested[people], atol=1e-9)
+    np.testing.assert_allclose(expit(given["score"]), given["probability"], atol=1e-9)
+    assert (given["seen_in_training"] == "no").all()
+
+
+def test_a_stack_stands_on_another_whatever_their_names(study, tmp_path):
+    run(study, "z_first")
+    members = [study / f"z_first_{kind}.tsv" for kind in ("predictions", "training")]
+    second, *_ = run(study, "a_second", members, of=["z_first"], inputs=["clinical"])
+    tested = second.set_index("participant_id")["probability"]
+    people = [*tested.index[:5]]
+    table = scored(study, tmp_path, ["a_second", "z_first"], people, ages_of(study, people))
+    given = table[table["model"].str.contains("a_second")].set_index("participant_id")
+    np.testing.assert_allclose(given.loc[people, "probability"], tested[people], atol=1e-9)
+
+
+def test_who_trained_or_lacks_a_value_has_no_score_and_other_texts_are_refused(
+    study, tmp_path, caplog
+):
+    predictions, *_ = run(study, "aged", inputs=["clinical"], learners=["logistic"])
+    people = [*predictions["participant_id"][:3]]
+    ages = ages_of(study, people)
+    table = scored(study, tmp_path, ["aged"], people, [None, *ages[1:]])
+    assert table.set_index("participant_id")["probability"].notna().tolist() == [False, True, True]
+    assert f"no score by aged, a value or a model's score is missing: {people[0]}" in caplog.text
+    with pytest.raises(
+        InputError, match=f"age of {people[0]} is 'old', and the model knows a numb"
+    ):
+        scored(study, tmp_path, ["aged"], people, ["old", *ages[1:]])
+    path = study / "model-aged_stack.json"
+    stack = json.loads(path.read_text())
+    stack["splits"][0]["participants"] += people[:1]
+    path.write_text(json.dumps(stack))
+    table = scored(study, tmp_path, ["aged"], people, ages).set_index("participant_id")
+    assert table["seen_in_training"].tolist() == ["yes", "no", "no"]
+    assert table["probability"].notna().tolist() == [False, True, True]
+
+
+def test_a_learner_that_gives_other_scores_than_it_gave_is_refused(study, tmp_path):
+    predictions, *_ = run(study, "other", learners=["knn"])
+    path = study / "model-other_stack.json"
+    stack = json.loads(path.read_text())
+    stack["splits"][0]["probability"][0] += 0.01
+    path.write_text(json.dumps(stack))
+    people = [*predictions["participant_id"][:2]]
+    with pytest.raises(InputError, match="knn: fitted again it gives other scores than it gave"):
+        scored(study, tmp_path, ["other"], people, ages_of(study, people))
+
+
+def test_screening_leaves_noise_out_and_sees_the_training_side_alone(study, tmp_path):
+    """Age differs by an SD between classes of 60 (p of some 1e-6); the noise column by nothing."""
+    noisy = tmp_path / "study"
+    shutil.copytree(study, noisy)
+    clinical = read_table(study / "clinical.tsv")
+    splits = read_table(study / "splits.tsv").set_index("participant_id")
+    label = clinical["participant_id"].map(splits["label"]) == CLASSES[1]
+    tested = clinical["participant_id"].map(splits["role"]) == "test"
+    noise = np.arange(len(clinical)) // 2 % 2  # as often in either class
+    # On the test side it tells the classes apart, which nobody may see.
+    clinical["noise"] = np.where(tested, label, noise)
+    clinical.to_csv(noisy / "clinical.tsv", sep="\t", index=False, na_rep="n/a")
+    inputs = {"clinical": ["age", "noise"]}
+    run(noisy, "all", inputs=["clinical"], learners=["logistic"], columns=inputs)
+    run(noisy, "some", inputs=["clinical"], learners=["logistic"], screening=0.05, columns=inputs)
+    whole, some = (
+        json.loads((noisy / f"model-{name}_stack.json").read_text())["splits"][0]
+        for name in ("all", "some")
+    )
+    assert some["dropped"] == [3] and some["coefficients"][3] == 0 != some["coefficients"][2]
+    assert whole["dropped"] == [] and whole["coefficients"][3] != 0

@@ -9,7 +9,7 @@ from workflow_scripts.cohort.cohort import Cohort
 from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.engines import Segmentation
 from workflow_scripts.cohort.index import index_manual
-from workflow_scripts.cohort.segmentation import segmentations
+from workflow_scripts.cohort.segmentation import complete_pretrained, segmentations
 from workflow_scripts.cohort.startup import start
 from workflow_scripts.common.bids import bids_uri
 from workflow_scripts.common.job import InputError
@@ -169,3 +169,40 @@ def test_a_network_runs_once_for_the_same_weights():
     found = Segmentation(config, Cohort([], [], [], {}))
     assert found.networks == {"network": "/v", "networkone": "/w"}
     assert found.network_of("/v") == "network"
+
+
+def pretrained(folder, **told):
+    """Section with a network of another run, whose description says this."""
+    weights = folder / "Thalamus_net_fold-0_model.safetensors"
+    weights.touch()
+    described = {"Region": "thalamus", "Channels": ["T1w", "FLAIR"], "SpacingMm": 1.5} | told
+    weights.with_suffix(".json").write_text(json.dumps(described))
+    engine = {"kind": "pretrained_unet", "weights": str(weights)}
+    return {"regions": {"thalamus": {"engines": {"net": engine}}}}
+
+
+def test_a_network_of_another_run_reads_what_it_read_there(tmp_path):
+    section = pretrained(tmp_path)
+    complete_pretrained(section, {"T1w": {}, "FLAIR": {}})
+    engine = section["regions"]["thalamus"]["engines"]["net"]
+    assert engine["channels"] == ["T1w", "FLAIR"] and engine["spacing"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("told", "scans", "message"),
+    [
+        ({"Region": "caudate"}, ["T1w", "FLAIR"], "net.weights: is of caudate; name a network of"),
+        ({}, ["T1w"], "net.weights: reads FLAIR, which scans does not name .T1w.; add it"),
+        ({"Channels": None}, ["T1w"], "it names no region, channels or spacing.; copy both files"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_said_before_anything_runs(told, scans, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        complete_pretrained(pretrained(tmp_path, **told), dict.fromkeys(scans))
+
+
+def test_weights_without_their_description_are_said(tmp_path):
+    section = pretrained(tmp_path)
+    (tmp_path / "Thalamus_net_fold-0_model.json").unlink()
+    with pytest.raises(InputError, match="with its .json beside it .*; copy both files"):
+        complete_pretrained(section, {"T1w": {}, "FLAIR": {}})

@@ -12,8 +12,8 @@ from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning import predict_sessions
 from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
-from workflow_scripts.learning.frozen import frozen_models, session_images, wanted_images
 from workflow_scripts.learning.images import (
+    Around,
     Template,
     make_grid,
     native_volume,
@@ -112,13 +112,17 @@ def sessions(tmp_path):
     made = []
     for number in range(1, 5):
         entry = {"participant_id": f"sub-{number}", "session_id": "ses-1"}
-        made.append(entry | {"MNI152": {}, "native": {}})
+        made.append(entry | {"MNI152": {}, "native": {}, "T1w": {}, "sides": {}})
         for name in ["T1w", "FLAIR"][: (2, 1, 2, 0)[number - 1]]:
             data = rng.uniform(1, 2, SHAPE) * (brain if name == "T1w" else 1)
             path = image(f"{number}_{name}.nii.gz", data, np.diag([2.0, 2, 2, 1]))
             made[-1]["MNI152"][name] = path
-    stir = image("4_STIR.nii.gz", rng.uniform(1, 2, (18, 18, 9)), np.diag([0.6, 0.6, 3.3, 1]))
-    made[-1]["native"]["STIR"] = stir
+    thick = np.diag([0.6, 0.6, 3.3, 1])
+    stir = image("4_STIR.nii.gz", rng.uniform(1, 2, (18, 18, 9)), thick)
+    made[-1]["native"]["STIR"] = made[-1]["T1w"]["STIR"] = stir
+    joint = np.zeros((18, 18, 9))
+    joint[3:9, 4:10, 2:5] = 1
+    made[-1]["sides"]["joint unet"] = image("4_joint.nii.gz", joint, thick)
     return made
 
 
@@ -192,6 +196,24 @@ def test_a_native_model_needs_no_template(sessions, tmp_path):
     np.testing.assert_allclose(table["score"], said(path, [volume]), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_32_bits")
+def test_a_model_of_images_around_a_region_cuts_them_as_in_its_training(sessions, tmp_path):
+    mask = nib.Nifti1Image(np.ones(NATIVE["shape"], np.uint8), np.diag([0.6, 0.6, 3.3, 1]))
+    entry = NATIVE | {"segmented": {"region": "joint", "engine": "unet", "margin": 1.0}}
+    path = saved(tmp_path / "joint_model.safetensors", entry, mask)
+    table = score(path, sessions, None)
+    around = Around(sessions[3]["sides"]["joint unet"], 1.0)
+    stir = [sessions[3]["T1w"]["STIR"]]
+    cut, whole = (
+        native_volume(stir, NATIVE["spacing"], NATIVE["shape"], a) for a in (around, None)
+    )
+    np.testing.assert_allclose(table["score"], said(path, [cut]), rtol=1e-5)
+    assert abs(table["score"].iloc[0] - said(path, [whole])[0]) > 1e-4
+    sessions[3]["sides"] = {}
+    with pytest.raises(InputError, match="no session has STIR and joint unet, which it reads"):
+        score(path, sessions, None)
+
+
 def test_a_model_that_no_session_has_the_channels_of_is_named(sessions, template, tmp_path):
     path = saved(tmp_path / "two_model.safetensors", TWO, make_grid(TWO, template).mask)
     with pytest.raises(InputError, match="two_model.*: no session has FLAIR and T1w"):
@@ -206,74 +228,3 @@ def test_another_template_grid_is_refused(weights, old_weights, sessions, templa
     for path in (weights, old_weights):
         with pytest.raises(InputError, match="2 mm, these are .*template_resolution"):
             score(path, sessions, other)
-
-
-# What the Snakefile knows of trained networks.
-
-
-def frozen(tmp_path, **inputs):
-    for name, entry in inputs.items():
-        (tmp_path / f"{name}_model.safetensors").touch()
-        description = {"downsample": 2} if entry is None else {"input": entry}
-        (tmp_path / f"{name}_model.json").write_text(json.dumps(description))
-    return frozen_models(str(tmp_path))
-
-
-def paths_of(prefix, names, space):
-    return [f"{space}/{prefix}_{name}" for name in names]
-
-
-def rows(*prefixes):
-    return {
-        prefix: [dict(zip(("participant_id", "session_id"), prefix.split("_"), strict=True))]
-        for prefix in prefixes
-    }
-
-
-def test_networks_are_found_and_where_there_are_none_it_is_said(tmp_path):
-    assert frozen_models(None) == [
-        "(configuration: frozen_models is not set)/no *_model.safetensors there"
-    ]
-    assert frozen_models(str(tmp_path)) == [f"{tmp_path}/no *_model.safetensors there"]
-    (tmp_path / "._a_model.safetensors").touch()
-    found = frozen(tmp_path, b=T1W, a=None)
-    assert [path.rpartition("/")[2][0] for path in found] == ["a", "b"]
-
-
-def test_networks_want_their_channels_and_the_t1w_that_brings_them_to_mni152(tmp_path):
-    assert wanted_images(frozen(tmp_path, old=None)) == {"MNI152": ["T1w"], "native": []}
-    flair = T1W | {"channels": ["FLAIR"]}
-    assert wanted_images(frozen(tmp_path, one=flair))["MNI152"] == ["T1w", "FLAIR"]
-    assert wanted_images(frozen(tmp_path, two=NATIVE))["native"] == ["STIR"]
-
-
-def test_networks_of_native_images_alone_want_no_t1w(tmp_path):
-    models = frozen(tmp_path, native=NATIVE)
-    assert wanted_images(models) == {"MNI152": [], "native": ["STIR"]}
-    scans = {"T1w": rows("sub-1_ses-1"), "STIR": rows("sub-2_ses-1")}
-    (session,) = session_images(models, scans, paths_of)
-    assert session["participant_id"] == "sub-2"
-
-
-def test_what_cannot_be_read_is_left_to_the_job(tmp_path):
-    models = frozen(tmp_path, good=NATIVE)
-    (tmp_path / "bad_model.json").write_text("{")
-    assert wanted_images([str(tmp_path / "bad_model.safetensors"), *models])["native"] == ["STIR"]
-
-
-def test_sessions_come_with_what_they_have(tmp_path):
-    """Without a T1w nothing comes to MNI152; a contrast that `scans` does not name is nowhere."""
-    models = frozen(tmp_path, two=TWO, native=NATIVE, other=T1W | {"channels": ["R1map"]})
-    scans = {
-        "T1w": rows("sub-1_ses-1", "sub-2_ses-1"),
-        "FLAIR": rows("sub-1_ses-1", "sub-3_ses-1"),
-        "STIR": rows("sub-2_ses-1", "sub-4_ses-1"),
-    }
-    found = {s["participant_id"]: s for s in session_images(models, scans, paths_of)}
-    assert list(found) == ["sub-1", "sub-2", "sub-4"]
-    one = "MNI152/sub-1_ses-1"
-    assert found["sub-1"]["MNI152"] == {"T1w": f"{one}_T1w", "FLAIR": f"{one}_FLAIR"}
-    assert found["sub-2"]["MNI152"] == {"T1w": "MNI152/sub-2_ses-1_T1w"}
-    assert found["sub-2"]["native"] == {"STIR": "native/sub-2_ses-1_STIR"}
-    assert found["sub-4"]["MNI152"] == {}
-    assert all(session["session_id"] == "ses-1" for session in found.values())

@@ -1,6 +1,7 @@
 """A study of joints: no brain, no template, a region found by a network, networks stacked."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -189,6 +190,42 @@ def test_stacks_score_the_test_side_and_the_report_tells_what_choosing_claims(re
     assert "an optimistic figure, which is no result" in page
     assert "so that no face shows" not in page
     assert (results / "sub-01/figures/sub-01_desc-qc_T1w.webp").is_file()
+
+
+def test_the_frozen_chain_scores_a_person_of_another_dataset_as_its_study_did(
+    results, config, tmp_path
+):
+    """Region, networks, signature and combined model, of somebody whom the study tested."""
+    tested = of_study(results, "predictions").query("role == 'test'")
+    tested = tested.set_index(["participant_id", "model"])
+    person = tested.index[0][0]
+    sidecar = results / person / f"anat/{person}_label-SacroiliacJoints_desc-unet_dseg.json"
+    network = json.loads(sidecar.read_text())["Model"].removeprefix("bids::")
+    bids = tmp_path / "new"
+    shutil.copytree(Path(config["bids_dir"]) / person, bids / person)
+    shutil.copy(Path(config["bids_dir"]) / "dataset_description.json", bids)
+    table = (Path(config["bids_dir"]) / "participants.tsv").read_text().splitlines()
+    rows = [table[0], *(row for row in table if row.startswith(person))]
+    (bids / "participants.tsv").write_text("\n".join(rows) + "\n")
+    engine = {"kind": "pretrained_unet", "weights": str(results / network)}
+    new = {key: config[key] for key in ("scans", "anatomical")} | {
+        "bids_dir": str(bids),
+        "output_dir": str(tmp_path / "scored"),
+        "segmentation": {"regions": {"sacroiliac_joints": {"engines": {"unet": engine}}}},
+        "studies": {},
+        "frozen_models": str(results / "studies/dlr/models"),
+        "frozen_label": "diagnosis",
+    }
+    finished("predict", config=new, folder=tmp_path)
+    for name, models in (("sessions", ["net", "oedema"]), ("stacks", ["signature", "combined"])):
+        given = read_table(tmp_path / f"scored/predictions/{name}.tsv").set_index("model")
+        assert (given["participant_id"] == person).all() and len(given) == 2
+        assert (given["label"] == STUDY["classes"][ill(int(person[4:]))]).all()
+        for model in models:
+            score = given.at[f"model-{model}_split-1_repeat-1", "probability"]
+            assert score == pytest.approx(tested.at[(person, model), "probability"], abs=1e-6)
+    metrics = read_table(tmp_path / "scored/predictions/metrics.tsv")
+    assert set(metrics["model"]) == {"net", "oedema", "signature", "combined"}
 
 
 def test_an_unchanged_run_does_nothing(results, config, tmp_path):

@@ -31,6 +31,7 @@ from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
 
 RELEASED = ["studies/*/*.tsv", "studies/*/*.json", "studies/*/models/*_model.*"]
+RELEASED += ["studies/*/models/*_stack.json", "segmentation/*_fold-0_model.*"]
 RELEASED += ["studies/*/models/*_encoder.*", "studies/*/models/*.tsv", "studies/*/gradcam/*.tsv"]
 RELEASED += ["studies/*/gradcam/*.json", "cohort/features.*", "cohort/outliers.*", "published/*"]
 RELEASED += ["report/checklist.*"]

@@ -1,7 +1,7 @@
 """Cases of a study's table models, with their terms and their roles in the splits."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from workflow_scripts.common.people import (
     as_covariates,
     as_numbers,
     as_terms,
+    coding_of,
     columns_of,
 )
 from workflow_scripts.common.splits import SCAN
@@ -35,6 +36,7 @@ class Cases:
     site : float array, (N,): number of each scan's site, NaN where none is known
     sites : names of the sites, by number
     measured : names of the terms that are columns of features.tsv
+    coding : by input how its columns became terms, see `coding_of`
     """
 
     scans: pd.DataFrame
@@ -47,6 +49,7 @@ class Cases:
     site: np.ndarray
     sites: list[str]
     measured: frozenset[str] = frozenset()
+    coding: dict[str, dict] = field(default_factory=dict)
 
     def terms(self, inputs: list[str]) -> pd.DataFrame:
         """Terms of a model that reads these inputs, (N, F)."""
@@ -144,6 +147,7 @@ def build_cases(
             as_mri(mri_part[complete], where, "features.tsv"),
         ]
         cases.x[name] = pd.concat(coded, axis=1)
+        cases.coding[name] = coding_of(clinical_part[complete]) | coding_of(mri_part[complete])
         if cases.x[name].empty:
             raise InputError(f"{where}: no column differs between participants; take out the key")
     return cases

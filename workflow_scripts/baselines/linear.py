@@ -115,7 +115,7 @@ def fit(settings: dict, x, y, weight, person, seed: int, before=()) -> Fitted:
         Rows of one participant stay in one inner fold.
     seed : int
     before : tuple of transformers
-        Fitted, without the labels, to the same rows before the scaling: `preparation.before`.
+        Fitted to the same rows before the scaling: `preparation.before`.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def fit(settings: dict, x, y, weight, person, seed: int, before=()) -> Fitted:
     scores, gained = np.empty((len(candidates), len(y))), np.zeros(len(candidates))
     for inside, outside in inner_folds(y, person, seed):
         scaler = make_pipeline(*map(clone, before), StandardScaler())
-        scaler.fit(x[inside], standardscaler__sample_weight=weight[inside])
+        scaler.fit(x[inside], y[inside], standardscaler__sample_weight=weight[inside])
         fitted, validated = scaler.transform(x[inside]), scaler.transform(x[outside])
         for i, candidate in enumerate(candidates):
             candidate.fit(fitted, y[inside], sample_weight=weight[inside])

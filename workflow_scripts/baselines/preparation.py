@@ -1,6 +1,7 @@
-"""What is fitted to the columns of a training side before a model: imputation, harmonization.
+"""What is fitted to the columns of a training side before a model.
 
-Neither sees a label, and other sides are transformed by what the training side gave.
+Imputation and harmonization, which see no label, and screening, which does; other sides are
+transformed by what the training side gave.
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 
 from workflow_scripts.baselines.cases import Cases
+from workflow_scripts.baselines.screening import Screening
 from workflow_scripts.common.metrics import ratio
 
 FEWEST_SCANS = 3  # of a site, to know its location and scale
@@ -118,7 +120,10 @@ def before(cases: Cases, settings: dict) -> tuple:
     terms = list(cases.terms(settings["inputs"]))
     measured = tuple(place for place, name in enumerate(terms) if name in cases.measured)
     steps = [Imputer(len(terms))] if settings["missing"] == "impute" else []
-    return (*steps, *([ComBat(measured)] if settings["harmonize"] else []))
+    steps += [ComBat(measured)] if settings["harmonize"] else []
+    if screening := settings.get("screening"):
+        steps.append(Screening(screening, tuple(range(len(terms)))))
+    return tuple(steps)
 
 
 def described(pipeline, cases: Cases, settings: dict) -> dict:
@@ -126,11 +131,14 @@ def described(pipeline, cases: Cases, settings: dict) -> dict:
 
     ``harmonized``: terms, and by site location and scale (location + scale * value); sites that
     are not there were too few in training, and are left as they are. ``imputed``: whether
-    missing values are.
+    missing values are. ``screened_out``: terms that count as 0.
     """
     found = {"imputed": True} if settings["missing"] == "impute" else {}
+    terms = list(cases.terms(settings["inputs"]))
+    if settings.get("screening"):
+        found["screened_out"] = [terms[place] for place in pipeline[-3].dropped_]
     if settings["harmonize"]:
-        combat, terms = pipeline[-3], list(cases.terms(settings["inputs"]))
+        combat = next(step for step in pipeline if isinstance(step, ComBat))
         found["harmonized"] = {
             "terms": [terms[place] for place in combat.places],
             "sites": {

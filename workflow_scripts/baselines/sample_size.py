@@ -49,11 +49,12 @@ def needed(r2: float, parameters: int, share: float) -> dict[str, float]:
 def likelihood_fit(cases: Cases, settings: dict) -> dict:
     """Maximum-likelihood fit of a model's terms to all cases: log likelihoods and their R2.
 
-    Missing values are imputed, and sites harmonized, as the model does. Scans of a participant
+    Missing values are imputed, and sites harmonized, as the model does; all its terms count,
+    whatever a screening leaves. Scans of a participant
     count together as one. Everything is NaN where the terms separate the classes.
     """
     x = cases.matrix(settings)
-    for step in before(cases, settings):
+    for step in before(cases, settings | {"screening": None}):
         x = step.fit_transform(x)
     sd = x.std(0)
     x = (x - x.mean(0)) / np.where(sd > 0, sd, 1)

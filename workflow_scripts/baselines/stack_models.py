@@ -4,23 +4,21 @@ It is fitted to out-of-fold scores: those that the models of the other inner fol
 people of the training side, so that no score comes from a model that has seen the person.
 """
 
+import json
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import logit
-from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from workflow_scripts.baselines.cases import Cases, build_cases
+from workflow_scripts.baselines.frozen_stack import described
+from workflow_scripts.baselines.learners import learner_of
 from workflow_scripts.baselines.linear import one_thread
+from workflow_scripts.baselines.screening import Screening
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.metrics import auc, scan_weights
 from workflow_scripts.common.predictions import PREDICTIONS
@@ -28,13 +26,6 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import SCAN, SCORED, LeakageError, read_splits
 from workflow_scripts.common.tables import read_table, write_table
 
-LEARNERS = {
-    "logistic": make_pipeline(StandardScaler(), LogisticRegression(C=1.0)),
-    "svm": CalibratedClassifierCV(make_pipeline(StandardScaler(), SVC()), cv=3, ensemble=False),
-    "random_forest": RandomForestClassifier(200, min_samples_leaf=3, random_state=0),
-    "knn": make_pipeline(StandardScaler(), KNeighborsClassifier(7)),
-    "gradient_boosting": GradientBoostingClassifier(n_estimators=50, max_depth=2, random_state=0),
-}
 SMALLEST = 1e-3  # probability whose log odds are still told apart
 LEARNED = ["model", "split", "candidate", "kind", "chosen", "auc_inner", "auc"]
 
@@ -143,50 +134,40 @@ def chosen_of(aucs: dict[str, float], y: np.ndarray, person: np.ndarray) -> str:
     return next(name for name, value in aucs.items() if value >= highest - error - 1e-9)
 
 
-def learner_of(name: str, y: np.ndarray, fold: np.ndarray):
-    """A learner, with fewer neighbours or folds of its own where an inner fold leaves so few rows.
-
-    Parameters
-    ----------
-    name : key of `LEARNERS`
-    y, fold : of the rows that it is fitted to
-    """
-    model, left = clone(LEARNERS[name]), [y[fold != one] for one in np.unique(fold)]
-    if name == "knn":
-        neighbours = model[-1].n_neighbors
-        model[-1].set_params(n_neighbors=min(neighbours, *map(len, left)))
-    if name == "svm":
-        model.set_params(cv=min(model.cv, *(min(part.sum(), (~part).sum()) for part in left)))
-    return model
-
-
-def learn(learners: list[str], train: Side, y: np.ndarray, person: np.ndarray, times: np.ndarray):
+def learn(
+    settings: dict, train: Side, y: np.ndarray, person: np.ndarray, times: np.ndarray, members: int
+):
     """Learners fitted to the whole training side, and what each gives over the inner folds.
 
     Parameters
     ----------
-    learners : keys of `LEARNERS`
+    settings : of the stack; ``screening`` is of the terms after those of the members
     y, person, times : of the training rows: positive class, participant, times used
+    members : number of their terms
 
     Returns
     -------
     fitted : dict of all learners, fitted to the whole side
     inner : dict of float arrays, (n,): what each gave the rows of a fold, fitted to the others
     aucs : dict of their AUC
+    used : int array: rows that they were fitted to, each as often as it counts
     """
     used = np.repeat(np.arange(len(y)), times)
+    screened = tuple(range(members, train.x.shape[1])) if settings["screening"] else ()
     folds = PredefinedSplit(pd.factorize(train.fold[used], sort=True)[0])
     first = np.unique(used, return_index=True)[1]
     fitted, inner, aucs = {}, {}, {}
-    for name in learners:
+    for name in settings["learners"]:
         model = learner_of(name, y[used], train.fold[used])
+        if screened:
+            model = make_pipeline(Screening(settings["screening"], screened), model)
         given = cross_val_predict(
             model, train.x[used], y[used], cv=folds, method="predict_proba", n_jobs=1
         )[:, 1]
         inner[name] = given[first]
         aucs[name] = auc(y, inner[name], scan_weights(person))
         fitted[name] = model.fit(train.x[used], y[used])
-    return fitted, inner, aucs
+    return fitted, inner, aucs, used
 
 
 def stack(
@@ -196,7 +177,7 @@ def stack(
     fold: pd.Series,
     model: str,
     classes: list[str],
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict]:
     """Stack models in every split.
 
     Parameters
@@ -215,14 +196,20 @@ def stack(
         `LEARNED`: AUC of every learner over the inner folds and on the test side, and of every
         member on the test side. The best of the latter is what choosing by the test side would
         have claimed.
+    frozen
+        What scores new people, see `frozen_stack`.
     """
-    given, inside, learned = [], [], []
+    given, inside, learned, frozen = [], [], [], []
+    terms = [*members, *(cases.terms(settings["inputs"]) if settings["inputs"] else ())]
     for place, split in enumerate(cases.splits):
         train, scored = sides_of(cases, settings["inputs"], [*members.values()], place, fold)
         y, person = cases.y[train.rows], cases.person[train.rows]
         times = cases.weight[place, train.rows].astype(int)
-        fitted, inner, aucs = learn(settings["learners"], train, y, person, times)
+        fitted, inner, aucs, used = learn(settings, train, y, person, times, len(members))
         best = chosen_of(aucs, y, person)
+        people = cases.scans["participant_id"].iloc[train.rows]
+        learner = described(best, fitted[best], train.x[used], y[used], train.fold[used])
+        frozen.append({"split": int(split), "participants": sorted(set(people)), **learner})
         told = {name: one.predict_proba(scored.x)[:, 1] for name, one in fitted.items()}
         for tables, side, probability in (
             (given, scored, told[best]),
@@ -261,11 +248,20 @@ def stack(
         pd.concat(given, ignore_index=True)[PREDICTIONS],
         pd.concat(inside, ignore_index=True)[PREDICTIONS],
         pd.DataFrame(learned)[LEARNED],
+        {
+            "model": model,
+            "classes": classes,
+            "of": [*members],
+            "inputs": {name: cases.coding[name] for name in settings["inputs"]},
+            "measured": sorted(cases.measured),
+            "terms": terms,
+            "splits": frozen,
+        },
     )
 
 
 def main(source, out, params, wildcards):
-    """Write the predictions of a stack, its scores of the training side, and its learners."""
+    """Write the predictions of a stack, its scores of the training side, its learners, itself."""
     inner, settings = read_splits(source.inner), params.settings
     cases = build_cases(
         read_splits(source.splits),
@@ -287,9 +283,10 @@ def main(source, out, params, wildcards):
     held_out = inner[inner["role"] == "test"].fillna({"session_id": ""})
     fold = held_out.set_index(["of_split", *SCAN])["split"]
     with one_thread():
-        made = stack(cases, settings, members, fold, wildcards.model, params.classes)
+        *made, frozen = stack(cases, settings, members, fold, wildcards.model, params.classes)
     for table, path in zip(made, (out.predictions, out.training, out.learners), strict=True):
         write_table(table, path, resource("columns/baselines.tsv"))
+    Path(out.stack).write_text(json.dumps(frozen, indent=1) + "\n")
 
 
 if "snakemake" in globals():

@@ -15,7 +15,6 @@ from workflow_scripts.common.bids import read_metadata
 from workflow_scripts.common.columns import described_as
 from workflow_scripts.common.files import is_there, why_unreadable
 from workflow_scripts.common.job import InputError, listing
-from workflow_scripts.common.labels import label_column
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.rows import read_rows
 from workflow_scripts.common.values import NUMBER, folded
@@ -63,16 +62,14 @@ def columns_by_key(study: dict) -> dict[str, list[str]]:
     return clinical_columns(study) | clinical_inputs(study, feature_columns())
 
 
-def named_columns(studies: dict, frozen_label=None) -> dict[str, str]:
+def named_columns(studies: dict, frozen: dict | None = None) -> dict[str, str]:
     """Columns of the participants' tables that are named, with the key that does so."""
     named = {}
     for name, study in studies.items():
         for key, columns in columns_by_key(study).items():
             for column in columns:
                 named.setdefault(column, f"studies.{name}.{key}")
-    if frozen_label:
-        named.setdefault(label_column(frozen_label), "frozen_label")
-    return named
+    return (frozen or {}) | named
 
 
 def read_clinical(
@@ -80,16 +77,17 @@ def read_clinical(
     participants: list[dict],
     sessions: list[tuple],
     studies: dict,
-    frozen_label=None,
+    frozen: dict | None = None,
 ) -> list[dict]:
-    """One row per session with the columns that the studies and ``frozen_label`` name.
+    """One row per session with the columns that the studies and frozen models name.
 
     Parameters
     ----------
     bids_dir : root of the dataset; None for a simulated one, which has participants.tsv alone
     participants : rows of participants.tsv
     sessions : participant and session (or None) of all rows
-    studies, frozen_label : of the checked configuration
+    studies : of the checked configuration
+    frozen : columns that frozen models need, see `frozen_columns`
 
     Returns
     -------
@@ -107,7 +105,7 @@ def read_clinical(
         in a table whose ids all lack their sub- or ses-, of which one is nearly another's, or none
         of which has scans.
     """
-    named = named_columns(studies, frozen_label)
+    named = named_columns(studies, frozen)
     tables = {"participants.tsv": participants}
     if bids_dir and named:
         tables |= _phenotype(bids_dir, named) | _sessions_tables(bids_dir, sessions, named)

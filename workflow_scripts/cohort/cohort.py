@@ -17,6 +17,7 @@ from workflow_scripts.cohort.clinical import (
     write_clinical,
 )
 from workflow_scripts.cohort.dictionaries import descriptions
+from workflow_scripts.cohort.frozen import frozen_columns
 from workflow_scripts.cohort.index import (
     index_lesions,
     index_scans,
@@ -103,7 +104,7 @@ def load_cohort(
     only = config["participants"]
     if build_index:
         _require_folder(bids_dir)
-    named = {*named_columns(config["studies"], config["frozen_label"])}
+    named = {*named_columns(config["studies"], frozen_columns(config))}
     participants = read_participants(bids_dir, only if build_index else [], named)
     names = {row["participant_id"] for row in participants}
     exclusions = read_exclusions(Path(config["exclusions"]), names) if config["exclusions"] else []
@@ -128,7 +129,7 @@ def load_cohort(
     exclusions += rated
     note_ages(bids_dir, index, participants, exclusions)
     clinical = read_clinical(
-        bids_dir, participants, _sessions(index), config["studies"], config["frozen_label"]
+        bids_dir, participants, _sessions(index), config["studies"], frozen_columns(config)
     )
     add_scanners(clinical, index, config["studies"])
     cohort = make_cohort(config, participants, index, exclusions, clinical)
@@ -160,7 +161,7 @@ def simulated_cohort(
         {key: None if row.get(key) is None else str(row[key]) for key in columns} for row in tables
     ]
     clinical = read_clinical(
-        None, as_written, _sessions(index), config["studies"], config["frozen_label"]
+        None, as_written, _sessions(index), config["studies"], frozen_columns(config)
     )
     add_scanners(clinical, [], config["studies"])  # sidecars are simulated when the run begins
     if index_file:

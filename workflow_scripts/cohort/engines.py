@@ -3,6 +3,8 @@
 Imported by the Snakefile, so nothing heavy is imported here.
 """
 
+from pathlib import Path
+
 from workflow_scripts.cohort.index import GIVEN, natural_order
 from workflow_scripts.cohort.participants import exclusion_reason
 from workflow_scripts.cohort.segmentation import PROGRAM_OF_KIND
@@ -149,6 +151,13 @@ class Segmentation:
                 return {"members": members} | ({"probabilities": soft} if kind == "mean" else {})
             case "command":
                 return {"channels": self._channels(settings, rules)}
+            case "pretrained_unet":
+                return {
+                    "model": settings["weights"],
+                    "description": str(Path(settings["weights"]).with_suffix(".json")),
+                    "regions": rules.make_templates.output.regions if self._of_brain else [],
+                    "channels": self._channels(settings, rules),
+                }
             case "unet":
                 fold = self.fold_of(region, name, wildcards.prefix)
                 trained = {
@@ -287,6 +296,12 @@ class Segmentation:
             for made in self.runs(prefix)
             if not regions or region_label(made[0]) in regions
         ]
+
+    def file(self, pattern: str, prefix: str, region: str, engine: str) -> str | None:
+        """A file of an engine in a session, ``pattern`` as in `of_engine`; None if it isn't run."""
+        if self.why_not(region, engine, prefix):
+            return None
+        return sessions(of_engine(pattern, region, engine), [prefix])[0]
 
     def pictures(self, pattern: str, prefixes) -> list[str]:
         """A picture per session and region of which any engine is run."""

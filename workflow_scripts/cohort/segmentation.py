@@ -18,6 +18,7 @@ from workflow_scripts.common.engines import (
     known_regions,
     labels_of,
     programs,
+    training_of,
 )
 from workflow_scripts.common.job import InputError
 
@@ -207,6 +208,30 @@ def place_paths(section: dict, absolute) -> None:
         for engine in settings["engines"].values():
             for key in ("weights", "files"):
                 absolute(engine, key)
+
+
+def complete_pretrained(section: dict, scans: dict) -> None:
+    """Give engines of kind `pretrained_unet` the channels and spacing of their training.
+
+    Raises
+    ------
+    InputError
+        If the files cannot be used, or are of another region or of contrasts that are not here.
+    """
+    for region, settings in section["regions"].items():
+        for name, engine in settings["engines"].items():
+            if engine["kind"] != "pretrained_unet":
+                continue
+            where = f"segmentation.regions.{region}.engines.{name}.weights"
+            told = training_of(engine["weights"])
+            if told["Region"] != region:
+                raise InputError(f"{where}: is of {told['Region']}; name a network of {region}")
+            if absent := [channel for channel in told["Channels"] if channel not in scans]:
+                raise InputError(
+                    f"{where}: reads {' and '.join(absent)}, which scans does not name "
+                    f"({', '.join(scans)}); add it under that name"
+                )
+            engine |= {"channels": told["Channels"], "spacing": told["SpacingMm"]}
 
 
 def segmentations(section: dict, index: list[dict], only: list[str] | None = None) -> list[dict]:

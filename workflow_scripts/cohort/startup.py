@@ -13,6 +13,7 @@ from workflow_scripts.cohort.config import NETWORKS, WITH_RATERS, check_config, 
 from workflow_scripts.cohort.corrections import read_corrections
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
+from workflow_scripts.cohort.frozen import check_frozen
 from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived
 from workflow_scripts.cohort.population import (
     frozen_population,
@@ -20,7 +21,7 @@ from workflow_scripts.cohort.population import (
     session_prefixes,
 )
 from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
-from workflow_scripts.cohort.segmentation import place_paths, weights_of
+from workflow_scripts.cohort.segmentation import complete_pretrained, place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import (
     CORRECTIONS,
@@ -164,7 +165,9 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     _make_absolute(config["anatomical"], "network")
     place_paths(config["segmentation"], _make_absolute)
     _check_networks(weights_of(config))
+    complete_pretrained(config["segmentation"], config["scans"])
     _make_absolute(config, "frozen_models")
+    check_frozen(config)
     _make_absolute(config, "ratings")
     _make_absolute(config, "corrections")
     for study in config["studies"].values():

@@ -4,8 +4,10 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 import csv
+import json
 import string
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from workflow_scripts.common.job import InputError
@@ -107,3 +109,26 @@ def labels_of(program: str, region: str) -> Labels:
         f"{program} has no label of the {region} in resources/segmentation/labels.tsv, "
         f"which knows it of {', '.join(having)}; add the row, or give labels: [left, right]"
     )
+
+
+def training_of(weights: str) -> dict:
+    """What the JSON beside a trained network says: Region, Channels, SpacingMm, ExtentMm.
+
+    Raises
+    ------
+    InputError
+        If one of both files is missing, or the JSON is none of such a network.
+    """
+    described = Path(weights).with_suffix(".json")
+    try:
+        if not Path(weights).is_file():
+            raise FileNotFoundError("the weights are not there")
+        told = json.loads(described.read_text())
+        if not all(told[key] for key in ("Region", "Channels", "SpacingMm")):
+            raise ValueError("it names no region, channels or spacing")
+        return told
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{weights}: not a network that an engine of kind unet has trained, with its .json "
+            f"beside it ({error}); copy both files from segmentation/ of that run"
+        ) from error

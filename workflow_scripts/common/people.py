@@ -141,23 +141,46 @@ def as_terms(values: pd.DataFrame, key: str, file: str) -> pd.DataFrame:
         finite.
     """
     _require_variation(values, key, file)
-    terms = {}
     for name, column in values.items():
         if pd.api.types.is_numeric_dtype(column):
-            terms[name] = as_numbers(column.astype(float).to_frame(), key, file)[name]
+            as_numbers(column.astype(float).to_frame(), key, file)
             continue
-        text = column.astype(object).map(str, na_action="ignore")
-        levels = sorted(text.dropna().unique())
+        text = _texts(column).dropna()
+        levels = sorted(text.unique())
         if len(levels) > MOST_LEVELS:
             raise InputError(
                 f"{key}: {name} of {file} has {len(levels)} different texts ({levels[0]!r}, "
                 f"{levels[1]!r} ...), at most {MOST_LEVELS} can be coded; write numbers with a "
                 "decimal point, or take it out of the key"
             )
-        if problem := value_problem(name, list(text.dropna().items())):
+        if problem := value_problem(name, list(text.items())):
             raise InputError(f"{key}: {file}: {problem}")
+    return coded(values, coding_of(values))
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    return column.astype(object).map(str, na_action="ignore")
+
+
+def coding_of(values: pd.DataFrame) -> dict[str, list[str] | None]:
+    """How `as_terms` codes columns: of each its texts in order, None of a column of numbers."""
+    numbers = pd.api.types.is_numeric_dtype
+    return {
+        name: None if numbers(column) else sorted(set(_texts(column).dropna()))
+        for name, column in values.items()
+    }
+
+
+def coded(values: pd.DataFrame, coding: dict[str, list[str] | None]) -> pd.DataFrame:
+    """Columns as terms by a coding as of `coding_of`; a text that it does not know is missing."""
+    terms = {}
+    for name, levels in coding.items():
+        if levels is None:
+            terms[name] = pd.to_numeric(values[name]).astype(float)
+            continue
+        text = _texts(values[name])
         for level in levels[1:]:
-            terms[f"{name}_{level}"] = (text == level).astype(float).where(text.notna())
+            terms[f"{name}_{level}"] = (text == level).astype(float).where(text.isin(levels))
     return pd.DataFrame(terms, index=values.index)
 
 

@@ -13,6 +13,7 @@ from workflow_scripts.common.tables import write_table
 from workflow_scripts.learning.classifier import predictions
 from workflow_scripts.learning.device import choose_device
 from workflow_scripts.learning.images import (
+    Around,
     Grid,
     Template,
     make_grid,
@@ -46,7 +47,7 @@ def check_grid(description: dict, template: Template, weights) -> Grid:
     return grid
 
 
-def score(weights, sessions: list[dict], template: Template, label=None) -> pd.DataFrame:
+def score(weights, sessions: list[dict], template: Template | None, label=None) -> pd.DataFrame:
     """Predictions of one model for the sessions that have its channels.
 
     People that it was trained on get none.
@@ -54,8 +55,8 @@ def score(weights, sessions: list[dict], template: Template, label=None) -> pd.D
     Parameters
     ----------
     weights : path of the model
-    sessions : participant_id, session_id, by space (MNI152, native) the path of each contrast, and
-        the text of the label where there is one
+    sessions : as of `session_images`, and the text of the label where there is one
+    template : None for a part of the body that has none
     label : as of a study, of which column the text is and what it means; None for no labels
 
     Returns
@@ -66,32 +67,37 @@ def score(weights, sessions: list[dict], template: Template, label=None) -> pd.D
     Raises
     ------
     InputError
-        If no session has its channels, or a label is no number where one is needed.
+        If no session has what it reads, or a label is no number where one is needed.
     """
     classifier, description = load_classifier(weights)
     entry = description["input"]
-    wanted, space = entry["channels"], entry["space"]
-    if "segmented" in entry:
-        raise InputError(
-            f"{weights}: reads images cut around {entry['segmented']['region']}, which predict "
-            "does not make; give a folder of models that read whole images"
-        )
-    usable = [s for s in sessions if all(name in s[space] for name in wanted)]
+    wanted, around = entry["channels"], entry.get("segmented")
+    space = "T1w" if around else entry["space"]
+    sides = f"{around['region']} {around['engine']}" if around else None
+    if space == "MNI152" and template is None:
+        raise InputError(f"{weights}: reads images in MNI152, which this part of the body has not")
+    usable = [
+        session
+        for session in sessions
+        if session[space].keys() >= set(wanted) and (not sides or sides in session["sides"])
+    ]
     if not usable:
-        raise InputError(f"{weights}: no session has {' and '.join(wanted)}, which it reads")
-    grid = None if space == "native" else check_grid(description, template, weights)
+        what = f"{' and '.join(wanted)}{f' and {sides}' if sides else ''}"
+        raise InputError(f"{weights}: no session has {what}, which it reads")
+    grid = check_grid(description, template, weights) if space == "MNI152" else None
+
+    def volume(session: dict) -> np.ndarray:
+        paths = [session[space][name] for name in wanted]
+        if grid:
+            return normalized_volume(paths, session[space]["T1w"], grid)
+        cut = Around(session["sides"][sides], around["margin"]) if around else None
+        return native_volume(paths, entry["spacing"], entry["shape"], cut)
+
     device = choose_device("auto", gpus=0)
     device.place(classifier)
     logits = []
     for start in range(0, len(usable), BATCH):
-        volumes = [
-            normalized_volume([s[space][name] for name in wanted], s[space]["T1w"], grid)
-            if grid
-            else native_volume(
-                [s[space][name] for name in wanted], entry["spacing"], entry["shape"]
-            )
-            for s in usable[start : start + BATCH]
-        ]
+        volumes = [volume(session) for session in usable[start : start + BATCH]]
         logits.append(infer(classifier, torch.from_numpy(np.stack(volumes)), device, BATCH))
     scans = pd.DataFrame(usable)[["participant_id", "session_id"]]
     seen = scans["participant_id"].isin(description["participants"])
@@ -123,7 +129,7 @@ def _labelled(session: dict, label, classes: list[str]) -> str | None:
 def main(source, out, params, threads: int):
     """Score all sessions with all models."""
     torch.set_num_threads(threads)
-    template = read_template(source)
+    template = read_template(source) if source.get("template_mask") else None
     tables = [score(path, params.sessions, template, params.label) for path in source.models]
     write_table(pd.concat(tables), out.predictions, resource("columns/learning.tsv"))
 

@@ -1,6 +1,5 @@
 """A region of a session by one engine: left and right on the grid of its T1w, with volumes."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from workflow_scripts.common.engines import (
     body_part_of,
     labels_of,
     plausible_ml,
+    training_of,
 )
 from workflow_scripts.common.images import (
     load_scan,
@@ -169,7 +169,7 @@ def unet(source, settings: dict, right: np.ndarray) -> Found:
         number = labels_of("atlas", settings["region"]).left
         frame = networks.frame_around(source.regions, number, spacing)
     else:
-        extent = json.loads(Path(source.description).read_text())["ExtentMm"]
+        extent = training_of(source.model)["ExtentMm"]
         frame = networks.frame_of(source.t1w, np.array(extent), spacing)
     network = networks.make_network(len(settings["channels"]))
     network.load_state_dict(load_file(source.model))
@@ -196,12 +196,14 @@ ENGINES = {
     "mean": mean,
     "multi_atlas": multi_atlas,
     "unet": unet,
+    "pretrained_unet": unet,
 }
 SOFTWARE = {
     "import": ["nibabel", "scipy"],
     "command": ["nibabel", "scipy"],
     "multi_atlas": ["antspyx"],
     "unet": ["monai", "torch", "antspyx"],
+    "pretrained_unet": ["monai", "torch", "antspyx"],
 }
 
 

@@ -82,6 +82,7 @@ def main(source, out, params, threads):
         "Region": settings["region"],
         "Rater": settings["rater"],
         "Channels": settings["channels"],
+        "SpacingMm": settings["spacing"],
         "Sources": [bids_uri(source.sides[place]) for place in places],
         "Losses": [round(loss, 5) for loss in losses],
     }

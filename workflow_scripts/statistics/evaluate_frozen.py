@@ -1,4 +1,4 @@
-"""Figures of trained networks on sessions of another cohort, where these have labels."""
+"""Figures of trained models on sessions of another cohort, where these have labels."""
 
 import logging
 
@@ -15,15 +15,15 @@ TRAINING = r"model-(?P<model>.+)_split-(?P<split>\d+)_repeat-(?P<repeat>\d+)"
 
 
 def evaluate_frozen(sessions: pd.DataFrame) -> pd.DataFrame:
-    """Metrics and calibration of each network, and of those of a model by their mean score.
+    """Metrics and calibration of each training, and of those of a model by their mean score.
 
-    Sessions of people that a network was trained on have no score, and take no part; nor do those
+    Sessions of people that a model was trained on have no score, and take no part; nor do those
     whose label is none of its classes.
 
     Parameters
     ----------
     sessions : DataFrame
-        From `predict_sessions`, with negative, positive and label.
+        From `predict_sessions` and `score_stacks`, with negative, positive and label.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def evaluate_frozen(sessions: pd.DataFrame) -> pd.DataFrame:
 
 def main(source, out, params):
     """Write the figures."""
-    table = evaluate_frozen(read_table(source.predictions))
+    table = evaluate_frozen(pd.concat([read_table(path) for path in source.predictions]))
     write_table(table, out.table, resource("columns/statistics.tsv"))
 
 
