@@ -119,17 +119,29 @@ def brought_in(sides: str, affine: list[str], frame: ants.ANTsImage) -> np.ndarr
     return ants.apply_transforms(frame, whole, affine).numpy()[None].astype(np.float32)
 
 
-def make_network(channels: int) -> torch.nn.Module:
-    """Untrained U-Net (Çiçek et al. 2016, 10.1007/978-3-319-46723-8_49; MONAI's)."""
-    return UNet(
+def make_network(channels: int, share: float = 0.5) -> torch.nn.Module:
+    """Untrained U-Net (Çiçek et al. 2016, 10.1007/978-3-319-46723-8_49; MONAI's).
+
+    Without residual units, with which MONAI's ends in one normalized channel, so that the scale of
+    its logits is learned slowly: of joints, a loss of .50 after 40 epochs and not of .24, in twice
+    the time.
+
+    Parameters
+    ----------
+    share : of the voxels that the region has, which the network says of all before it is trained
+    """
+    network = UNet(
         spatial_dims=3,
         in_channels=channels,
         out_channels=1,
         channels=WIDTHS,
         strides=(2, 2),
-        num_res_units=1,
+        num_res_units=0,
         norm="instance",
     )
+    last = [part for part in network.modules() if isinstance(part, torch.nn.ConvTranspose3d)][-1]
+    torch.nn.init.constant_(last.bias, float(np.log(share / (1 - share))))
+    return network
 
 
 def varied(image: torch.Tensor, target: torch.Tensor, rng, spacing):
@@ -172,7 +184,8 @@ def train(
         On SIGTERM or SIGUSR1, after the checkpoint was written.
     """
     torch.manual_seed(settings["seed"])
-    network = make_network(len(images[0]))
+    share = np.mean([float(target.mean()) for target in targets])
+    network = make_network(len(images[0]), share)
     loss_of = DiceCELoss(sigmoid=True)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     network.train()
