@@ -32,18 +32,14 @@ def regions_around(wildcards):
 
 def channel_paths(prefix, channels, space, on_t1w=False):
     """Images of a session: raw ones, those on the grid of the T1w, or those in MNI152."""
-    if on_t1w:
-        aligned, t1w = rules.align_contrast.output.aligned, rules.prepare_t1w.output.t1w
-        names = [t1w if n == "T1w" else of_contrast(aligned, n) for n in channels]
-        return sessions(names, [prefix])
-    if space == "native":
+    if space == "native" and not on_t1w:
         return [path for name in channels for path in paths(SCANS[name], prefix)[:1]]
-    brain = rules.register_to_mni.output.brain
-    names = [
-        brain if n == "T1w" else of_contrast(rules.align_contrast.output.normalized, n)
-        for n in channels
-    ]
-    return sessions(names, [prefix])
+    t1w, other = (
+        (rules.prepare_t1w.output.t1w, rules.align_contrast.output.aligned)
+        if on_t1w
+        else (rules.register_to_mni.output.brain, rules.align_contrast.output.normalized)
+    )
+    return sessions([t1w if n == "T1w" else of_contrast(other, n) for n in channels], [prefix])
 
 
 def sessions_to_score():

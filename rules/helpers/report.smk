@@ -15,9 +15,14 @@ def truth_tables():
 
 
 def logistic_models(wildcards):
-    """Logistic models of all studies, fitted in every split."""
-    made = partial(str.format, rules.fit_features.output.models)
-    return [made(study=n, model=m) for n, s in STUDIES.items() for m in models_of(s, "logistic")]
+    """Logistic models and stacks of all studies, fitted in every split."""
+    made = {"logistic": rules.fit_features.output.models, "stack": rules.stack_models.output.stack}
+    return [
+        pattern.format(study=n, model=m)
+        for n, s in STUDIES.items()
+        for kind, pattern in made.items()
+        for m in models_of(s, kind)
+    ]
 
 
 def report_dictionaries(wildcards):

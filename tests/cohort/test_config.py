@@ -301,6 +301,10 @@ CONTRADICTIONS = {
         },
         r"evaluation.reclassification.base: svm is no model of the study that gives",
     ),
+    "a nomogram of a network": (
+        {"evaluation": {"nomogram": {"model": "net"}}},
+        r"evaluation.nomogram.model: net is no logistic model of the study; correct it",
+    ),
     "an ensemble of itself": (
         {"models.both": {"kind": "ensemble", "of": ["net", "both"]}},
         r"studies.s.models.both.of: both is no other model of the study or an ensemble itself",

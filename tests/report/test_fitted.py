@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from tests.report import multimodal
-from workflow_scripts.report.fitted import equation, fitted_section, misclassified, on_raw_scale
+from workflow_scripts.common.logistic import on_raw_scale
+from workflow_scripts.report.fitted import equation, fitted_section, misclassified
 
 NAME = "multimodal"
 

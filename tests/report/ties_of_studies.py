@@ -121,6 +121,10 @@ STUDIES = {
         "np.sign(difference)" in text_of(S + "reclassification", "moved")
         and calls(S + "reclassification", "draw_participants", "reclassification")
     ),
+    "the term with the longest reach over the values": lambda: (
+        constant(S + "nomogram", "LONGEST") == 100.0
+        and calls(S + "evaluate_classifiers", "training_values", "nomogram")
+    ),
     "was trained without labels on the training side": lambda: calls(
         L + "pretrain_encoder", "read_side", "main"
     ),

@@ -52,6 +52,7 @@ STUDY = {
         "comparisons": {},
         "decision_curve": {},
         "reclassification": {"model": "combined", "base": "clinical"},
+        "nomogram": {"model": "combined"},
     },
 }
 UNET = {"kind": "unet", "rater": "anna", "channels": ["T1w", "STIR"], "spacing": [4, 6, 4]}
@@ -189,6 +190,8 @@ def test_stacks_score_the_test_side_and_the_report_tells_what_choosing_claims(re
     page = (results / "report/index.html").read_text()
     assert "an optimistic figure, which is no result" in page
     assert "so that no face shows" not in page
+    assert set(of_study(results, "nomogram")["term"]) >= {"signature", "age", "probability"}
+    assert "* signature" in page  # the combined model's equation
     assert (results / "sub-01/figures/sub-01_desc-qc_T1w.webp").is_file()
 
 

@@ -644,6 +644,16 @@ def _evaluation_problems(where: str, study: dict):
                 f"{where}.reclassification.{key}: {name} is no model of the study that gives "
                 "probabilities; correct it"
             )
+    if "nomogram" in asked:
+        name = asked["nomogram"]["model"]
+        model = models.get(name, {"kind": None})
+        if model["kind"] != "logistic" and model.get("learners") != ["logistic"]:
+            yield f"{where}.nomogram.model: {name} is no logistic model of the study; correct it"
+        elif model.get("harmonize"):
+            yield (
+                f"{where}.nomogram.model: {name} harmonizes, and a nomogram reads values as they "
+                "were measured; name a model that does not"
+            )
     compared = asked.get("repeated_measures", {}).get("models", [])
     if unknown := [name for name in compared if name not in models]:
         yield f"{where}.repeated_measures.models: {', '.join(unknown)} is no model of the study"

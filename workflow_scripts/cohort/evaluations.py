@@ -48,6 +48,7 @@ READ = {
     "trajectories": ["features", "clinical", "population", "volumes"],
     "longitudinal": ["trajectories"],
     "reclassification": [],
+    "nomogram": ["features", "clinical", "splits"],
     "published_figures": ["metrics"],
     "published_directions": ["associations", "longitudinal", "engines"],
 }
@@ -74,12 +75,22 @@ def inputs_of(evaluation: str, name: str, study: dict) -> dict:
         for content in TABLES | OF_EVERYBODY
     }
     return found | {
+        "fitted": fitted_models(evaluation, name, study),
         "predictions": f"{STUDY}/predictions.tsv".format(**place) if study["models"] else [],
         "refits": [
             f"{MODEL}_{REFITS[evaluation]}.tsv".format(study=name, model=model)
             for model in refitted(evaluation, study)
         ],
     }
+
+
+def fitted_models(evaluation: str, name: str, study: dict) -> list[str]:
+    """File of the fitted model that an evaluation reads."""
+    if evaluation != "nomogram":
+        return []
+    model = study["evaluation"]["nomogram"]["model"]
+    kind = "stack" if study["models"][model]["kind"] == "stack" else "models"
+    return [f"{MODEL}_{kind}.json".format(study=name, model=model)]
 
 
 def refitted(evaluation: str, study: dict) -> list[str]:

@@ -1,21 +1,14 @@
 """The report's part on single models and cases: equations on raw scales, misclassified scans."""
 
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from scipy.special import expit
 
+from workflow_scripts.common.logistic import on_raw_scale, read_logistic
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.report.text import label, number, tabulate
-
-
-def on_raw_scale(intercept: float, coefficients, mean, sd) -> tuple[float, np.ndarray]:
-    """Intercept and coefficients per unit of each term, from those per standard deviation."""
-    slopes = np.asarray(coefficients, float) / np.asarray(sd, float)
-    return intercept - float(slopes @ np.asarray(mean, float)), slopes
 
 
 def equation(intercept: float, slopes, terms: list[str]) -> str:
@@ -40,18 +33,15 @@ def of_everybody(table: pd.DataFrame) -> list[dict]:
 
 def of_splits(model: str, path) -> list[dict]:
     """Equations of a logistic model in every split, with the probability that is positive."""
-    lines = []
-    for fitted in json.loads(Path(path).read_text())["models"]:
-        raw = on_raw_scale(*(fitted[key] for key in ("intercept", "coefficients", "mean", "sd")))
-        lines.append(
-            {
-                "model": label(model),
-                "of": str(fitted["split"]),
-                "text": equation(*raw, fitted["terms"]),
-                "positive": f"{1 / (1 + np.exp(-fitted['threshold'])):.3f}",
-            }
-        )
-    return lines
+    return [
+        {
+            "model": label(model),
+            "of": str(fitted.split),
+            "text": equation(fitted.intercept, fitted.slopes, fitted.terms),
+            "positive": f"{expit(fitted.threshold):.3f}",
+        }
+        for fitted in read_logistic(path)
+    ]
 
 
 def equations(name: str, study: dict, read: Callable, models: list) -> list[dict]:
@@ -59,16 +49,16 @@ def equations(name: str, study: dict, read: Callable, models: list) -> list[dict
 
     Parameters
     ----------
-    models : paths of the fitted models of all studies
+    models : paths of the fitted logistic models and stacks of all studies
     """
     lines = []
     if "optimism" in study["evaluation"]:
         coefficients, _ = read("coefficients", "model", "term", "coefficient", "mean", "sd")
         lines += of_everybody(coefficients)
-    pattern = re.compile(rf"studies/{re.escape(name)}/models/model-(.+)_models\.json$")
+    pattern = re.compile(rf"studies/{re.escape(name)}/models/model-(.+)_(?:models|stack)\.json$")
     found = {m.group(1): path for path in models if (m := pattern.search(str(path)))}
-    for model, settings in study["models"].items():
-        if settings["kind"] == "logistic" and model in found:
+    for model in study["models"]:
+        if model in found:
             lines += of_splits(model, found[model])
     return lines
 

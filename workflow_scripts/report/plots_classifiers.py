@@ -4,7 +4,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from sklearn.metrics import roc_curve
 
 from workflow_scripts.common.metrics import scan_weights
@@ -197,3 +198,30 @@ def coefficients(table: pd.DataFrame, name: str) -> Markup:
         axis.set(title=label(model), xlabel="odds ratio per SD", xlim=(1 / reach, reach))
     caption = f"Odds ratios per standard deviation in {', '.join(map(label, models))}"
     return to_svg(figure, name, caption)
+
+
+@mpl.rc_context(STYLE)
+def nomogram(table: pd.DataFrame, name: str) -> Markup:
+    """Scales of points, of each term, of total points and of the probability, one below another."""
+    terms = list(table["term"].unique())
+    *own, total = terms
+    most = table[table["term"] != total].groupby("term")["points"].max().sum()
+    figure = Figure(figsize=(7.5, 1.2 + 0.55 * (len(terms) + 2)))
+    scales = [("points", np.arange(0, 101, 10), np.arange(0, 101, 10), 100)]
+    for term in own:
+        part = table[table["term"] == term]
+        scales.append((label(term), part["points"], part["value"], 100))
+    sums = MaxNLocator(8).tick_values(0, most)
+    sums = sums[sums <= most]
+    part = table[table["term"] == total]
+    scales += [("total points", sums, sums, most)]
+    scales += [(label(total), part["points"], part["value"], most)]
+    axes = figure.subplots(len(scales), 1)
+    for axis, (text, places, values, end) in zip(axes, scales, strict=True):
+        axis.set(xlim=(-0.02 * end, 1.02 * end), yticks=[])
+        axis.spines["left"].set_visible(False)
+        axis.spines["bottom"].set_bounds(min(places), max(places))
+        axis.set_xticks(list(places), [f"{value:g}" for value in values], fontsize=8)
+        axis.set_ylabel(text, rotation=0, ha="right", va="center")
+        axis.set_facecolor("none")
+    return to_svg(figure, name, f"Nomogram of {', '.join(map(label, own))}")

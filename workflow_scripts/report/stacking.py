@@ -1,9 +1,10 @@
-"""The report's parts on stacked models: what was chosen, by what, and what choosing costs."""
+"""The report's parts on stacked models: what was chosen, what choosing costs, a nomogram."""
 
 from collections.abc import Callable
 
 import pandas as pd
 
+from workflow_scripts.report import plots_classifiers
 from workflow_scripts.report.text import interval, label, number, tabulate
 
 COLUMNS = ["split", "candidate", "kind", "chosen", "auc_inner", "auc"]
@@ -82,5 +83,18 @@ def reclassification_section(name: str, study: dict, read: Callable) -> dict:
             }
             for row in table.itertuples()
         ],
+        "all": tabulate(table, dictionary),
+    }
+
+
+def nomogram_section(name: str, study: dict, read: Callable) -> dict:
+    """A logistic model as a picture that a probability can be read from."""
+    table, dictionary = read("nomogram", "split", "term", "value", "points")
+    model = study["evaluation"]["nomogram"]["model"]
+    return {
+        "model": label(model),
+        "split": int(table["split"].iloc[0]),
+        "members": [label(one) for one in study["models"][model].get("of", [])],
+        "figure": plots_classifiers.nomogram(table, f"{name}-nomogram"),
         "all": tabulate(table, dictionary),
     }

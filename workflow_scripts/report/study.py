@@ -21,7 +21,11 @@ from workflow_scripts.report.one_class import one_class_section
 from workflow_scripts.report.published import published_section
 from workflow_scripts.report.published_directions import directions_section
 from workflow_scripts.report.repeated_measures import repeated_measures_section
-from workflow_scripts.report.stacking import reclassification_section, stacking_section
+from workflow_scripts.report.stacking import (
+    nomogram_section,
+    reclassification_section,
+    stacking_section,
+)
 from workflow_scripts.report.text import label, load, number, p_value, require, tabulate
 
 SECTIONS = {
@@ -30,6 +34,7 @@ SECTIONS = {
     "repeated_measures": repeated_measures_section,
     "published": published_section,
     "reclassification": reclassification_section,
+    "nomogram": nomogram_section,
     "groups": groups_section,
     "correlations": correlations_section,
     "associations": associations_section,

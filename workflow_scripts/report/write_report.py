@@ -37,6 +37,7 @@ PARTS = [
     ("classifiers", "Classifiers"),
     ("stacking", "Stacked models"),
     ("reclassification", "Reclassification"),
+    ("nomogram", "Nomogram"),
     ("one_class", "One-class SVM"),
     ("fitted", "Single models and cases"),
     ("checks", "Checks"),

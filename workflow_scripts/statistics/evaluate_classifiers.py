@@ -6,6 +6,7 @@ import pandas as pd
 
 from workflow_scripts.common.flags import counting
 from workflow_scripts.common.job import job
+from workflow_scripts.common.logistic import read_logistic
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.statistics import added_value as added
@@ -113,6 +114,15 @@ def reclassification(source, settings: dict) -> pd.DataFrame:
     return reclassified.reclassification(read_table(source.predictions), settings)
 
 
+def nomogram(source, settings: dict) -> pd.DataFrame:
+    """Points of a logistic model's terms, of the first split."""
+    from workflow_scripts.statistics import nomogram as points  # matplotlib, for its ticks
+
+    model = read_logistic(source.fitted[0])[0]
+    tables = [read_table(paths[0]) for paths in (source.splits, source.features, source.clinical)]
+    return points.nomogram(model, points.training_values(model, *tables))
+
+
 def published_figures(source, settings: dict) -> pd.DataFrame:
     """A publication's figures beside this run's."""
     metrics = read_table(source.metrics[0])
@@ -182,6 +192,7 @@ EVALUATIONS = {
         trajectories,
         longitudinal,
         reclassification,
+        nomogram,
         published_figures,
         published_directions,
     )
