@@ -83,7 +83,7 @@ def splits_of_training(wildcards):
 def pretrained_encoder(wildcards):
     """The encoder that a classifier stands on, weights first; none where it starts from scratch."""
     if model("kind")(wildcards) != "contrastive":
-        return []
+        return model("weights")(wildcards) or []
     pretrained = rules.pretrain_encoder.output
     return [path.format(**wildcards) for path in (pretrained.encoder, pretrained.description)]
 

@@ -305,6 +305,10 @@ CONTRADICTIONS = {
         {"evaluation": {"nomogram": {"model": "net"}}},
         r"evaluation.nomogram.model: net is no logistic model of the study; correct it",
     ),
+    "own weights of a network that is not MONAI's": (
+        {"models.net.weights": "w.pth"},
+        r"studies.s.models.net.weights: are of networks of MONAI",
+    ),
     "an ensemble of itself": (
         {"models.both": {"kind": "ensemble", "of": ["net", "both"]}},
         r"studies.s.models.both.of: both is no other model of the study or an ensemble itself",
@@ -651,3 +655,9 @@ def test_stacks_in_a_circle_are_named(small):
     models["other"] = {"kind": "stack", "of": ["one"]}
     with pytest.raises(InputError, match="no network of the study and no stack that stands on"):
         check_config(small)
+
+
+def test_an_image_too_small_for_a_network_of_monai_is_named():
+    config = pelvis(models={"cnn": {"kind": "cnn", "inputs": ["joints"], "encoder": "densenet121"}})
+    with pytest.raises(InputError, match="joints has 16 voxels along an axis, and densenet121"):
+        check_config(config)

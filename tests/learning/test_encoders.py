@@ -1,3 +1,7 @@
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +32,32 @@ def test_networks_of_monai_fit_the_same_place(name, channels):
     encoder.last_convolution.register_forward_hook(lambda *a: seen.append(a[2].dim()))
     assert encoder(torch.zeros(2, channels, 64, 64, 64)).shape == (2, encoder.n_features)
     assert seen == [5]
+
+
+STEP = """
+import resource, sys, torch
+from workflow_scripts.learning.encoders import build_encoder, with_classifier
+torch.set_num_threads(2)
+network = with_classifier(build_encoder(sys.argv[1], [], 1)).train()
+optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+image, truth = torch.randn(2, 1, 96, 32, 64), torch.tensor([0, 1])
+loss = torch.nn.functional.cross_entropy(network(image), truth)
+loss.backward()
+optimizer.step()
+print(float(loss), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["resnet50", "resnet101", "densenet121"])
+def test_a_published_network_takes_a_step_in_the_memory_that_a_job_asks_for(name):
+    """On two joints of 96 x 32 x 64 voxels, as `docs/joints.md` cuts them; GiB of the process."""
+    process = subprocess.run(
+        [sys.executable, "-c", STEP, name], capture_output=True, text=True, check=True
+    )
+    loss, peak = map(float, process.stdout.split())
+    assert np.isfinite(loss) and 0.5 < peak < 16000 / 1024
+    print(f"{name}: {peak:.1f} GiB")
 
 
 def test_block_is_the_sum_of_both_convolutions_and_the_network_their_maximum():

@@ -19,7 +19,7 @@ from workflow_scripts.learning.images import (
     native_volume,
     normalized_volume,
 )
-from workflow_scripts.learning.models import load_classifier, save_model
+from workflow_scripts.learning.models import load_classifier, save_model, start_from
 from workflow_scripts.learning.predict_sessions import score
 from workflow_scripts.learning.train_classifier import describe
 
@@ -228,3 +228,35 @@ def test_another_template_grid_is_refused(weights, old_weights, sessions, templa
     for path in (weights, old_weights):
         with pytest.raises(InputError, match="2 mm, these are .*template_resolution"):
             score(path, sessions, other)
+
+
+def medicalnet(path, **changes):
+    """A network of MONAI as MedicalNet's files have it, for one channel."""
+    from monai.networks import nets
+
+    torch.manual_seed(1)
+    network = nets.resnet10(spatial_dims=3, n_input_channels=1, bias_downsample=False).eval()
+    state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()} | changes
+    torch.save({"state_dict": state}, path)
+    network.fc = torch.nn.Identity()
+    return network
+
+
+def test_a_network_starts_from_weights_of_the_users_own(tmp_path):
+    """Two channels that are equal give what the file's network gives of the one."""
+    judge = medicalnet(tmp_path / "resnet10.pth")
+    encoder = build_encoder("resnet10", [], 2)
+    start_from(encoder, tmp_path / "resnet10.pth")
+    image = torch.randn(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        found, expected = encoder.eval()(image.repeat(1, 2, 1, 1, 1)), judge(image)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_start_from_weights_of_another_network_is_refused(tmp_path):
+    medicalnet(tmp_path / "resnet10.pth")
+    with pytest.raises(InputError, match="resnet10.pth: lacks .* of .* weights of the network"):
+        start_from(build_encoder("resnet18", []), tmp_path / "resnet10.pth")
+    (tmp_path / "no.pth").write_text("no weights")
+    with pytest.raises(InputError, match="no.pth: cannot be read as weights"):
+        start_from(build_encoder("resnet10", []), tmp_path / "no.pth")

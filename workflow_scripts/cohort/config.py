@@ -41,6 +41,7 @@ OLD_MODELS = (
 )
 IMAGE_MODELS = ("contrastive", "cnn", "one_class_svm")
 NETWORKS = ("contrastive", "cnn")
+OF_MONAI, LEAST_OF_MONAI = ("resnet10", "resnet18", "resnet50", "resnet101", "densenet121"), 32
 NO_PROBABILITY = ("svm", "one_class_svm")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
 PAIR = ("model", "base")  # of added_value
@@ -544,6 +545,7 @@ def _model_problems(where: str, model: dict, study: dict):
             )
         elif model["kind"] == "one_class_svm" and images[name]["space"] == "native":
             yield f"{where}.inputs: one_class_svm compares voxels, which native images do not share"
+    yield from _network_problems(where, model, images)
     if model["kind"] == "ensemble":
         yield from _ensemble_problems(where, model, study["models"])
     if model["kind"] == "stack":
@@ -563,6 +565,21 @@ def _model_problems(where: str, model: dict, study: dict):
         ]
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             yield f"{where}.inputs: {', '.join(twice)} stands in two of them; keep it in one"
+
+
+def _network_problems(where: str, model: dict, images: dict):
+    if model.get("encoder") not in OF_MONAI:
+        if model.get("weights"):
+            yield f"{where}.weights: are of networks of MONAI ({', '.join(OF_MONAI)}); remove it"
+        return
+    for name in model["inputs"]:
+        shape = images.get(name, {}).get("shape") or [LEAST_OF_MONAI]
+        if min(shape) < LEAST_OF_MONAI:
+            yield (
+                f"{where}.inputs: {name} has {min(shape)} voxels along an axis, and "
+                f"{model['encoder']} halves them five times; give its shape {LEAST_OF_MONAI} at "
+                "least, where a scan ends the rest is 0"
+            )
 
 
 def _ensemble_problems(where: str, model: dict, models: dict):

@@ -170,7 +170,13 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     check_frozen(config)
     _make_absolute(config, "ratings")
     _make_absolute(config, "corrections")
-    for study in config["studies"].values():
+    for name, study in config["studies"].items():
+        for key, model in study["models"].items():
+            _make_absolute(model, "weights")
+            if model.get("weights") and not Path(model["weights"]).is_file():
+                raise InputError(
+                    f"studies.{name}.models.{key}.weights: no file {model['weights']}; correct it"
+                )
         _make_absolute(study.get("design", {}), "table")
     # Another run's jobs read its index; Snakemake will refuse this one, or it is a dry run.
     busy = main_process and any((output_dir / ".snakemake/locks").glob("*.lock"))

@@ -6,7 +6,7 @@ from torch import nn
 from workflow_scripts.common.job import InputError
 
 OWN = ("paper", "strided", "coll2024")
-MONAI = ("resnet10", "resnet18", "resnet50", "densenet121")
+MONAI = ("resnet10", "resnet18", "resnet50", "resnet101", "densenet121")
 
 
 class Convolutions(nn.Module):
@@ -135,7 +135,7 @@ def build_encoder(name: str, widths: list[int], channels: int = 1) -> nn.Module:
     Parameters
     ----------
     name : paper, strided, coll2024, or a network of MONAI: resnet10, resnet18, resnet50,
-        densenet121
+        resnet101, densenet121
     widths : channels of the convolutions of the encoders that are not MONAI's
     channels : of the image
 

@@ -28,7 +28,12 @@ from workflow_scripts.learning.classifier import (
 from workflow_scripts.learning.device import Device, choose_device, set_deterministic
 from workflow_scripts.learning.encoders import OnFeatures, build_encoder, with_classifier
 from workflow_scripts.learning.history import COLUMNS
-from workflow_scripts.learning.models import load_weights, read_description, save_model
+from workflow_scripts.learning.models import (
+    load_weights,
+    read_description,
+    save_model,
+    start_from,
+)
 from workflow_scripts.learning.sides import Side, make_augmentation, read_side, training_seed
 from workflow_scripts.learning.training import infer
 
@@ -173,6 +178,8 @@ def main(source, out, params, wildcards, gpus: int, threads: int):
         check_unseen(kept_apart, pretraining["participants"], source.encoder[0])
         load_weights(classifier.encoder, source.encoder[0])
         participants = {*participants, *pretraining["participants"]}
+    elif source.encoder:
+        start_from(encoder, source.encoder)
     device.place(classifier)
     history = pd.DataFrame(columns=COLUMNS)
     if options.get("mode") == "linear":
