@@ -72,6 +72,24 @@ def test_a_turned_scan_of_another_contrast_comes_back_to_its_t1w(run, t1w, templ
     (name,) = sidecar["Measures"]
     assert name == "t2w_t1w_mutual_information" and sidecar["Measures"][name] > 0
     assert len(sidecar["Sources"]) == 2
+    assert sidecar["TurnedDegrees"] == pytest.approx(np.rad2deg(0.1), abs=0.5)
+    assert sidecar["MovedMm"] < 30 and sidecar["Flags"] == []
+
+
+def test_a_scan_that_was_moved_further_than_anybody_moves_is_flagged(t1w, tmp_path):
+    """By what a turn of 20 degrees about the middle of the T1w and a shift of 40 mm are."""
+    turn = ants.new_ants_transform(transform_type="Euler3DTransform")
+    middle = ants.transform_index_to_physical_point(t1w, [n // 2 for n in t1w.shape])
+    turn.set_fixed_parameters(list(middle))
+    turn.set_parameters([0, np.deg2rad(20), 0, 0, 40, 0])
+    ants.write_transform(turn, str(tmp_path / "rigid.mat"))
+    shift, turned = align_contrast.moved_by(str(tmp_path / "rigid.mat"), t1w)
+    assert (shift, turned) == (pytest.approx(40, abs=1e-3), pytest.approx(20, abs=1e-2))
+    (flag,) = align_contrast.doubts(shift, turned, 0.1, "T2w")
+    assert flag.startswith("the T2w was moved 40 mm and turned 20 degrees")
+    assert align_contrast.doubts(4, 20, 0.1, "T2w") and align_contrast.doubts(40, 2, 0.1, "T2w")
+    assert not align_contrast.doubts(29, 14, 0.0, "T2w")
+    assert "fits its T1w less" in align_contrast.doubts(1, 1, -0.02, "T2w")[0]
 
 
 @pytest.mark.parametrize("suffix", ["PDmap", "MTsat"])

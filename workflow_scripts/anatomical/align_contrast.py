@@ -13,6 +13,9 @@ from workflow_scripts.common.scans import require_usable
 
 # Quantitative maps, whose values a correction of bias would change.
 MAPS = ("map", "MTsat", "T1rho")
+# Within a session nobody moves so far.
+FAR_MM, FAR_DEGREES = 30.0, 15.0
+LOST = 0.01  # of mutual information, by interpolation alone
 # Median of R1 in a brain that somebody may have, 1/s.
 R1_PLAUSIBLE = (0.2, 2.5)
 
@@ -37,6 +40,35 @@ def read_contrast(path: str, suffix: str, body_part: str = "brain") -> ants.ANTs
 def align(t1w: ants.ANTsImage, scan: ants.ANTsImage, prefix: str) -> str:
     """File of the rigid transform (6 dof, mutual information) from a scan to its T1w."""
     return register_images(t1w, scan, "Rigid", prefix)["fwdtransforms"][0]
+
+
+def moved_by(rigid: str, image: ants.ANTsImage) -> tuple[float, float]:
+    """How far a rigid transform moves the middle of an image, mm, and how far it turns, degrees."""
+    transform = ants.read_transform(rigid)
+    middle = ants.transform_index_to_physical_point(image, [n // 2 for n in image.shape])
+    ends = np.array([middle, *(np.array(middle) + np.eye(3))])
+    at = np.array([ants.apply_ants_transform_to_point(transform, point) for point in ends])
+    turn = np.clip((np.trace(at[1:] - at[0]) - 1) / 2, -1, 1)
+    return float(np.linalg.norm(at[0] - ends[0])), float(np.rad2deg(np.arccos(turn)))
+
+
+def doubts(shift: float, turn: float, gained: float, suffix: str) -> list[str]:
+    """Flags of an alignment.
+
+    Parameters
+    ----------
+    shift, turn : mm and degrees by which the scan was moved from where its header has it
+    gained : mutual information after the alignment less that before
+    """
+    flags = []
+    if shift > FAR_MM or turn > FAR_DEGREES:
+        flags.append(
+            f"the {suffix} was moved {shift:.0f} mm and turned {turn:.0f} degrees from where its "
+            "header has it: look at its alignment to the T1w, and whether both are of one person"
+        )
+    if gained < -LOST:
+        flags.append(f"the {suffix} fits its T1w less after the alignment than before: look at it")
+    return flags
 
 
 def check_r1(values: np.ndarray, t1w: np.ndarray, path: str) -> None:
@@ -72,6 +104,7 @@ def main(source, out, params, wildcards):
     t1w, scan = ants.image_read(source.t1w), read_contrast(source.scan, suffix, params.body_part)
     with tempfile.TemporaryDirectory() as folder:
         rigid = align(t1w, scan, f"{folder}/")
+        shift, turn = moved_by(rigid, t1w)
         aligned = ants.apply_transforms(t1w, scan, [rigid])
         if source.transforms:
             affine, *warps = source.transforms
@@ -84,6 +117,7 @@ def main(source, out, params, wildcards):
         check_r1(aligned.numpy()[brain], t1w.numpy()[brain], source.scan)
     ants.image_write(aligned, out.aligned)
     mutual_information = ants.image_mutual_information(t1w, aligned)
+    before = ants.image_mutual_information(t1w, ants.resample_image_to_target(scan, t1w))
     bias = "not corrected for bias" if suffix.endswith(MAPS) else "bias-corrected"
     voxel_ml = np.prod(aligned.spacing) / 1000
     stripped = bool(source.transforms) and stripped_brain(aligned.numpy(), voxel_ml) is not None
@@ -94,6 +128,9 @@ def main(source, out, params, wildcards):
         measures={f"{suffix.lower()}_t1w_mutual_information": -mutual_information},
         Description=f"{suffix}, {bias}, rigidly aligned to the T1w",
         SkullStripped=stripped,
+        MovedMm=round(shift, 2),
+        TurnedDegrees=round(turn, 2),
+        Flags=doubts(shift, turn, before - mutual_information, suffix),
     )
 
 
