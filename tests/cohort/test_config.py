@@ -668,5 +668,5 @@ def test_an_image_too_small_for_a_network_of_monai_is_named():
 )
 def test_a_network_of_a_region_that_nobody_is_left_to_train_is_named(design):
     config = pelvis(design=design)
-    with pytest.raises(InputError, match="nobody is left to train the network net; take design"):
+    with pytest.raises(InputError, match="nobody is left to train the network net; take holdout"):
         check_config(config)

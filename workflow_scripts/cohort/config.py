@@ -155,8 +155,8 @@ def _segmented_problems(name: str, study: dict, regions: dict):
                 )
             elif engines[one]["kind"] == "unet" and study["design"]["kind"] in TEST_EVERYBODY:
                 yield (
-                    f"{where}: {study['design']['kind']} test everybody in one split or another, so "
-                    f"that nobody is left to train the network {one}; take design holdout or given, "
+                    f"{where}: {study['design']['kind']} test everybody in a split or another, so "
+                    f"that nobody is left to train the network {one}; take holdout or given, "
                     "or an engine whose network other people have trained (pretrained_unet, import)"
                 )
 

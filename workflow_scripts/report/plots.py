@@ -3,6 +3,7 @@
 import io
 import re
 from html import escape
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,7 @@ from workflow_scripts.report.text import label, unit_of, with_unit
 GROUPS = ["#4477aa", "#cc6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"]
 BLUE, DARK, GREY, ALERT = GROUPS[0], "#003366", "#888888", "#c1121f"
 DOTS = 300
+WIDTH_OF_LABEL = 36  # characters
 STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -116,7 +118,7 @@ def measures(features: pd.DataFrame, units: dict, outliers: pd.DataFrame, names,
             zorder=5,
             in_layout=False,
         )
-        axis.set_xlabel(with_unit(measure, units))
+        axis.set_xlabel(fill(with_unit(measure, units), WIDTH_OF_LABEL))
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.xaxis.get_major_locator().set_params(nbins=4)
     axes[0].set_ylabel("sessions")

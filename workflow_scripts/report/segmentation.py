@@ -10,6 +10,7 @@ from workflow_scripts.report.qc import embed
 from workflow_scripts.report.sessions import SESSION, prefixes, split_name
 from workflow_scripts.report.text import (
     ALPHA,
+    in_words,
     interval,
     label,
     load,
@@ -163,7 +164,7 @@ def chosen_pictures(paths: list, drawn: set[str]) -> list[dict]:
         {
             "id": f"{prefix}-{entities_of(path.name)['label']}",
             "name": prefix.replace("_ses-", ", ses-"),
-            "region": entities_of(path.name)["label"],
+            "region": in_words(entities_of(path.name)["label"]),
             "source": embed(path),
         }
         for prefix, path in found[:SHOWN]

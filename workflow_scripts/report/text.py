@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +22,24 @@ def labels() -> dict[str, str]:
     return yaml.safe_load(resource("report/labels.yaml").read_text())
 
 
+SEGMENTED = re.compile(r"label-(?P<region>\w+)_desc-(?P<engine>\w+)_dseg")
+
+
+def in_words(region: str) -> str:
+    """A region as file names have it, such as ``SacroiliacJoints``, in words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", region).lower()
+
+
 def label(name: str) -> str:
     """Printed name: from resources/report/labels.yaml, or with spaces for underscores.
 
     >>> label("thalamus_net_volume_ml")
     'thalamus net volume'
+    >>> label("label-SacroiliacJoints_desc-unet_dseg")
+    'sacroiliac joints by unet'
     """
+    if segmented := SEGMENTED.fullmatch(str(name)):
+        return f"{in_words(segmented['region'])} by {segmented['engine']}"
     volume = str(name).removesuffix("_volume_ml")
     plain = f"{volume} volume" if volume != name else volume
     return labels().get(name, plain.replace("_", " "))

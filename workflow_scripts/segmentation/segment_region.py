@@ -216,9 +216,11 @@ def volumes_of(sides: np.ndarray, voxel_ml: float) -> dict[str, float]:
 
 def doubts(volumes: dict[str, float], region: str) -> list[str]:
     """Flags of volumes as of `volumes_of`: a side without a voxel, sizes that no region has."""
+    low, high = plausible_ml(region)
+    region = region.replace("_", " ")
     if empty := [side for side in SIDES if side not in volumes]:
         return [f"no voxel of the {region} on the {' and the '.join(empty)}: look at it"]
-    flags, (low, high) = [], plausible_ml(region)
+    flags = []
     if not low <= volumes["both"] <= high:
         flags.append(f"a {region} of {volumes['both']:.1f} mL, outside {low:g} to {high:g}")
     ratio, (least, most) = volumes["left"] / volumes["right"], LEFT_TO_RIGHT
