@@ -68,12 +68,12 @@
       return {participant_id, session_id, picture, sha256};
     };
     const place = row => [row.participant_id, row.session_id, row.picture].join(" ");
-    const here = new Map(figures.map(figure => [place(named(figure)), figure]));
+    const names = new Map(figures.map(figure => [figure, place(named(figure))]));
+    const here = new Map([...names].map(([figure, name]) => [name, figure]));
     const own = () => kept.ratings.filter(row => row.rater == kept.rater);
-    const rowOf = (figure, rows = own()) => {
-      const wanted = named(figure);
-      return rows.find(row => place(row) == place(wanted) && row.sha256 == wanted.sha256);
-    };
+    const rowsOf = figure => own().filter(row => place(row) == names.get(figure));
+    const rowOf = (figure, rows = rowsOf(figure)) =>
+      rows.find(row => row.sha256 == figure.dataset.sha256);
     // One rating of each picture: of the picture as it is here, or else the latest.
     const chosen = () => {
       const found = new Map();
@@ -87,8 +87,10 @@
     const isOld = row => here.has(place(row)) && here.get(place(row)).dataset.sha256 != row.sha256;
 
     const say = text => { told.textContent = text; };
-    const show = (figure, rows = own()) => {
+    const show = (figure, rows = rowsOf(figure)) => {
       const row = rowOf(figure, rows), controls = figure.querySelector(".rating");
+      figure.dataset.rated = row?.rating || "";
+      if (!controls) return;
       for (const button of controls.querySelectorAll("button"))
         button.setAttribute("aria-pressed", String(button.value == row?.rating));
       const select = controls.querySelector("select"), text = controls.querySelector("textarea");
@@ -97,24 +99,42 @@
       select.value = row?.reason || "";
       if (document.activeElement != text) text.value = row?.comment || "";
       select.disabled = text.disabled = !row;
-      figure.dataset.rated = row?.rating || "";
-      const older = row ? null : rows.filter(one => place(one) == place(named(figure))).at(-1);
+      const older = row ? null : rows.at(-1);
       controls.querySelector(".older").textContent = older
         ? `You rated another version of this picture ${older.rating} on ${older.date.slice(0, 10)}.` : "";
     };
     const progress = () => {
       const rows = own(), rated = figures.filter(figure => figure.dataset.rated).length;
       const shown = figures.filter(figure => !figure.hidden).length;
-      const others = chosen().filter(row => !here.has(place(row))).length;
+      const others = new Set(rows.map(place).filter(name => !here.has(name))).size;
       bar.querySelector("#rating-progress").textContent = `${rated} of ${figures.length} rated`
         + (shown < figures.length ? `, ${shown} shown` : "")
         + (others ? `; ${others} of pictures that this page does not show` : "");
       for (const button of bar.querySelectorAll("button")) button.disabled = !rows.length;
     };
     const showAll = () => {
-      const rows = own();
-      figures.forEach(figure => show(figure, rows));
+      const rows = new Map();
+      for (const row of own()) rows.set(place(row), [...rows.get(place(row)) || [], row]);
+      for (const [figure, name] of names) show(figure, rows.get(name) || []);
       progress();
+    };
+
+    // The controls of a session's pictures are made when it is opened: all at once take seconds.
+    const prepare = session => {
+      for (const figure of session.querySelectorAll("figure.picture")) {
+        if (figure.querySelector(".rating")) continue;
+        const controls = document.getElementById(`rating-${figure.dataset.suffix}`).content
+          .firstElementChild.cloneNode(true);
+        for (const button of controls.querySelectorAll("button"))
+          button.addEventListener("click", () => change(figure, {rating: button.value}));
+        const select = controls.querySelector("select"), text = controls.querySelector("textarea");
+        select.addEventListener("change", () => change(figure, {reason: select.value}));
+        text.addEventListener("input", () => change(figure, {comment: clean(text.value)}));
+        controls.querySelector("b").textContent = figure.dataset.name;
+        figure.prepend(controls);
+        figure.addEventListener("focusin", () => { current = figure; });
+        show(figure);
+      }
     };
 
     const change = (figure, changed) => {
@@ -155,13 +175,15 @@
       if (!current) {
         next = shown.find(figure => !figure.dataset.rated) || shown[0];
       } else {
-        const from = figures.indexOf(current);
-        next = step > 0 ? shown.find(figure => figures.indexOf(figure) > from)
-          : shown.findLast(figure => figures.indexOf(figure) < from);
+        const from = figures.indexOf(current), seen = figure => !figure.hidden;
+        next = step > 0 ? figures.slice(from + 1).find(seen)
+          : figures.slice(0, from).findLast(seen);
       }
       if (!next) return say(shown.length ? `This is the ${step > 0 ? "last" : "first"} picture.` : "No picture is shown.");
       say("");
-      next.closest("details").open = true;
+      const session = next.closest("details");
+      session.open = true;
+      prepare(session);
       next.focus({preventScroll: true});
       next.scrollIntoView({block: "start"});
     };
@@ -203,17 +225,9 @@
       event.preventDefault();
     });
 
-    for (const figure of figures) {
-      const controls = document.getElementById(`rating-${figure.dataset.suffix}`).content
-        .firstElementChild.cloneNode(true);
-      for (const button of controls.querySelectorAll("button"))
-        button.addEventListener("click", () => change(figure, {rating: button.value}));
-      const select = controls.querySelector("select"), text = controls.querySelector("textarea");
-      select.addEventListener("change", () => change(figure, {reason: select.value}));
-      text.addEventListener("input", () => change(figure, {comment: clean(text.value)}));
-      controls.querySelector("b").textContent = figure.dataset.name;
-      figure.prepend(controls);
-      figure.addEventListener("focusin", () => { current = figure; });
+    for (const session of sessions) {
+      session.addEventListener("toggle", () => prepare(session));
+      if (session.open) prepare(session);
     }
     filters.forEach(select => select.addEventListener("change", filter));
     field.addEventListener("change", rename);

@@ -15,6 +15,8 @@ from workflow_scripts.common.tables import write_table
 from workflow_scripts.demo.compare_with_truth import summarise, with_error
 from workflow_scripts.report.acquisition import TAKEN
 
+# A black picture of 4 x 2 px.
+WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8L\x0e\x00\x00\x00/\x03@\x00\x00\x07\x10\x11\xfd\x0fDD\xff\x03"
 CLASSES = ["controls", "patients"]
 MODELS = {"svm": 0.1, "logistic": -0.2, "majority": 0.5, "one_class_svm": 0.0}  # thresholds
 METRICS = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision"]

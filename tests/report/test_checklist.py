@@ -4,8 +4,8 @@ import pytest
 from markupsafe import Markup
 
 from tests.report import external
-from tests.report.example import CONFIG, example, write
-from tests.report.test_study import WEBP, chosen
+from tests.report.example import CONFIG, WEBP, example, write
+from tests.report.test_study import chosen
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.report import plots, plots_classifiers

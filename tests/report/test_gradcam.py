@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from tests.report.example import WEBP
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
@@ -8,7 +9,6 @@ from workflow_scripts.report.gradcam import comparison, gradcam_section, percent
 from workflow_scripts.report.study import reader
 from workflow_scripts.report.write_report import templates
 
-WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
 STUDY = {
     "design": {"kind": "random_trials"},
     "evaluation": {"gradcam": {"thresholds": [0.75, 0.95]}},

@@ -117,6 +117,17 @@ def test_three_sessions_are_rated_by_keyboard_and_read_back(made, path, tmp_path
     check_exclusions(exclusions, [scan])
 
 
+@needs_browser
+def test_a_closed_session_costs_no_controls_until_it_is_opened(path):
+    with Page(path) as page:
+        made = "document.querySelectorAll('.rating button').length / 3"
+        assert page.evaluate(made) == 3  # of sub-05, the flagged one
+        page.evaluate("document.querySelector('details:not([open]):has(.picture)').open = true")
+        page.wait(f"{made} == 6")
+        page.press("p", "p", "p")
+        assert page.evaluate(made) == 6
+
+
 NAMES = ("ratings", "exclusions")
 
 
@@ -140,10 +151,10 @@ def test_ratings_of_what_the_page_does_not_show_are_not_lost(made, path):
         assert (
             page.evaluate(PROGRESS) == "1 of 27 rated; 1 of pictures that this page does not show"
         )
-        told = "document.querySelector('[data-participant_id=sub-01] .older').textContent"
-        assert page.evaluate(told).startswith(
-            "You rated another version of this picture bad on 2026"
-        )
+        first = "document.querySelector('[data-participant_id=sub-01]')"
+        page.evaluate(f"{first}.closest('details').open = true")
+        told = page.wait(f"{first}.querySelector('.older')?.textContent")
+        assert told.startswith("You rated another version of this picture bad on 2026")
         lines = [line.split("\t") for line in page.evaluate("ratingsTable()").splitlines()[1:]]
         found = [(line[2], line[5], line[9]) for line in lines]
         assert found == [

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from tests.recompute.__main__ import main, recompute
 from tests.recompute.study import Figure
 from tests.report import multimodal
-from tests.report.example import CONFIG, example
+from tests.report.example import CONFIG, WEBP, example
 from workflow_scripts.report import plots, plots_classifiers
 from workflow_scripts.report.write_report import render
 
@@ -26,7 +26,7 @@ PLOTS = {
 def results(tmp_path_factory):
     """Output folder with the tables of the studies and, without its plots, the report's page."""
     folder = tmp_path_factory.mktemp("finished")
-    source = example(folder, b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4))
+    source = example(folder, WEBP)
     clinical = multimodal.simulate()[2]
     clinical.to_csv(folder / "studies/multimodal/clinical.tsv", sep="\t", index=False, na_rep="n/a")
     (folder / "report").mkdir()

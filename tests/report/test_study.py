@@ -7,7 +7,7 @@ import pytest
 from markupsafe import Markup
 
 from tests.report import external
-from tests.report.example import CONFIG, example, write
+from tests.report.example import CONFIG, WEBP, example, write
 from workflow_scripts.cohort.config import NEEDS, check_config
 from workflow_scripts.cohort.draw_splits import draw_splits
 from workflow_scripts.common.splits import SCAN
@@ -21,7 +21,6 @@ from workflow_scripts.report.write_report import PARTS, templates
 from workflow_scripts.statistics.compare_classes import compare_measures
 from workflow_scripts.statistics.split_metrics import evaluate
 
-WEBP = b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + bytes(4)
 # Tables of each evaluation, and those of every study with a design and models.
 TABLES = {
     "calibration": ["calibration", "calibration_figures"],

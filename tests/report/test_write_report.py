@@ -3,6 +3,7 @@ import io
 import json
 import re
 import shutil
+from base64 import b64decode
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +23,8 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
-from workflow_scripts.report import plots, plots_classifiers, write_report
+from workflow_scripts.report import plots, plots_classifiers, qc, write_report
 from workflow_scripts.report.methods import Methods
-from workflow_scripts.report.qc import embed
 from workflow_scripts.report.study import study_section
 from workflow_scripts.report.text import interval, number, p_value, reading, spread
 
@@ -576,12 +576,37 @@ def test_labels_of_histograms_do_not_touch(monkeypatch):
         assert min(gaps) > 10, axis.get_xlabel()
 
 
-def test_embedded_picture_is_the_file(tmp_path, picture):
+def test_a_picture_stands_inside_the_page_or_beside_it(tmp_path, picture):
     (tmp_path / "a.webp").write_bytes(picture)
-    assert embed(tmp_path / "a.webp").startswith("data:image/webp;base64,UklGR")
+    shown = qc.picture(tmp_path / "a.webp")
+    assert b64decode(shown["source"].removeprefix("data:image/webp;base64,")) == picture
+    assert (shown["width"], shown["height"], shown["beside"]) == (120, 60, False)
+    linked = qc.picture(tmp_path / "a.webp", "../a.webp")
+    assert linked == shown | {"source": "../a.webp", "beside": True}
     (tmp_path / "a.webp").write_text("text")
     with pytest.raises(InputError, match="not a whole WebP"):
-        embed(tmp_path / "a.webp")
+        qc.picture(tmp_path / "a.webp", "../a.webp")
+
+
+@needs_browser
+def test_pictures_beside_the_page_are_loaded_when_they_are_looked_at(undrawn, source, tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["report"]["single_file"] = False
+    html = render(source, config)
+    assert "data:image/webp" not in html
+    path = tmp_path / "report/index.html"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(html)
+    with Page(path) as page:
+        images = "[...document.querySelectorAll('img.qc')]"
+        assert page.evaluate(f"{images}.length") == len(source.pictures) + len(source.gradcam)
+        loaded = f"{images}.filter(one => one.naturalWidth == 120).map(one => one.id)"
+        assert "figure-qc-sub-01-T1w" not in page.evaluate(loaded)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        for name in ("figure-qc-sub-01-T1w", page.evaluate(f"{images}.at(-1).id")):
+            page.evaluate(f"document.getElementById('{name}').scrollIntoView()")
+            page.wait(f"{loaded}.includes('{name}')")
+        assert page.problems == []
 
 
 def test_every_table_scrolls_inside_of_itself(page):

@@ -8,7 +8,6 @@ import pandas as pd
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.report.design import word
-from workflow_scripts.report.qc import embed
 from workflow_scripts.report.text import (
     ALPHA,
     interval,
@@ -161,7 +160,7 @@ def gradcam_section(
                 "name": label(model),
                 "id": re.sub(r"[^A-Za-z0-9_-]", "-", f"{name}-gradcam-{model}"),
                 "text": f"Mean Grad-CAM of each class on the template, {label(model)}",
-                "source": embed(path),
+                "path": path,
                 "classes": top_regions(regions, min(thresholds)),
                 "agreement": agreement_lines(agreement, min(thresholds), word(study)),
                 "regions": tabulate(pooled, dictionary),

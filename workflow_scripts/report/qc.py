@@ -1,18 +1,20 @@
 """The report's section on quality control."""
 
 import base64
+import hashlib
+import io
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import yaml
+from PIL import Image
 
 from workflow_scripts import __version__
 from workflow_scripts.common.flags import counting
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.ratings import QC
-from workflow_scripts.common.record import checksum
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import MISSING, read_table
 from workflow_scripts.report import plots
@@ -24,21 +26,33 @@ from workflow_scripts.report.text import label, load, number, require, tabulate,
 OPEN_SESSIONS = 5
 
 
-def embed(path: Path) -> str:
-    """A WebP picture as a data URI.
+def picture(path, address: str | None = None) -> dict:
+    """A WebP picture for the page: ``source``, ``beside`` the page, px, and its SHA-256.
+
+    Parameters
+    ----------
+    path : of the picture
+    address : link to it; without one the picture stands inside the page
 
     Raises
     ------
     InputError
         If the file is missing, no WebP or cut short.
     """
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: is missing, the report shows it; draw it again")
     data = path.read_bytes()
-    whole = len(data) == 8 + int.from_bytes(data[4:8], "little")
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or not whole:
+    try:
+        width, height = Image.open(io.BytesIO(data), formats=["WEBP"]).size
+        whole = len(data) == 8 + int.from_bytes(data[4:8], "little")
+    except OSError:
+        whole = False
+    if not whole:
         raise InputError(f"{path}: is not a whole WebP picture; draw it again")
-    return "data:image/webp;base64," + base64.b64encode(data).decode()
+    source = address or f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+    shown = {"source": source, "beside": address is not None, "width": width, "height": height}
+    return shown | {"sha256": hashlib.sha256(data).hexdigest()}
 
 
 def sort_pictures(paths: list) -> dict[str, dict[str, Path]]:
@@ -153,8 +167,7 @@ def describe_session(
                 "id": re.sub(r"[^A-Za-z0-9_-]", "-", f"{prefix}-{kind}"),
                 "text": f"{part['title']} of {name}: {part['text']}",
                 "title": part["title"],
-                "source": embed(pictures[kind]),
-                "sha256": checksum(pictures[kind])["sha256"],
+                "path": pictures[kind],
                 "suffix": kind,
                 "picture": QC + kind,
                 "values": json.dumps([entry["of"](prefix, kind) for entry in filters]),

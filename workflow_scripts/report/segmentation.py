@@ -6,7 +6,6 @@ import pandas as pd
 
 from workflow_scripts.common.bids import entities_of
 from workflow_scripts.report import plots_segmentation
-from workflow_scripts.report.qc import embed
 from workflow_scripts.report.sessions import SESSION, prefixes, split_name
 from workflow_scripts.report.text import (
     ALPHA,
@@ -165,7 +164,7 @@ def chosen_pictures(paths: list, drawn: set[str]) -> list[dict]:
             "id": f"{prefix}-{entities_of(path.name)['label']}",
             "name": prefix.replace("_ses-", ", ses-"),
             "region": in_words(entities_of(path.name)["label"]),
-            "source": embed(path),
+            "path": path,
         }
         for prefix, path in found[:SHOWN]
     ]

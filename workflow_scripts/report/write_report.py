@@ -1,4 +1,4 @@
-"""Write the report: one HTML file with all tables and pictures inside."""
+"""Write the report: an HTML file with all tables, and pictures inside or beside it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from workflow_scripts.common.tables import write_table
 from workflow_scripts.report import pages
 from workflow_scripts.report.checklist import checklist_section, checklist_table
 from workflow_scripts.report.methods import Methods
-from workflow_scripts.report.qc import qc_section
+from workflow_scripts.report.qc import picture, qc_section
 from workflow_scripts.report.ratings import (
     groups_of_sessions,
     identity,
@@ -52,15 +52,20 @@ PARTS = [
 ]
 
 
-def templates(root=".") -> jinja2.Environment:
+def templates(root=".", single_file: bool = True) -> jinja2.Environment:
     """The report's templates, which escape what they are given and fail on what is missing.
 
     Parameters
     ----------
     root : output folder, in whose folder ``report`` the page lies
+    single_file : whether pictures stand inside the page, not beside it
     """
+
     environment = pages.templates()
     environment.filters |= {"label": label, "number": number, "link": partial(link, root)}
+    environment.filters["picture"] = lambda path: picture(
+        path, None if single_file else link(root, path)
+    )
     environment.globals["parts"] = PARTS
     return environment
 
@@ -148,10 +153,11 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
     studies = study_sections(source, config)
     checklist = checklist_table(config["studies"], studies)
     page = (
-        templates(Path(source.scans).parents[1])
+        templates(Path(source.scans).parents[1], config["report"]["single_file"])
         .get_template("report.html.j2")
         .render(
             title=config["report"]["title"],
+            single_file=config["report"]["single_file"],
             simulated=not config["bids_dir"],
             scans=scan_section(source.scans),
             script=pages.script_of(resource("report/report.js").read_text(encoding="utf-8")),
