@@ -315,6 +315,13 @@
     sortable(table);
     filterable(table);
   }
+  // Frames that scroll are reached with Tab, and scrolled with the arrow keys.
+  const frames = new ResizeObserver(entries => {
+    for (const {target} of entries)
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+  });
+  document.querySelectorAll(".wide, pre").forEach(frame => frames.observe(frame));
   const bar = document.getElementById("rating");
   if (bar) review(bar);
 })();

@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 import time
+from importlib.resources import files
 from pathlib import Path
 
 from tests.report.browser import CHROMIUM, FLAGS
@@ -144,6 +145,29 @@ class Page:
             assert time.monotonic() < until, f"{name}: was not downloaded"
             time.sleep(0.05)
         return (folder / name).read_text(encoding="utf-8")
+
+    def barriers(self, contrast: bool = True) -> list[str]:
+        """What keeps people out of the page with everything unfolded, drawings apart, by axe-core.
+
+        Parameters
+        ----------
+        contrast : whether contrast is judged too, which takes a minute of a page of many tables
+        """
+        self.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        self.evaluate(files("axe_core_python").joinpath("axe.min.js").read_text() + ";0")
+        rules = {key: {"enabled": contrast} for key in ("link-in-text-block", "color-contrast")}
+        options = json.dumps({"resultTypes": ["violations"], "rules": rules})
+        # After a moment, in which frames that scroll by now come to know it.
+        self.evaluate(
+            "setTimeout(() => axe.run({exclude: ['svg']}, "
+            + options
+            + """).then(
+                found => { window.axeFound = found.violations.flatMap(rule => rule.nodes.map(
+                    node => `${rule.id}: ${node.html.slice(0, 200)}`)) },
+                error => { window.axeFound = [String(error)] }), 500); 0"""
+        )
+        self.wait("Boolean(window.axeFound)")
+        return self.evaluate("window.axeFound")
 
     def picture(self, path, selector: str | None = None) -> None:
         """Screenshot of the window, from an element on."""

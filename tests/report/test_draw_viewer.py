@@ -133,6 +133,13 @@ def test_labels_on_another_grid_are_named(volumes, tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+def test_nobody_is_kept_out(volumes, tmp_path):
+    with Page(draw(tmp_path, volumes)) as page:
+        page.wait("document.body.dataset.ready == 'yes'")
+        assert page.barriers() == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 def test_a_reader_finds_the_thalamus_on_the_left(volumes, tmp_path):
     """By a click on the left half of the axial slice; layers come and go."""
     with Page(draw(tmp_path, volumes)) as page:

@@ -25,6 +25,7 @@ from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.report import plots, plots_classifiers, qc, write_report
 from workflow_scripts.report.methods import Methods
+from workflow_scripts.report.pages import script_of
 from workflow_scripts.report.study import study_section
 from workflow_scripts.report.text import interval, number, p_value, reading, spread
 
@@ -619,6 +620,39 @@ def test_every_table_scrolls_inside_of_itself(page):
 def test_page_in_a_browser(tmp_path, page):
     (tmp_path / "page.html").write_text(page)
     assert check_page(tmp_path / "page.html", FIGURES) == []
+
+
+def without_studies(page):
+    return re.sub('(?s)<section id="study-.*(?=<section id="truth")', "", page)
+
+
+@needs_browser
+@pytest.mark.parametrize("contrast", [False, True])
+def test_nobody_is_kept_out(tmp_path, page, contrast):
+    """Names, roles and keyboard of the whole page; contrast and links of that without studies."""
+    (tmp_path / "page.html").write_text(without_studies(page) if contrast else page)
+    with Page(tmp_path / "page.html", 400) as opened:
+        assert opened.barriers(contrast) == []
+
+
+@needs_browser
+def test_barriers_are_found(tmp_path, page):
+    damage = {
+        "color-contrast": ("caption { font-size", "caption { background: #6a737d; font-size"),
+        "link-in-text-block": ("main a { text-decoration: underline; ", "main a { "),
+        "image-alt": (' alt="', ' data-alt="'),
+        "scrollable-region-focusable": ("frames.observe(frame)", "frame"),
+        "label": ("Rater <input", "<input"),
+    }
+    page = without_studies(page)
+    for old, new in damage.values():
+        assert old in page
+        page = page.replace(old, new)
+    script = re.search("(?s)<script>(.*)</script>", page)[1]
+    page = re.sub("'sha256-[^']*'", f"'{script_of(script)['hash']}'", page)
+    (tmp_path / "page.html").write_text(page)
+    with Page(tmp_path / "page.html", 400) as opened:
+        assert {line.split(":")[0] for line in opened.barriers()} == set(damage)
 
 
 @needs_browser
