@@ -45,7 +45,7 @@ rule collect_ratings:
 
 
 rule write_report:
-    """The report, one HTML file."""
+    """The report, with the references of its methods."""
     input:
         scans="cohort/scans.tsv",
         features="cohort/features.tsv",
@@ -65,7 +65,7 @@ rule write_report:
         recovered=truth_tables()[:2],
     output:
         **tables(checklist="report/checklist.tsv"),
-        report="report/index.html",
+        **dict(report="report/index.html", references="report/methods.bib"),
     log:
         "logs/write_report.log",
     resources:

@@ -56,7 +56,7 @@ addEventListener("load", () => {
       problems.push(`link to ${e.hash}, which is not there`);
   for (const e of document.querySelectorAll("[src], link[href], a[href]")) {
     const target = e.getAttribute("src") || e.getAttribute("href");
-    if (!/^(data:|#|([.][.][/])?\w[\w.+/%-]*[.](tsv|html)$)/.test(target))
+    if (!/^(data:|#|([.][.][/])?\w[\w.+/%-]*[.](tsv|html|bib)$)/.test(target))
       problems.push(`reaches outside: ${target.slice(0, 80)}`);
   }
   const page = document.documentElement, excess = page.scrollWidth - page.clientWidth;

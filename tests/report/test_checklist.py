@@ -37,7 +37,7 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(source):
     """Page and table of the example's two studies."""
-    return render(source, CONFIG)
+    return render(source, CONFIG)[:2]
 
 
 def status(table, study, checklist, item, asks=""):

@@ -47,7 +47,7 @@ def made(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plots, "measures", lambda *_: Markup("[plot]"))
             patch.setattr(write_report, "groups_of_sessions", lambda *_: GROUPS)
-            html, _ = write_report.render(source, CONFIG | {"studies": {}} | config)
+            html, *_ = write_report.render(source, CONFIG | {"studies": {}} | config)
         (folder / "report" / name).write_text(html)
         return folder / "report" / name
 

@@ -42,7 +42,7 @@ def filled(t1w: np.ndarray, mask: np.ndarray, lesion: np.ndarray, spacing) -> np
 
     Notes
     -----
-    Filling before segmentation and registration: Battaglini et al. 2012, doi:10.1002/hbm.21305;
+    Filling before segmentation and registration: Battaglini et al. 2012, Hum Brain Mapp 33:2062;
     ``benchmarks/atrophy.py --lesions`` has what it does here.
     """
     inside = mask > 0

@@ -46,7 +46,10 @@ def stripped_brain(data: np.ndarray, voxel_ml: float) -> np.ndarray | None:
 
 
 def deepbet_mask(image: nib.Nifti1Image) -> np.ndarray:
-    """Brain mask by deepbet (Fisch et al. 2024, doi:10.1111/jon.13226), (x, y, z) bool."""
+    """Brain mask by deepbet, (x, y, z) bool.
+
+    Fisch et al. 2024, doi:10.1016/j.compbiomed.2024.108845.
+    """
     import torch
     from deepbet import BrainExtraction
 

@@ -26,6 +26,10 @@ class Methods:
     ----------
     sidecars : content of the sidecars by session and kind, as from `read_sidecars`
     config : checked configuration
+
+    Attributes
+    ----------
+    named : versions of the programs that the texts made so far name
     """
 
     def __init__(self, sidecars: dict[str, dict[str, dict]], config: dict):
@@ -33,6 +37,7 @@ class Methods:
         self.config = config
         self.sessions: dict[str, list[dict]] = defaultdict(list)
         self.versions: dict[str, Counter] = defaultdict(Counter)
+        self.named: dict[str, str] = {}
         for kinds in sidecars.values():
             for kind, content in kinds.items():
                 self.sessions[kind].append(content)
@@ -149,10 +154,13 @@ class Methods:
             "for it; add one"
         )
 
+    def _told(self, name: str) -> str:
+        """As `version`, noted down among what the texts name."""
+        self.named[name] = self.version(name)
+        return self.named[name]
+
     def _fill(self, text: str, **known) -> str:
-        return self.jinja.from_string(text).render(
-            version=self.version, config=self.config, **known
-        )
+        return self.jinja.from_string(text).render(version=self._told, config=self.config, **known)
 
 
 def shared(models: dict[str, dict], key: str, words: dict[str, str] | None = None) -> str:

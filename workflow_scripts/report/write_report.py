@@ -24,6 +24,7 @@ from workflow_scripts.report.ratings import (
     ratings_by_picture,
     ratings_section,
 )
+from workflow_scripts.report.references import References
 from workflow_scripts.report.segmentation import segmentation_section
 from workflow_scripts.report.sessions import SESSION, read_sidecars
 from workflow_scripts.report.study import study_section
@@ -130,8 +131,8 @@ def study_sections(source, config: dict) -> list[dict]:
     ]
 
 
-def render(source, config: dict) -> tuple[str, pd.DataFrame]:
-    """The report as HTML, and the table of the checklists.
+def render(source, config: dict) -> tuple[str, pd.DataFrame, str]:
+    """The report as HTML, the table of the checklists, and the references as BibTeX.
 
     Parameters
     ----------
@@ -150,39 +151,43 @@ def render(source, config: dict) -> tuple[str, pd.DataFrame]:
     """
     sidecars = read_sidecars(source.sidecars)
     methods = Methods(sidecars, config)
+    images = methods.images()
+    designs = {name: methods.study(study) for name, study in config["studies"].items()}
+    references = References(
+        [text for part in [*images.values(), *designs.values()] for _, text in part]
+    )
+    environment = templates(Path(source.scans).parents[1], config["report"]["single_file"])
     studies = study_sections(source, config)
     checklist = checklist_table(config["studies"], studies)
-    page = (
-        templates(Path(source.scans).parents[1], config["report"]["single_file"])
-        .get_template("report.html.j2")
-        .render(
-            title=config["report"]["title"],
-            single_file=config["report"]["single_file"],
-            simulated=not config["bids_dir"],
-            scans=scan_section(source.scans),
-            script=pages.script_of(resource("report/report.js").read_text(encoding="utf-8")),
-            qc=quality_section(source, config, sidecars),
-            segmentation=segmentation_section(source.segmentation, source.engine_pictures),
-            studies=studies,
-            checklists=checklist_section(checklist),
-            truth=truth_section(*source.recovered, source.features) if source.recovered else None,
-            methods=methods.images(),
-            study_methods={name: methods.study(study) for name, study in config["studies"].items()},
-            software=methods.software(),
-            origin=[(path, checksum(path)["sha256"]) for path in shown_tables(source)],
-            # Through JSON, so that what two keys share is spelled out twice.
-            configuration=yaml.safe_dump(
-                json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True
-            ),
-        )
+    page = environment.get_template("report.html.j2").render(
+        title=config["report"]["title"],
+        single_file=config["report"]["single_file"],
+        simulated=not config["bids_dir"],
+        scans=scan_section(source.scans),
+        script=pages.script_of(resource("report/report.js").read_text(encoding="utf-8")),
+        qc=quality_section(source, config, sidecars),
+        segmentation=segmentation_section(source.segmentation, source.engine_pictures),
+        studies=studies,
+        checklists=checklist_section(checklist),
+        truth=truth_section(*source.recovered, source.features) if source.recovered else None,
+        methods=references.cited(images),
+        study_methods=references.cited(designs),
+        references=references.listed(),
+        software=methods.software(),
+        origin=[(path, checksum(path)["sha256"]) for path in shown_tables(source)],
+        # Through JSON, so that what two keys share is spelled out twice.
+        configuration=yaml.safe_dump(
+            json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True
+        ),
     )
-    return page, checklist
+    return page, checklist, references.bibtex(methods.named)
 
 
 def main(source, out, params):
-    """Write the report of the cohort, and the checklists as a table."""
-    page, checklist = render(source, params.config)
+    """Write the report of the cohort, the checklists as a table, and the references."""
+    page, checklist, references = render(source, params.config)
     Path(out.report).write_text(page, encoding="utf-8")
+    Path(out.references).write_text(references, encoding="utf-8")
     write_table(checklist, out.checklist, resource("columns/report.tsv"))
 
 
