@@ -1,10 +1,18 @@
-"""Hardware and run time of what made an output folder, rule by rule, from the jobs on record."""
+"""Hardware and run time of what made an output folder, rule by rule, from the jobs on record.
 
+python -m workflow_scripts.audit.run_time results     # while it runs too, from another terminal
+"""
+
+import argparse
 import csv
 import io
+import json
+import sys
 from pathlib import Path
 
-from workflow_scripts.common.record import write_whole
+from workflow_scripts.audit.records import JOBS, read_jobs
+from workflow_scripts.common.job import InputError
+from workflow_scripts.common.record import SPOOL, write_whole
 from workflow_scripts.common.resources import resource
 
 FIELDS = ["rule", "processor", "gpu", "jobs", "threads", "seconds", "longest_seconds"]
@@ -52,3 +60,55 @@ def write_run_times(rows: list[dict], path: Path) -> None:
     write_whole(path, text.getvalue())
     described = read_descriptions(resource("columns/audit.tsv"))
     write_dictionary({name: described[name] for name in FIELDS}, path)
+
+
+def progress(root: Path) -> str:
+    """Jobs done by rule, with the mean and the sum of their times, those of a run that goes on too.
+
+    Parameters
+    ----------
+    root : output folder
+
+    Raises
+    ------
+    InputError
+        If it has no job on record.
+    """
+    jobs = read_jobs(root)
+    for path in sorted((root / SPOOL).glob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+        except (ValueError, FileNotFoundError):  # cut off, or taken up by the run that has ended
+            continue
+        jobs[record["job"]] = record
+    if not jobs:
+        raise InputError(f"{root}: no job in {JOBS} or {SPOOL}; name the output folder of a run")
+    groups: dict[str, list[dict]] = {}
+    for record in jobs.values():
+        groups.setdefault(record["rule"], []).append(record)
+    width = max(map(len, [*groups, "rule"]))
+    head = f"{'rule':{width}}  {'jobs':>5}  {'mean s':>8}  {'CPU s':>8}  {'sum h':>7}  {'CPU h':>7}"
+    lines = []
+    for rule, records in [*sorted(groups.items()), ("all", list(jobs.values()))]:
+        wall, cpu = (sum(one[key] for one in records) for key in ("seconds", "cpu_seconds"))
+        number = len(records)
+        lines.append(
+            f"{rule:{width}}  {number:5}  {wall / number:8.1f}  {cpu / number:8.1f}"
+            f"  {wall / 3600:7.2f}  {cpu / 3600:7.2f}"
+        )
+    return "\n".join([head, *lines])
+
+
+def main():
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("results", type=Path, help="output folder")
+    try:
+        print(progress(options.parse_args().results))
+    except InputError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
