@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -15,6 +16,7 @@ from workflow_scripts.cohort.preflight import COLUMNS, check_scans
 from workflow_scripts.cohort.session_checks import note_unread, plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
+from workflow_scripts.common.bids import beside
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import check_scan, same_volumes, values_hash
 
@@ -281,8 +283,26 @@ def test_series_that_has_lost_its_table_is_no_such_image(bids, volumes):
     assert problem == (
         None
         if volumes == 1
-        else f"has {volumes} volumes and no .bval beside it; restore its gradient table"
+        else f"has {volumes} volumes and no .bval beside or above it; restore its gradient table"
     )
+
+
+def test_inherited_tables_serve_the_series_and_the_image_of_reverse_phase_is_none(bids):
+    ap = series(bids, "sub-1/dwi/sub-1_dir-AP_run-1_dwi.nii.gz", J)
+    again = series(bids, "sub-1/dwi/sub-1_dir-AP_run-2_dwi.nii.gz", J, seed=2)
+    pa = save(bids, "sub-1/dwi/sub-1_dir-PA_dwi.nii.gz", metadata=JP)
+    for end in (".bval", ".bvec"):
+        tables = [Path(beside(str(path), end)) for path in (ap, again)]
+        tables[0].rename(bids / f"dir-AP_dwi{end}")
+        tables[1].unlink()
+    index = index_scans(bids, {"dwi": {}, "epi": {}})
+    assert [row["suffix"] for row in index] == ["dwi", "dwi", "epi"]
+    rows = checked(bids, reverse=[pa])
+    assert not any(problem_of(row) for row in rows.values())
+    assert rows[ap.name]["directions"] == 12
+    known = check_scans([str(ap)], NOTHING, "code")
+    np.savetxt(bids / "dir-AP_dwi.bval", [[0, *[1000] * 5, *[3000] * 7]], fmt="%g")
+    assert check_scans([str(ap)], known, "code")["shell"].item() == 3000
 
 
 def test_series_alone_without_its_table_is_named(bids):

@@ -11,6 +11,7 @@ from workflow_scripts.cohort.filters import check_filters, explain_choice, match
 from workflow_scripts.common.bids import (
     VESSEL_SUFFIXES,
     drawn_region,
+    gradient_files,
     is_lesion_mask,
     session_prefix,
 )
@@ -100,10 +101,10 @@ def index_scans(
         rows, note = _choose(key[2], rows, filters[key[2]])
         if _several(key[2], rows):
             undecided[key] = rows
-        with_table = any(row["gradients"] for row in rows)
-        for row in rows:
+        tabled = [key[2] in ("dwi", "epi") and _has_table(bids_dir / r["path"]) for r in rows]
+        for row, has_table in zip(rows, tabled, strict=True):
             # One image of reverse phase encoding, as converters leave it beside a series.
-            reverse = key[2] == "dwi" and with_table and not row["gradients"]
+            reverse = key[2] == "dwi" and any(tabled) and not has_table
             suffix = "epi" if reverse and "epi" in filters else key[2]
             notes = "; ".join(filter(None, [note, _place_note(row, filters[key[2]])]))
             chosen.append(_row(*key[:2], suffix, str(bids_dir / row["path"]), note=notes))
@@ -116,6 +117,10 @@ def index_scans(
         note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{wanted}.nii.gz"
         chosen.append(_row(*key, None, note=note))
     return with_gaps(chosen, sessions, filters)
+
+
+def _has_table(image: Path) -> bool:
+    return gradient_files(image)[0].is_file()
 
 
 def _finder(names):
@@ -157,7 +162,7 @@ def _several(suffix: str, rows: list[dict]) -> bool:
     """Whether one of a session's files is still to be chosen."""
     if suffix not in SERIES:
         return len(rows) > 1
-    apart = {*ONE_MEASUREMENT, "path", "gradients"}
+    apart = {*ONE_MEASUREMENT, "path"}
     kept = [{key: row[key] for key in row.keys() - apart} for row in rows]
     return any(row in kept[:place] for place, row in enumerate(kept))
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import nibabel as nib
 import pandas as pd
 
-from workflow_scripts.common.bids import bids_uri, drawn_on, entities_of, read_metadata
+from workflow_scripts.common.bids import (
+    bids_uri,
+    drawn_on,
+    entities_of,
+    gradient_files,
+    read_metadata,
+)
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
@@ -23,7 +29,6 @@ from workflow_scripts.common.gradients import (
     ALPS_B,
     COMPARABLE_B,
     FEWEST_DIRECTIONS,
-    gradient_files,
     read_gradients,
     shell_of_alps,
 )

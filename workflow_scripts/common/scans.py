@@ -14,14 +14,15 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import drawn_on, drawn_region, entities_of, is_lesion_mask
-from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import (
-    b0_volumes,
+from workflow_scripts.common.bids import (
+    drawn_on,
+    drawn_region,
+    entities_of,
     gradient_files,
-    read_gradients,
-    shell_of_alps,
+    is_lesion_mask,
 )
+from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
+from workflow_scripts.common.gradients import b0_volumes, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
@@ -181,7 +182,7 @@ def _geometry_problem(
         wanted = " or ".join(map(str, dimensions))
         what = "split it or choose the right volume"
         if suffix == "dwi" and image.ndim == 3:
-            what = "a single b = 0 belongs in fmap/ as _epi, or without a .bval beside its series"
+            what = "a single b = 0 belongs in fmap/ as _epi, or beside its series without a .bval"
         return f"has {image.ndim} dimensions, not {wanted}; {what}"
     if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
         return "the affine cannot be inverted; convert the scan again"
@@ -350,7 +351,7 @@ def _volumes_problem(image) -> str | None:
     volumes = image.shape[3] if image.ndim == 4 else 1
     if volumes == 1:
         return None
-    return f"has {volumes} volumes and no .bval beside it; restore its gradient table"
+    return f"has {volumes} volumes and no .bval beside or above it; restore its gradient table"
 
 
 def values_hash(data: np.ndarray) -> int:
