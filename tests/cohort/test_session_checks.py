@@ -2,12 +2,14 @@
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import zoom
 
 from workflow_scripts.cohort.check_cohort import check_status
 from workflow_scripts.cohort.index import index_scans
@@ -250,6 +252,28 @@ def test_pair_of_unequal_readout_times_is_refused(bids):
     )
 
 
+@pytest.mark.parametrize("name", ["fmap/sub-1_dir-PA_epi.nii.gz", "dwi/sub-1_dir-PA_dwi.nii.gz"])
+@pytest.mark.parametrize(
+    ("told", "other", "said"),
+    [
+        ({"TotalReadoutTime": 0.05}, {}, "TotalReadoutTime is that of sub-1_dir-AP_dwi.nii.gz"),
+        ({}, {"EffectiveEchoSpacing": 5e-4}, "EffectiveEchoSpacing is that of sub-1_dir-PA_"),
+        ({"TotalReadoutTime": 0.05}, {"EffectiveEchoSpacing": 5e-4}, "TotalReadoutTime is that of"),
+        ({}, {}, None),
+        ({"TotalReadoutTime": 0.05}, {"TotalReadoutTime": 0.05, "EffectiveEchoSpacing": 1}, None),
+    ],
+)
+def test_readout_time_of_one_image_of_a_pair_is_noted(bids, name, told, other, said):
+    ap = series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J | told)
+    is_series = "dwi" in name
+    make = partial(series, seed=2) if is_series else save
+    pa = make(bids, f"sub-1/{name}", metadata=JP | other)
+    rows = checked(bids)
+    assert not any(map(problem_of, rows.values()))
+    note = rows[pa.name if is_series else ap.name]["note"]
+    assert note is None if said is None else note.startswith(said)
+
+
 def test_image_on_another_grid_is_noted_unless_the_series_are_a_pair(bids):
     series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J)
     save(bids, "sub-1/fmap/sub-1_dir-PA_epi.nii.gz", HEAD[:26], metadata=JP)
@@ -270,6 +294,20 @@ def test_single_image_beside_a_series_is_its_reverse_phase_image(bids):
     rows = checked(bids, reverse=[pa])
     assert not any(problem_of(row) for row in rows.values())
     assert "has 3 dimensions, not 4" in checked(bids)["sub-1_dir-PA_dwi.nii.gz"]["problem"]
+
+
+@pytest.mark.parametrize("name", ["fmap/sub-1_dir-PA_epi", "dwi/sub-1_dir-PA_dwi"])
+def test_image_of_reverse_phase_encoding_that_is_weighted_is_named(bids, name):
+    rng = np.random.default_rng(7)
+    b0, weighted = (zoom(rng.integers(300, 3000, (8, 8, 7)), 4, order=1) for _ in range(2))
+    data = np.stack([b0, *[0.3 * weighted] * 12], axis=-1).astype("i2")
+    series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J, data=data)
+    for volume, said in ((b0, None), (weighted, "looks more like the weighted volumes")):
+        pa = save(bids, f"sub-1/{name}.nii.gz", (1.1 * volume).astype("i2"), metadata=JP)
+        rows = checked(bids, reverse=[pa])
+        assert problem_of(rows["sub-1_dir-AP_dwi.nii.gz"]) is None
+        problem = problem_of(rows[pa.name])
+        assert problem.startswith(said) if said else problem is None
 
 
 @pytest.mark.parametrize("volumes", [1, 2, 8])

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 
 from workflow_scripts.common.bids import (
@@ -22,6 +23,7 @@ from workflow_scripts.common.epi import (
     image_of,
     intended_note,
     read_phase_encoding,
+    readout_note,
     readouts_differ,
     reverse_image,
 )
@@ -29,11 +31,14 @@ from workflow_scripts.common.gradients import (
     ALPS_B,
     COMPARABLE_B,
     FEWEST_DIRECTIONS,
+    b0_volumes,
     read_gradients,
     shell_of_alps,
 )
+from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.scans import off_grid
+from workflow_scripts.common.volumes import weighted_image
 
 SHOWN = 5
 FEW_DIRECTIONS = 12
@@ -205,11 +210,28 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
                         f"{unequal}, so their distortions are not equal and opposite; choose one "
                         "of them by scans.dwi"
                     )
+                notes[other] += filter(None, [readout_note(paths[one], paths[other])])
     for uri in series:
         if uri not in paired:
             image = image_of(paths[uri])
-            candidates = [paths[one] for one in epi]
-            notes[uri] += reverse_image(paths[uri], image, phases[uri], candidates)[1]
+            of_path = {paths[one]: one for one in epi}
+            serving, passed_over = reverse_image(paths[uri], image, phases[uri], list(of_path))
+            notes[uri] += passed_over
+            if serving:
+                notes[uri] += filter(None, [readout_note(paths[uri], serving)])
+            if serving and (problem := _weighted(serving, paths[uri])):
+                conflicts[of_path[serving]] = problem
+
+
+def _weighted(reverse: str, path: str) -> str | None:
+    """Why an image of reverse phase encoding is not b = 0, see `weighted_image`."""
+    image, series = (without_single_axes(image_of(one), one) for one in (reverse, path))
+    first = image.dataobj
+    if image.ndim == 4:
+        first = first[..., np.flatnonzero(b0_volumes(reverse, image.shape[3]))[0]]
+    bvals = read_gradients(path, series.shape[3]).bvals
+    zooms = series.header.get_zooms()[:3]
+    return weighted_image(np.asarray(first, np.float32), series.dataobj, bvals, zooms)
 
 
 def _suffix(uri: str) -> str:
