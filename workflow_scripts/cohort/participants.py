@@ -12,7 +12,7 @@ from workflow_scripts.cohort.dictionaries import read_described
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.rows import IDS, read_rows
+from workflow_scripts.common.rows import IDS, read_rows, row_lines
 
 
 def read_participants(
@@ -52,7 +52,7 @@ def _row_problems(path: Path, rows: list[dict], checked: list[str] | None):
     schema = yaml.safe_load(resource("schemas/participant.schema.yaml").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     seen: dict[str, int] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(row_lines(path), rows, strict=True):
         name = row["participant_id"]
         for error in validator.iter_errors(row) if checked is None or name in checked else []:
             key = error.absolute_path[0]
@@ -79,7 +79,7 @@ def read_exclusions(path: Path, participants: set[str]) -> list[dict]:
     missing = [name for name in needed if rows and name not in rows[0]]
     if missing:
         raise InputError(f"{path}: lacks the columns {missing}; it needs {needed}")
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(row_lines(path), rows, strict=True):
         if row["participant_id"] not in participants:
             problems.append(
                 f"{path} line {line}: {row['participant_id']} is not in participants.tsv; "
