@@ -76,12 +76,12 @@ def code_problem(
     is_level : whether the data dictionary says what a value means
     """
     numbers = [(who, v, float(v)) for who, v in values if v is not None and NUMBER.fullmatch(v)]
-    others = [number for *_, number in numbers if not _is_code(number)]
+    others = [number for *_, number in numbers if not is_code(number)]
     low, high = min(others, default=0), max(others, default=0)
     for who, value, number in numbers:
         known = number < 0 or number >= 100 or len(others) >= FEWEST
         beyond = (number < 0 <= low) or (number > FAR * high and low >= 0)
-        if _is_code(number) and known and beyond and not is_level(value):
+        if is_code(number) and known and beyond and not is_level(value):
             among = f", and of the others from {low:g} to {high:g}" if others else ""
             return (
                 f"{name} is {value} in {who}{among}: a code for a missing value? Write n/a there, "
@@ -182,7 +182,8 @@ def levels_problem(
     return None
 
 
-def _is_code(number: float) -> bool:
+def is_code(number: float) -> bool:
+    """Whether a number is one that codes of missing values are: -9, or nines, eights or sevens."""
     digits = set(f"{abs(number):g}".replace(".", ""))
     return number == -9 or (abs(number) >= LEAST_CODE and len(digits) == 1 and digits <= set("789"))
 
