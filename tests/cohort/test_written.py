@@ -236,6 +236,22 @@ def test_renaming_the_folder_of_the_dataset_is_told_with_what_it_costs(bids, hom
     assert f"ln -s {renamed} {bids}" in said
 
 
+@pytest.mark.parametrize("path", [" ", "out ", "\tout", "out\n", "~/out "])
+def test_blanks_around_a_path_are_refused_unless_it_is_there(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="output_dir: .* has blanks around it; write"):
+        expanded(path, "output_dir")
+    Path(" x ").mkdir()
+    assert expanded(" x ", "output_dir") == " x "
+
+
+@pytest.mark.parametrize("text", ["&c [a, *c]", "&c [a, {b: *c}]"])
+def test_an_anchor_inside_of_itself_is_refused(tmp_path, text):
+    with pytest.raises(InputError, match="line 7: .*classes.1.*: the anchor stands inside of itself"):
+        checked(tmp_path, changed("[a, b]", text))
+    checked(tmp_path, changed("label: dx", "other_labels: &c []\n    requires: *c\n    label: dx"))
+
+
 def test_all_paths_of_a_configuration_are_expanded(bids, home, monkeypatch):
     monkeypatch.chdir(home)
     (bids / "exclusions.tsv").write_text("participant_id\tsession_id\tsuffix\treason\n")
