@@ -65,5 +65,5 @@ def alps_shown(wildcards):
     return {
         "colour": sessions(rules.measure_alps.output.colour, [wildcards.prefix]),
         "template_mask": rules.make_templates.output.mask,
-        "rois": DIFFUSION["alps_rois"] or [],
+        "rois": STARTING.alps_files,
     }

@@ -29,7 +29,7 @@ from workflow_scripts.diffusion.measure_alps import (
     uncertainty,
 )
 from workflow_scripts.diffusion.prepare_dwi import write_gradients
-from workflow_scripts.diffusion.rois import read_rois
+from workflow_scripts.common.rois import read_rois
 
 LEFT, RIGHT = 1.62, 1.31
 ROIS = read_rois(resource("alps_rois.tsv"))

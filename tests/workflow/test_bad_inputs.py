@@ -98,9 +98,10 @@ def test_participants(bids, tmp_path, text, messages):
         ({"anatomical": {"template_resolution": "two"}}, "anatomical.template_resolution: 'two'"),
         ({"bids_dir": "/nowhere"}, "/nowhere"),
         ({"exclusions": "/nowhere.tsv"}, "/nowhere.tsv: cannot be read"),
+        ({"diffusion": {"alps_rois": "/nowhere.tsv"}}, "/nowhere.tsv: cannot be read"),
         ({"anatomical": {"network": "/nowhere"}}, "anatomical.network: /nowhere has no model.json"),
     ],
-    ids=["unknown key", "wrong type", "no dataset", "no exclusions", "no network"],
+    ids=["unknown key", "wrong type", "no dataset", "no exclusions", "no regions", "no network"],
 )
 def test_configuration(bids, tmp_path, changes, message):
     refused_at_once(configuration(bids, **changes), message)
