@@ -439,6 +439,10 @@ def test_of_a_pelvis_other_parts_are_noted_and_nothing_is_said_of_heads(bids, na
         ({"BodyPart": "HEAD", "ContrastBolusIngredient": ""}, None),
         ({"BodyPart": "brain", "ContrastBolusIngredient": "none"}, None),
         ({"BodyPart": None}, None),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "ImageType P in its metadata: is it a m"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]}, "ImageType ADC in its metadata"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]}, None),
+        ({"ImageType": "P"}, None),
         ("{", None),
     ],
 )

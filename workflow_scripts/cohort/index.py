@@ -29,7 +29,7 @@ GIVEN = re.compile("[a-z_]+_[A-Za-z0-9]+")
 SERIES = {"dwi", "epi", "vesselwall"}
 # Images of one measurement differ in these: its echoes, what was made of it, its other parts.
 ONE_MEASUREMENT = ("rec", "desc", "proc", "part", "echo", "ext")
-NO_MAGNITUDE = ("phase", "real", "imag")
+NO_MAGNITUDE = ("phase", "ph", "real", "imag", "imaginary")
 # What a session lacks is said of these always, of all others but these where any session has it.
 EXPECTED, NEVER_EXPECTED = ("T1w", "FLAIR"), ("epi", "VWI")
 
@@ -46,8 +46,8 @@ def index_scans(
         chooses where a session has several scans; the suffixes are those that the
         workflow uses. ``acq``, ``run`` and all other entities go by the short
         names that stand in file names; None is a scan without the entity. All dwi and epi scans
-        of a session that match are kept, but those that hold phases, real or imaginary parts; a
-        dwi without a gradient table beside one with it is an epi.
+        of a session that match are kept; a dwi without a gradient table beside one with it is an
+        epi. Phases, real and imaginary parts are no scans, but where a filter names ``part``.
         A name whose filter has a ``suffix`` (``VWI``, or a contrast that
         BIDS has no suffix for) is the image that the filter matches; it is no candidate for
         another name.
@@ -139,8 +139,8 @@ def _finder(names):
 def _choose(suffix: str, rows: list[dict], wanted: dict) -> tuple[list[dict], str | None]:
     """Those of a session's files that a filter leaves, and what is to be said of them."""
     names = ", ".join(sorted(Path(row["path"]).name for row in rows))
-    if suffix in SERIES:
-        rows = [row for row in rows if row.get("part") not in NO_MAGNITUDE]
+    if suffix in SERIES or "part" not in wanted:
+        rows = [row for row in rows if row.get("part", "").casefold() not in NO_MAGNITUDE]
         if not rows:
             return [], f"{names}: phases, real or imaginary parts are no {suffix} to be used"
     matching = [row for row in rows if matches(row, wanted)]

@@ -54,6 +54,8 @@ PARTS = re.compile(
     "|thighs?|knees?|legs?|ankles?|foot|feet|shoulders?|elbows?|wrists?|hands?"
 )
 NO_AGENT = ("none", "no", "n/a")
+# Of ImageType: phases, and maps that scanners make.
+NO_SIGNAL = {"P", "PHASE", "PHASE MAP", "IMAGINARY", "ADC", "FA", "TRACEW", "TENSOR"}
 NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
@@ -182,6 +184,10 @@ def told_by_metadata(path, body_part: str = "brain") -> list[str]:
         found.append(f"BodyPart is {part!r} in its metadata: is it {WHAT[body_part]}?")
     if agent and agent.lower() not in NO_AGENT:
         found.append(f"ContrastBolusIngredient {agent!r} changes the intensities of tissues")
+    kinds = metadata.get("ImageType")
+    kinds = [str(kind) for kind in kinds] if isinstance(kinds, list) else []
+    if other := [kind for kind in kinds if kind.upper() in NO_SIGNAL]:
+        found.append(f"ImageType {', '.join(other)} in its metadata: is it a magnitude of signal?")
     return found
 
 
