@@ -19,8 +19,9 @@ from workflow_scripts.cohort.session_checks import note_unread, plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
 from workflow_scripts.common.bids import beside
+from workflow_scripts.common.copies import alike, same_volumes, sketch, values_hash
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import check_scan, same_volumes, values_hash
+from workflow_scripts.common.scans import check_scan
 
 SHAPE = (30, 32, 28)
 RNG = np.random.default_rng(0)
@@ -141,12 +142,48 @@ def test_the_same_scan_under_two_ids_is_named(bids, how):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda d: d + np.int16(1), lambda d: np.where(d == d.max(), d - 1, d), lambda d: d[1:]],
+    [
+        lambda d: d + np.int16(1),
+        lambda d: np.where(d > 500, d - 1, d),
+        lambda d: d + RNG.integers(0, 2, d.shape),
+    ],
 )
 def test_scans_that_differ_in_some_values_are_not_the_same(bids, change):
     save(bids, "sub-1/anat/sub-1_T1w.nii.gz")
     save(bids, "sub-2/anat/sub-2_T1w.nii.gz", change(HEAD).astype("i2"))
     assert not any(row["note"] for row in checked(bids).values())
+
+
+PARTS = {
+    "cut": lambda d: d[3:, 2:-1, 4:],
+    "padded": lambda d: np.pad(d, ((3, 0), (8, 9), (1, 5))),
+    "without the lower half": lambda d: np.where(np.arange(d.shape[2]) < d.shape[2] / 2, 0, d),
+    "one voxel edited": lambda d: np.where(np.arange(d.size).reshape(d.shape) == 999, d.max(), d),
+    "cut, turned and float": lambda d: d[4:, :, ::-1].transpose(2, 0, 1).astype("f4"),
+}
+
+
+@pytest.mark.parametrize("how", PARTS)
+@pytest.mark.parametrize("kind", ["i2", "u1", "f4"])
+def test_a_part_of_a_scan_under_another_id_is_named(bids, how, kind):
+    smooth = zoom(np.random.default_rng(4).random((9, 10, 9)), 5, order=3)
+    noisy = [100 * smooth + 20 * RNG.random(smooth.shape) for _ in range(2)]
+    noisy = [(image if kind == "f4" else image.clip(0)).astype(kind) for image in noisy]
+    save(bids, "sub-1/anat/sub-1_T1w.nii.gz", noisy[0])
+    save(bids, "sub-2/anat/sub-2_T1w.nii.gz", PARTS[how](noisy[0]))
+    save(bids, "sub-3/anat/sub-3_T1w.nii.gz", noisy[1])
+    save(bids, "sub-4/anat/sub-4_FLAIR.nii.gz", noisy[0][1:])
+    rows = checked(bids)
+    said = "shows voxels of bids:raw:sub-{0}/anat/sub-{0}_T1w.nii.gz: a cut, padded or"
+    found = [rows[name]["note"] or "" for name in sorted(rows)]
+    assert said.format(2) in found[0] and said.format(1) in found[1]
+    assert "shows" not in found[2] and "shows" not in found[3]
+
+
+def test_pictures_without_varied_bright_places_have_no_sketch():
+    assert sketch(np.zeros((9, 9, 9))) is sketch(np.ones((9, 9, 9), "i2")) is None
+    assert sketch(-HEAD) is sketch(HEAD[:2]) is None
+    assert alike({"a": sketch(HEAD), "b": sketch(HEAD[::-1])}) == {"a": ["b"], "b": ["a"]}
 
 
 def test_masks_agree_by_chance_and_are_not_compared(bids):
@@ -439,8 +476,14 @@ def test_of_a_pelvis_other_parts_are_noted_and_nothing_is_said_of_heads(bids, na
         ({"BodyPart": "HEAD", "ContrastBolusIngredient": ""}, None),
         ({"BodyPart": "brain", "ContrastBolusIngredient": "none"}, None),
         ({"BodyPart": None}, None),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "ImageType P in its metadata: is it a m"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]}, "ImageType ADC in its metadata"),
+        (
+            {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]},
+            "ImageType P in its metadata: is it a m",
+        ),
+        (
+            {"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]},
+            "ImageType ADC in its metadata",
+        ),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]}, None),
         ({"ImageType": "P"}, None),
         ("{", None),

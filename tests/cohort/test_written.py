@@ -250,7 +250,9 @@ def test_blanks_around_a_path_are_refused_unless_it_is_there(tmp_path, monkeypat
 
 @pytest.mark.parametrize("text", ["&c [a, *c]", "&c [a, {b: *c}]"])
 def test_an_anchor_inside_of_itself_is_refused(tmp_path, text):
-    with pytest.raises(InputError, match="line 7: .*classes.1.*: the anchor stands inside of itself"):
+    with pytest.raises(
+        InputError, match="line 7: .*classes.1.*: the anchor stands inside of itself"
+    ):
         checked(tmp_path, changed("[a, b]", text))
     checked(tmp_path, changed("label: dx", "other_labels: &c []\n    requires: *c\n    label: dx"))
 

@@ -109,7 +109,7 @@ OWN = IMAGE.replace(".nii.gz", ".bval")
     ],
 )
 def test_gradient_tables_are_inherited_from_the_nearest_that_applies(tmp_path, there, found):
-    root = dataset(tmp_path, **dict.fromkeys(there, {}))
+    root = dataset(tmp_path, **{name: {} for name in there})
     bval, bvec = gradient_files(root / IMAGE)
     assert (bval, bvec) == (root / found, root / OWN.replace(".bval", ".bvec"))
 

@@ -24,7 +24,17 @@ SESSION = ["participant_id", "session_id"]
 # Columns of other tables of the cohort than features.tsv.
 NO_FEATURES = {
     *("label", "external", "site", "split", "role", "weight", "of_split", "suffix", "path"),
-    *("size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "shell", "directions", "code"),
+    *(
+        "size_bytes",
+        "mtime_ns",
+        "shape",
+        "voxel_size_mm",
+        "values",
+        "sketch",
+        "shell",
+        "directions",
+        "code",
+    ),
     *("conflict", "note", "problem", "status", "reason", "manufacturer", "scanner", "sequence"),
     *("field_strength_t", "repetition_time_s", "echo_time_s", "inversion_time_s"),
     *("flip_angle_deg", "readout_s"),
@@ -32,10 +42,12 @@ NO_FEATURES = {
 SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
 # What the same scanner is called otherwise: without its company's form, its range of products, and
 # the mark of one that was built into another's magnet (Prisma_fit).
-FIRMS = re.compile(r"(siemens|ge|general electric|philips|canon|toshiba|hitachi|uih|united imaging)\b.*")
+FIRMS = re.compile(
+    r"(siemens|ge|general electric|philips|canon|toshiba|hitachi|uih|united imaging)\b.*"
+)
 SHORTER = {"general electric": "ge", "united imaging": "uih"}
 RANGE, REBUILT = re.compile(r"^magnetom\W*"), re.compile(r"[\W_]+fit$")
-# T, of which scanners write the exact one (2.89, 6.98), some in mT or Gauss; share that it may be off.
+# T, of which scanners write the exact one (2.89), some in mT or Gauss; share that it may be off.
 FIELDS_T, FIELD_TOLERANCE = (0.35, 0.5, 0.55, 1, 1.5, 3, 4, 4.7, 5, 7, 9.4, 10.5, 11.7), 0.05
 
 

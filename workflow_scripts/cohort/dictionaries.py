@@ -231,9 +231,9 @@ def declared_problem(
         for who, value in given:
             if key := doubtful.get(spelled(value)):
                 return (
-                    f"{name} is {value} in {who}, and the JSON beside the table says {key}: {value}, "
-                    f"a code or a count of missing values? Write MissingValues: [{value}], or take "
-                    "it out there"
+                    f"{name} is {value} in {who}, and the JSON beside the table says {key}: "
+                    f"{value}, a code or a count of missing values? Write MissingValues: "
+                    f"[{value}], or take it out there"
                 )
         low, high = (_limit(entry, key) for key in ("Minimum", "Maximum"))
         told = _told_missing(str(entry.get("Description", "")))

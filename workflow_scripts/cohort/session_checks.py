@@ -16,6 +16,7 @@ from workflow_scripts.common.bids import (
     gradient_files,
     read_metadata,
 )
+from workflow_scripts.common.copies import alike
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
@@ -86,6 +87,14 @@ def compare_scans(
             others = [other for other in uris if other != uri]
             more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
+    sketches = sound.dropna(subset="sketch").set_index("path")["sketch"].to_dict()
+    for uri, others in alike(sketches).items():
+        others = [o for o in others if values[o] != values[uri] and _suffix(o) == _suffix(uri)]
+        if others:
+            more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+            notes[uri].append(
+                f"shows voxels of {', '.join(others[:SHOWN])}{more}: a cut, padded or defaced copy?"
+            )
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row, body_part)
         notes[row["path"]] += told_by_metadata(paths[row["path"]], body_part)

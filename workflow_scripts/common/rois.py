@@ -66,8 +66,8 @@ def read_rois(path) -> dict[str, np.ndarray]:
             )
         if (far := np.abs(points).max()) > FARTHEST_MM:
             raise InputError(
-                f"{path}: {name} reaches {far:g} mm from the origin of MNI152, out of the head; give "
-                "places in mm of that space"
+                f"{path}: {name} reaches {far:g} mm from the origin of MNI152, out of the head; "
+                "give places in mm of that space"
             )
     return found
 

@@ -10,10 +10,10 @@ from workflow_scripts.common.gradients import COMPARABLE_B, Gradients, axes, rea
 from workflow_scripts.common.images import save_probability, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rois import read_rois
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.common.transforms import PointTransform, move, sample
 from workflow_scripts.diffusion.fit_tensor import bootstrap_tensors, shell_volumes
-from workflow_scripts.common.rois import read_rois
 
 FIBRE_AXIS = {"projection": 2, "association": 1}
 AXIS_NAME = {1: "anterior-posterior", 2: "inferior-superior"}

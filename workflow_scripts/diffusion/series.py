@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.common.copies import same_volumes
 from workflow_scripts.common.epi import (
     PhaseEncoding,
     grids_differ,
@@ -16,7 +17,7 @@ from workflow_scripts.common.epi import (
 from workflow_scripts.common.gradients import Gradients, b0_volumes, read_gradients
 from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import require_usable, same_volumes
+from workflow_scripts.common.scans import require_usable
 from workflow_scripts.common.volumes import weighted_image
 
 LOG = logging.getLogger(__name__)
