@@ -98,3 +98,11 @@ def test_exclusion_of_what_does_not_exist_is_refused(key, value):
     check_exclusions([row, row | {"session_id": None, "suffix": None}], [scan])
     with pytest.raises(InputError, match=f"sub-1: {key} {value} is none of"):
         check_exclusions([row | {key: value}], [scan])
+
+
+def test_codes_of_sex_that_the_dictionary_explains_are_taken(tmp_path):
+    write(tmp_path, "participant_id\tsex\nsub-1\t1\nsub-2\t2\n")
+    with pytest.raises(InputError, match="line 2: sex is '1'; it must be M, F"):
+        read_participants(tmp_path)
+    (tmp_path / "participants.json").write_text('{"sex": {"Levels": {"1": "male", "2": "female"}}}')
+    assert [row["sex"] for row in read_participants(tmp_path)] == ["1", "2"]

@@ -297,7 +297,11 @@ def test_pair_of_unequal_readout_times_is_refused(bids):
         ({}, {"EffectiveEchoSpacing": 5e-4}, "EffectiveEchoSpacing is that of sub-1_dir-PA_"),
         ({"TotalReadoutTime": 0.05}, {"EffectiveEchoSpacing": 5e-4}, "TotalReadoutTime is that of"),
         ({}, {}, None),
-        ({"TotalReadoutTime": 0.05}, {"TotalReadoutTime": 0.05, "EffectiveEchoSpacing": 1}, None),
+        (
+            {"TotalReadoutTime": 0.05},
+            {"TotalReadoutTime": 0.05, "EffectiveEchoSpacing": 0.1},
+            None,
+        ),
     ],
 )
 def test_readout_time_of_one_image_of_a_pair_is_noted(bids, name, told, other, said):
@@ -445,6 +449,8 @@ def noted(path):
         ("sub-1/anat/sub-1_acq-hip_T1w.nii.gz", "'hip' in the name: is it a head"),
         ("sub-1/anat/sub-1_acq-kneeLeft_T1w.nii.gz", "is it a head"),
         ("sub-1/anat/sub-1_acq-TSpine_T1w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_space-MNI152NLin6Asym_T1w.nii.gz", "space-MNI152NLin6Asym: measures"),
+        ("sub-1/anat/sub-1_chunk-2_T1w.nii.gz", "chunk-2: is it a part of the picture?"),
     ],
 )
 def test_names_of_another_part_or_agent_are_noted(bids, name, said):
@@ -486,6 +492,9 @@ def test_of_a_pelvis_other_parts_are_noted_and_nothing_is_said_of_heads(bids, na
         ),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]}, None),
         ({"ImageType": "P"}, None),
+        ({"EchoTime": 85}, "EchoTime is 85 in its metadata: are these ms? BIDS has seconds"),
+        ({"RepetitionTime": 2300.0, "EchoTime": 0.08}, "RepetitionTime is 2300 in its metadata"),
+        ({"RepetitionTime": 11, "EchoTime": "85"}, None),
         ("{", None),
     ],
 )
@@ -495,6 +504,20 @@ def test_what_metadata_say_of_the_part_and_an_agent_is_noted(bids, metadata, sai
     for row in (checked(bids)["sub-1_T1w.nii.gz"], unread):
         found = row["note"]
         assert (not found) if said is None else found.startswith(said)
+
+
+@pytest.mark.parametrize(("code", "said"), [(1, None), (2, None), (3, "Talair"), (4, "MNI152")])
+@pytest.mark.parametrize("form", ["sform_code", "qform_code"])
+def test_a_header_that_places_a_scan_in_a_template_is_noted(bids, form, code, said):
+    image = nib.Nifti1Image(HEAD, AFFINE)
+    image.set_sform(AFFINE, 1)
+    image.set_qform(AFFINE, 1)
+    image.header[form] = code
+    path = bids / "sub-1/anat/sub-1_T1w.nii.gz"
+    path.parent.mkdir(parents=True)
+    nib.save(image, path)
+    note = checked(bids)[path.name]["note"]
+    assert note.startswith(f"its header places it in {said}") if said else note is None
 
 
 @pytest.mark.parametrize(("b", "directions", "said"), [

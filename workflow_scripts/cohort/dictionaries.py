@@ -82,7 +82,7 @@ def _of_table(described: dict) -> dict:
 
 
 def _finder(described: dict):
-    """Function of a column: its description, empty without; its name may have other capitals."""
+    """`described_column` of many columns of one dictionary."""
     names: dict[str, list[str]] = {}
     for key in described:
         names.setdefault(folded(key), []).append(key)
@@ -93,6 +93,11 @@ def _finder(described: dict):
         return entry if isinstance(entry, dict) else {}
 
     return find
+
+
+def described_column(described: dict, column: str) -> dict:
+    """Description of a column, empty without; its name may have other capitals."""
+    return _finder(described)(column)
 
 
 def missing_codes(entry: dict) -> set[str]:

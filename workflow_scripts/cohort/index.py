@@ -4,6 +4,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from workflow_scripts.cohort.dataset_files import DATATYPES, files_of_dataset, require_place
@@ -112,11 +113,33 @@ def index_scans(
             chosen.append(_row(*key, None, note=note))
     if undecided:
         raise InputError(explain_choice(undecided))
+    _note_twins(chosen)
     for key in misnamed.keys() - found.keys():
         wanted = filters[key[2]].get("suffix", key[2])
         note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{wanted}.nii.gz"
         chosen.append(_row(*key, None, note=note))
     return with_gaps(chosen, sessions, filters)
+
+
+def _note_twins(rows: list[dict]) -> None:
+    """Note ids that differ in leading zeros or capitals alone: one person or session twice?"""
+    people = {row["participant_id"] for row in rows}
+    sessions = {(row["participant_id"], row["session_id"] or "") for row in rows}
+    like = defaultdict(set)
+    for name in people:
+        like[_bare(name)].add(name)
+    for name, session in sessions:
+        like[name, _bare(session)].add(session)
+    for row in rows:
+        name, session = row["participant_id"], row["session_id"] or ""
+        twins = (like[_bare(name)] - {name}) | (like[name, _bare(session)] - {session})
+        if twins:
+            said = f"{', '.join(sorted(twins))} is there too: one person or session under two ids?"
+            row["note"] = "; ".join(filter(None, [row.get("note"), said]))
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold())
 
 
 def _has_table(image: Path) -> bool:
@@ -126,7 +149,9 @@ def _has_table(image: Path) -> bool:
 def _finder(names):
     """Function of a path: which of these names, in any capitals, its file's name is made of."""
     known = {name.casefold(): name for name in names}
-    like = re.compile(f"(?:^|[_/])({'|'.join(map(re.escape, names))})(?![A-Za-z0-9])[^/]*$", re.I)
+    # Converters tell files of one name apart by a letter or number at the end.
+    end = r"(?:(?![A-Za-z0-9])|[a-d1-9](?=[.]))"
+    like = re.compile(f"(?:^|[_/])({'|'.join(map(re.escape, names))}){end}[^/]*$", re.I)
 
     def find(path: str) -> list[str]:
         if path.endswith(SIDECARS):

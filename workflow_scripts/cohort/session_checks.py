@@ -38,7 +38,7 @@ from workflow_scripts.common.gradients import (
 )
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import off_grid
+from workflow_scripts.common.scans import NOT_COMPARED, off_grid
 from workflow_scripts.common.volumes import weighted_image
 
 SHOWN = 5
@@ -57,6 +57,11 @@ PARTS = re.compile(
 NO_AGENT = ("none", "no", "n/a")
 # Of ImageType: phases, and maps that scanners make.
 NO_SIGNAL = {"P", "PHASE", "PHASE MAP", "IMAGINARY", "ADC", "FA", "TRACEW", "TENSOR"}
+OWN_SPACES = ("orig", "individual", "native", "scanner")
+# Codes of NIfTI for the space that a header places its image in.
+TEMPLATES = {3: "Talairach", 4: "MNI152"}
+# s, more than which are ms; of BIDS all times are in seconds.
+LONGEST = {"EchoTime": 1, "RepetitionTime": 60, "TotalReadoutTime": 1, "EffectiveEchoSpacing": 0.1}
 NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
@@ -98,6 +103,7 @@ def compare_scans(
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row, body_part)
         notes[row["path"]] += told_by_metadata(paths[row["path"]], body_part)
+        notes[row["path"]] += filter(None, [_template_note(paths[row["path"]])])
     for mask in masks:
         uri, scan = bids_uri(mask["mask"]), mask["scan"] or mask["t1w"]
         contrast = drawn_on(uri.rpartition("/")[2]) if mask["scan"] else "T1w"
@@ -168,6 +174,10 @@ def plausibility(row: dict, body_part: str = "brain") -> list[str]:
     parts = [word for word in _words(told) if PARTS.fullmatch(word)]
     if parts and not any(WORDS_OF[body_part].search(value.lower()) for value in told):
         found.append(f"{parts[0]!r} in the name: is it {WHAT[body_part]}?")
+    if (space := entities.get("space")) not in (None, *OWN_SPACES):
+        found.append(f"space-{space}: measures would be those of that space, not of the person")
+    if "chunk" in entities:
+        found.append(f"chunk-{entities['chunk']}: is it a part of the picture?")
     shell, directions = row["shell"], row["directions"]
     if shell and not math.isnan(shell):
         if not COMPARABLE_B[0] <= shell <= COMPARABLE_B[1]:
@@ -193,11 +203,29 @@ def told_by_metadata(path, body_part: str = "brain") -> list[str]:
         found.append(f"BodyPart is {part!r} in its metadata: is it {WHAT[body_part]}?")
     if agent and agent.lower() not in NO_AGENT:
         found.append(f"ContrastBolusIngredient {agent!r} changes the intensities of tissues")
+    for key, longest in LONGEST.items():
+        value = metadata.get(key)
+        if isinstance(value, int | float) and value > longest:
+            found.append(f"{key} is {value:g} in its metadata: are these ms? BIDS has seconds")
     kinds = metadata.get("ImageType")
     kinds = [str(kind) for kind in kinds] if isinstance(kinds, list) else []
     if other := [kind for kind in kinds if kind.upper() in NO_SIGNAL]:
         found.append(f"ImageType {', '.join(other)} in its metadata: is it a magnitude of signal?")
     return found
+
+
+def _template_note(path: str) -> str | None:
+    """Where the header places a scan in the space of a template, whose sizes it would have."""
+    name = Path(path).name
+    if not name.endswith((".nii", ".nii.gz")) or entities_of(name)["suffix"] in NOT_COMPARED:
+        return None
+    header = image_of(path).header
+    codes = {int(header[key]) for key in ("sform_code", "qform_code") if key in header}
+    template = next((TEMPLATES[code] for code in sorted(codes) if code in TEMPLATES), None)
+    return template and (
+        f"its header places it in {template}: measures would be those of that space, if it was "
+        "brought there"
+    )
 
 
 def _words(values: list[str]) -> list[str]:

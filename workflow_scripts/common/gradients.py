@@ -1,5 +1,6 @@
 """Diffusion gradient tables."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,7 +133,10 @@ def b0_volumes(epi, volumes: int) -> np.ndarray:
 
 def _numbers(path: Path) -> np.ndarray:
     if not is_there(path):
-        raise InputError(f"{path}: no such file; a diffusion image needs it")
+        near = re.compile(rf"{re.escape(path.stem)}\.b-?{path.suffix[2:]}s?(\.txt)?", re.I)
+        like = sorted(file.name for file in path.parent.glob("*") if near.fullmatch(file.name))
+        hint = f"rename {', '.join(like)}" if like else "a diffusion image needs it"
+        raise InputError(f"{path}: no such file; {hint}")
     try:
         rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
         return np.array(rows, dtype=float, ndmin=2)
