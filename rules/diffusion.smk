@@ -97,7 +97,7 @@ rule measure_alps:
         mask=rules.prepare_dwi.output.mask,
         transforms=dwi_transforms,
         template_mask=rules.make_templates.output.mask,
-        rois=DIFFUSION["alps_rois"] or [],
+        rois=STARTING.alps_files,
     output:
         rois=bids_dwi("rois.tsv", desc="alps"),
         colour=bids_dwi("dwimap.nii.gz", space=SPACE, desc="color"),
@@ -125,7 +125,7 @@ rule draw_dwi_qc:
         prepared=rules.prepare_dwi.output.sidecar,
         alps=rules.measure_alps.output.sidecar,
         template_mask=rules.make_templates.output.mask,
-        rois=DIFFUSION["alps_rois"] or [],
+        rois=STARTING.alps_files,
     output:
         picture=bids_figures("dwi.webp", desc="qc"),
     log:

@@ -1,4 +1,4 @@
-from workflow_scripts.common.bids import metadata_files
+from workflow_scripts.common.bids import gradient_files, metadata_files
 
 DWI_PREPARATION = ["denoise", "gibbs", "motion", "reverse_phase", "t1w_distortion"]
 TENSOR_MAPS = {
@@ -12,7 +12,7 @@ if NONLINEAR:
 
 
 def gradient_tables(images):
-    return [beside(path, end) for path in images for end in (".bval", ".bvec")]
+    return list(dict.fromkeys(str(table) for path in images for table in gradient_files(path)))
 
 
 def gradients_of(wildcards):
@@ -65,5 +65,5 @@ def alps_shown(wildcards):
     return {
         "colour": sessions(rules.measure_alps.output.colour, [wildcards.prefix]),
         "template_mask": rules.make_templates.output.mask,
-        "rois": DIFFUSION["alps_rois"] or [],
+        "rois": STARTING.alps_files,
     }

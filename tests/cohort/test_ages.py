@@ -44,6 +44,15 @@ def test_age_of_participants_tsv(tmp_path, age, units, said):
     assert not said or found["sub-2_T1w.nii.gz"].startswith(said)
 
 
+@pytest.mark.parametrize("column", ["Age", "AGE"])
+@pytest.mark.parametrize("entry", [{"Unit": "months"}, {"units": "Months"}])
+def test_age_in_other_capitals(tmp_path, column, entry):
+    root = dataset(tmp_path, column, ["40", "400", "old"])
+    assert list(notes_of(root)) == ["sub-2_T1w.nii.gz"]
+    (root / "participants.json").write_text(json.dumps({"age": entry}))
+    assert list(notes_of(root)) == ["sub-1_T1w.nii.gz"]
+
+
 def test_age_of_a_session_where_the_participant_has_none(tmp_path):
     root = dataset(tmp_path, "age", ["40", "n/a"])
     for session in ("1", "2"):

@@ -197,3 +197,17 @@ def test_copies_of_a_series_are_never_used_together(tmp_path, names, offered):
         chosen(tmp_path)
     assert f"set scans.dwi, for example {offered}" in str(error.value)
     assert len(chosen(tmp_path, dwi=yaml.safe_load(offered))) == 1
+
+
+@pytest.mark.parametrize("part", ["phase", "Phase", "real", "imag"])
+@pytest.mark.parametrize("suffix", ["T1w", "FLAIR", "R1map"])
+def test_phases_are_no_contrast_unless_a_filter_asks_for_them(tmp_path, part, suffix):
+    alone, mag = f"sub-1_part-{part}_{suffix}.nii.gz", f"sub-2_part-mag_{suffix}.nii.gz"
+    other = alone.replace("sub-1", "sub-2")
+    dataset(tmp_path, f"sub-1/anat/{alone}", f"sub-2/anat/{mag}", f"sub-2/anat/{other}")
+    rows = index_scans(tmp_path, {suffix: {}})
+    found = {row["participant_id"]: row for row in rows if row["suffix"] == suffix}
+    assert found["sub-1"]["path"] is None and f"{alone}: phases" in found["sub-1"]["note"]
+    assert found["sub-2"]["path"].endswith(mag)
+    rows = index_scans(tmp_path, {suffix: {"part": part}})
+    assert {row["path"].rpartition("/")[2] for row in rows if row["path"]} == {alone, other}

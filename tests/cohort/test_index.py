@@ -370,3 +370,33 @@ def test_the_plain_scan_is_offered_first_and_two_of_the_same_entities_are_told(t
     dataset(tmp_path / "b", *series)
     with pytest.raises(InputError, match=r"scans.dwi, for example \{desc: null\}"):
         index_scans(tmp_path / "b", {"dwi": {}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("sub-1/anat/sub-1_T1w.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz"),
+        ("sub-a1/anat/sub-a1_T1w.nii.gz", "sub-A001/ses-1/anat/sub-A001_ses-1_T1w.nii.gz"),
+        *[
+            (f"sub-1/ses-1/anat/sub-1_ses-1_{name}.nii.gz",
+             f"sub-1/ses-{ses}/anat/sub-1_ses-{ses}_{name}.nii.gz")
+            for name, ses in (("T1w", "01"), ("FLAIR", "001"))
+        ],
+    ],
+)  # fmt: skip
+def test_ids_that_differ_in_zeros_or_capitals_are_noted(tmp_path, one, other):
+    dataset(tmp_path, one, other, "sub-10/ses-10/anat/sub-10_ses-10_T1w.nii.gz")
+    found = index_scans(tmp_path, NO_FILTER)
+    notes = [row.get("note", "") for row in found if row["path"]]
+    assert ["is there too: one person or session under two ids?" in note for note in notes] == [
+        "sub-10" not in row["path"] for row in found if row["path"]
+    ]
+
+
+@pytest.mark.parametrize("name", ["T1wa", "T1w2", "FLAIRb"])
+def test_names_that_converters_tell_apart_by_a_letter_are_told(tmp_path, name):
+    dataset(tmp_path, f"sub-1/anat/sub-1_{name}.nii.gz", "sub-1/anat/sub-1_T2w.nii.gz")
+    assert [row["note"] for row in index_scans(tmp_path, {"T1w": {}, "FLAIR": {}, "T1": {}})
+            if row.get("note")] == [
+        f"no {name[:-1]} in the dataset, but sub-1_{name}.nii.gz; BIDS writes _{name[:-1]}.nii.gz"
+    ]  # fmt: skip

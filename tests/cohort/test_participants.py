@@ -30,6 +30,9 @@ def test_reads_rows_as_text(tmp_path):
         ("age\tsex\n30\tF\n", "no column participant_id .found: age, sex."),
         ("age\tparticipant_id\nsub-1\t30\n", "line 2: participant_id is '30'"),
         ("participant_id\tage\nsub-1\t30\nsub-1\t31\n", "line 3: sub-1 stands already in line 2"),
+        ("\nparticipant_id\tage\r\n\r\n \t\nsub-1\told\n", "line 5: age is 'old'"),
+        ("participant_id\tage\n\nsub-1\t3\n\t\nsub-1\t3", "line 5: sub-1 stands already in line 3"),
+        ("participant_id\tage\n\nsub-1\t3\t4\n", "line 3: has 3 fields"),
         ("participant_id\nsub-../x\n", "line 2: participant_id is 'sub-../x'; it must be sub-"),
         ("participant_id\nsub-1;rm\n", "participant_id is 'sub-1;rm'"),
         ("participant_id\nn/a\n", "participant_id is 'n/a'"),
@@ -95,3 +98,11 @@ def test_exclusion_of_what_does_not_exist_is_refused(key, value):
     check_exclusions([row, row | {"session_id": None, "suffix": None}], [scan])
     with pytest.raises(InputError, match=f"sub-1: {key} {value} is none of"):
         check_exclusions([row | {key: value}], [scan])
+
+
+def test_codes_of_sex_that_the_dictionary_explains_are_taken(tmp_path):
+    write(tmp_path, "participant_id\tsex\nsub-1\t1\nsub-2\t2\n")
+    with pytest.raises(InputError, match="line 2: sex is '1'; it must be M, F"):
+        read_participants(tmp_path)
+    (tmp_path / "participants.json").write_text('{"sex": {"Levels": {"1": "male", "2": "female"}}}')
+    assert [row["sex"] for row in read_participants(tmp_path)] == ["1", "2"]

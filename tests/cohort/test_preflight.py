@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.cohort.preflight import COLUMNS, check_scans
-from workflow_scripts.common.bids import _json_files
+from workflow_scripts.common.bids import _named
 from workflow_scripts.common.scans import check_scan
 
 SHAPE = (40, 50, 40)
@@ -153,10 +153,10 @@ def test_how_a_scan_was_taken_stands_in_the_table_and_follows_the_metadata(tmp_p
     assert first["inversion_time_s"] == "0.7, 2.5" and pd.isna(first["scanner"])
     assert "Jane" not in str(first.to_dict())
     own.unlink()
-    _json_files.cache_clear()  # each run is a process of its own
+    _named.cache_clear()  # each run is a process of its own
     again = check_scans([str(path)], first.to_frame().T, "code").iloc[0]
     assert again["echo_time_s"] == 0.003
     own.write_text("no JSON")
-    _json_files.cache_clear()
+    _named.cache_clear()
     broken = check_scans([str(path)], first.to_frame().T, "code").iloc[0]
     assert pd.isna(broken["manufacturer"])

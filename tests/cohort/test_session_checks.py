@@ -2,11 +2,14 @@
 
 import gzip
 import json
+from functools import partial
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import zoom
 
 from workflow_scripts.cohort.check_cohort import check_status
 from workflow_scripts.cohort.index import index_scans
@@ -15,8 +18,10 @@ from workflow_scripts.cohort.preflight import COLUMNS, check_scans
 from workflow_scripts.cohort.session_checks import note_unread, plausibility
 from workflow_scripts.cohort.status import notes, problem_of
 from workflow_scripts.cohort.tabulate_cohort import scan_status
+from workflow_scripts.common.bids import beside
+from workflow_scripts.common.copies import alike, same_volumes, sketch, values_hash
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import check_scan, same_volumes, values_hash
+from workflow_scripts.common.scans import check_scan
 
 SHAPE = (30, 32, 28)
 RNG = np.random.default_rng(0)
@@ -137,12 +142,48 @@ def test_the_same_scan_under_two_ids_is_named(bids, how):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda d: d + np.int16(1), lambda d: np.where(d == d.max(), d - 1, d), lambda d: d[1:]],
+    [
+        lambda d: d + np.int16(1),
+        lambda d: np.where(d > 500, d - 1, d),
+        lambda d: d + RNG.integers(0, 2, d.shape),
+    ],
 )
 def test_scans_that_differ_in_some_values_are_not_the_same(bids, change):
     save(bids, "sub-1/anat/sub-1_T1w.nii.gz")
     save(bids, "sub-2/anat/sub-2_T1w.nii.gz", change(HEAD).astype("i2"))
     assert not any(row["note"] for row in checked(bids).values())
+
+
+PARTS = {
+    "cut": lambda d: d[3:, 2:-1, 4:],
+    "padded": lambda d: np.pad(d, ((3, 0), (8, 9), (1, 5))),
+    "without the lower half": lambda d: np.where(np.arange(d.shape[2]) < d.shape[2] / 2, 0, d),
+    "one voxel edited": lambda d: np.where(np.arange(d.size).reshape(d.shape) == 999, d.max(), d),
+    "cut, turned and float": lambda d: d[4:, :, ::-1].transpose(2, 0, 1).astype("f4"),
+}
+
+
+@pytest.mark.parametrize("how", PARTS)
+@pytest.mark.parametrize("kind", ["i2", "u1", "f4"])
+def test_a_part_of_a_scan_under_another_id_is_named(bids, how, kind):
+    smooth = zoom(np.random.default_rng(4).random((9, 10, 9)), 5, order=3)
+    noisy = [100 * smooth + 20 * RNG.random(smooth.shape) for _ in range(2)]
+    noisy = [(image if kind == "f4" else image.clip(0)).astype(kind) for image in noisy]
+    save(bids, "sub-1/anat/sub-1_T1w.nii.gz", noisy[0])
+    save(bids, "sub-2/anat/sub-2_T1w.nii.gz", PARTS[how](noisy[0]))
+    save(bids, "sub-3/anat/sub-3_T1w.nii.gz", noisy[1])
+    save(bids, "sub-4/anat/sub-4_FLAIR.nii.gz", noisy[0][1:])
+    rows = checked(bids)
+    said = "shows voxels of bids:raw:sub-{0}/anat/sub-{0}_T1w.nii.gz: a cut, padded or"
+    found = [rows[name]["note"] or "" for name in sorted(rows)]
+    assert said.format(2) in found[0] and said.format(1) in found[1]
+    assert "shows" not in found[2] and "shows" not in found[3]
+
+
+def test_pictures_without_varied_bright_places_have_no_sketch():
+    assert sketch(np.zeros((9, 9, 9))) is sketch(np.ones((9, 9, 9), "i2")) is None
+    assert sketch(-HEAD) is sketch(HEAD[:2]) is None
+    assert alike({"a": sketch(HEAD), "b": sketch(HEAD[::-1])}) == {"a": ["b"], "b": ["a"]}
 
 
 def test_masks_agree_by_chance_and_are_not_compared(bids):
@@ -248,6 +289,32 @@ def test_pair_of_unequal_readout_times_is_refused(bids):
     )
 
 
+@pytest.mark.parametrize("name", ["fmap/sub-1_dir-PA_epi.nii.gz", "dwi/sub-1_dir-PA_dwi.nii.gz"])
+@pytest.mark.parametrize(
+    ("told", "other", "said"),
+    [
+        ({"TotalReadoutTime": 0.05}, {}, "TotalReadoutTime is that of sub-1_dir-AP_dwi.nii.gz"),
+        ({}, {"EffectiveEchoSpacing": 5e-4}, "EffectiveEchoSpacing is that of sub-1_dir-PA_"),
+        ({"TotalReadoutTime": 0.05}, {"EffectiveEchoSpacing": 5e-4}, "TotalReadoutTime is that of"),
+        ({}, {}, None),
+        (
+            {"TotalReadoutTime": 0.05},
+            {"TotalReadoutTime": 0.05, "EffectiveEchoSpacing": 0.1},
+            None,
+        ),
+    ],
+)
+def test_readout_time_of_one_image_of_a_pair_is_noted(bids, name, told, other, said):
+    ap = series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J | told)
+    is_series = "dwi" in name
+    make = partial(series, seed=2) if is_series else save
+    pa = make(bids, f"sub-1/{name}", metadata=JP | other)
+    rows = checked(bids)
+    assert not any(map(problem_of, rows.values()))
+    note = rows[pa.name if is_series else ap.name]["note"]
+    assert note is None if said is None else note.startswith(said)
+
+
 def test_image_on_another_grid_is_noted_unless_the_series_are_a_pair(bids):
     series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J)
     save(bids, "sub-1/fmap/sub-1_dir-PA_epi.nii.gz", HEAD[:26], metadata=JP)
@@ -270,6 +337,20 @@ def test_single_image_beside_a_series_is_its_reverse_phase_image(bids):
     assert "has 3 dimensions, not 4" in checked(bids)["sub-1_dir-PA_dwi.nii.gz"]["problem"]
 
 
+@pytest.mark.parametrize("name", ["fmap/sub-1_dir-PA_epi", "dwi/sub-1_dir-PA_dwi"])
+def test_image_of_reverse_phase_encoding_that_is_weighted_is_named(bids, name):
+    rng = np.random.default_rng(7)
+    b0, weighted = (zoom(rng.integers(300, 3000, (8, 8, 7)), 4, order=1) for _ in range(2))
+    data = np.stack([b0, *[0.3 * weighted] * 12], axis=-1).astype("i2")
+    series(bids, "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz", J, data=data)
+    for volume, said in ((b0, None), (weighted, "looks more like the weighted volumes")):
+        pa = save(bids, f"sub-1/{name}.nii.gz", (1.1 * volume).astype("i2"), metadata=JP)
+        rows = checked(bids, reverse=[pa])
+        assert problem_of(rows["sub-1_dir-AP_dwi.nii.gz"]) is None
+        problem = problem_of(rows[pa.name])
+        assert problem.startswith(said) if said else problem is None
+
+
 @pytest.mark.parametrize("volumes", [1, 2, 8])
 def test_series_that_has_lost_its_table_is_no_such_image(bids, volumes):
     pa = save(
@@ -281,8 +362,26 @@ def test_series_that_has_lost_its_table_is_no_such_image(bids, volumes):
     assert problem == (
         None
         if volumes == 1
-        else f"has {volumes} volumes and no .bval beside it; restore its gradient table"
+        else f"has {volumes} volumes and no .bval beside or above it; restore its gradient table"
     )
+
+
+def test_inherited_tables_serve_the_series_and_the_image_of_reverse_phase_is_none(bids):
+    ap = series(bids, "sub-1/dwi/sub-1_dir-AP_run-1_dwi.nii.gz", J)
+    again = series(bids, "sub-1/dwi/sub-1_dir-AP_run-2_dwi.nii.gz", J, seed=2)
+    pa = save(bids, "sub-1/dwi/sub-1_dir-PA_dwi.nii.gz", metadata=JP)
+    for end in (".bval", ".bvec"):
+        tables = [Path(beside(str(path), end)) for path in (ap, again)]
+        tables[0].rename(bids / f"dir-AP_dwi{end}")
+        tables[1].unlink()
+    index = index_scans(bids, {"dwi": {}, "epi": {}})
+    assert [row["suffix"] for row in index] == ["dwi", "dwi", "epi"]
+    rows = checked(bids, reverse=[pa])
+    assert not any(problem_of(row) for row in rows.values())
+    assert rows[ap.name]["directions"] == 12
+    known = check_scans([str(ap)], NOTHING, "code")
+    np.savetxt(bids / "dir-AP_dwi.bval", [[0, *[1000] * 5, *[3000] * 7]], fmt="%g")
+    assert check_scans([str(ap)], known, "code")["shell"].item() == 3000
 
 
 def test_series_alone_without_its_table_is_named(bids):
@@ -350,6 +449,8 @@ def noted(path):
         ("sub-1/anat/sub-1_acq-hip_T1w.nii.gz", "'hip' in the name: is it a head"),
         ("sub-1/anat/sub-1_acq-kneeLeft_T1w.nii.gz", "is it a head"),
         ("sub-1/anat/sub-1_acq-TSpine_T1w.nii.gz", "is it a head"),
+        ("sub-1/anat/sub-1_space-MNI152NLin6Asym_T1w.nii.gz", "space-MNI152NLin6Asym: measures"),
+        ("sub-1/anat/sub-1_chunk-2_T1w.nii.gz", "chunk-2: is it a part of the picture?"),
     ],
 )
 def test_names_of_another_part_or_agent_are_noted(bids, name, said):
@@ -381,6 +482,19 @@ def test_of_a_pelvis_other_parts_are_noted_and_nothing_is_said_of_heads(bids, na
         ({"BodyPart": "HEAD", "ContrastBolusIngredient": ""}, None),
         ({"BodyPart": "brain", "ContrastBolusIngredient": "none"}, None),
         ({"BodyPart": None}, None),
+        (
+            {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]},
+            "ImageType P in its metadata: is it a m",
+        ),
+        (
+            {"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]},
+            "ImageType ADC in its metadata",
+        ),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]}, None),
+        ({"ImageType": "P"}, None),
+        ({"EchoTime": 85}, "EchoTime is 85 in its metadata: are these ms? BIDS has seconds"),
+        ({"RepetitionTime": 2300.0, "EchoTime": 0.08}, "RepetitionTime is 2300 in its metadata"),
+        ({"RepetitionTime": 11, "EchoTime": "85"}, None),
         ("{", None),
     ],
 )
@@ -390,6 +504,20 @@ def test_what_metadata_say_of_the_part_and_an_agent_is_noted(bids, metadata, sai
     for row in (checked(bids)["sub-1_T1w.nii.gz"], unread):
         found = row["note"]
         assert (not found) if said is None else found.startswith(said)
+
+
+@pytest.mark.parametrize(("code", "said"), [(1, None), (2, None), (3, "Talair"), (4, "MNI152")])
+@pytest.mark.parametrize("form", ["sform_code", "qform_code"])
+def test_a_header_that_places_a_scan_in_a_template_is_noted(bids, form, code, said):
+    image = nib.Nifti1Image(HEAD, AFFINE)
+    image.set_sform(AFFINE, 1)
+    image.set_qform(AFFINE, 1)
+    image.header[form] = code
+    path = bids / "sub-1/anat/sub-1_T1w.nii.gz"
+    path.parent.mkdir(parents=True)
+    nib.save(image, path)
+    note = checked(bids)[path.name]["note"]
+    assert note.startswith(f"its header places it in {said}") if said else note is None
 
 
 @pytest.mark.parametrize(("b", "directions", "said"), [

@@ -83,6 +83,10 @@ def test_scanners_are_read_from_the_sidecars(dataset):
         },
         {"ManufacturersModelName": "Prisma", "MagneticFieldStrength": "3T"},
         {"Manufacturer": "Siemens", "MagneticFieldStrength": float("nan")},
+        {"ManufacturersModelName": "Prisma_fit", "MagneticFieldStrength": 2.89362},
+        {"ManufacturersModelName": "MAGNETOM Prisma Fit", "MagneticFieldStrength": "2.89 T"},
+        {"Manufacturer": "Siemens Healthineers", "MagneticFieldStrength": 30000},
+        {"Manufacturer": "SIEMENS_MEDICAL", "MagneticFieldStrength": 3000},
     ],
 )
 def test_capitals_and_sidecars_that_say_less_make_no_other_scanner(dataset, said):
@@ -93,6 +97,29 @@ def test_capitals_and_sidecars_that_say_less_make_no_other_scanner(dataset, said
     rows = [{"participant_id": "sub-2", "session_id": None}]
     add_scanners(rows, index, {"s": checked(site="sidecars")})
     assert rows[0]["sidecars"] == "Siemens Prisma 3 T"
+
+
+@pytest.mark.parametrize(
+    ("said", "site"),
+    [
+        ({"ManufacturersModelName": "Prisma", "MagneticFieldStrength": 7}, "Siemens Prisma 7 T"),
+        ({"MagneticFieldStrength": 6.98}, "Siemens 7 T"),
+        ({"MagneticFieldStrength": 1.494}, "Siemens 1.5 T"),
+        ({"MagneticFieldStrength": 2.3}, "Siemens 2.3 T"),
+        ({"ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}, "Siemens Skyra 3 T"),
+        (
+            {"Manufacturer": "GE MEDICAL SYSTEMS", "ManufacturersModelName": "Prisma"},
+            "GE Prisma",
+        ),
+        ({"ManufacturersModelName": "Retrofit"}, "Siemens Retrofit"),
+    ],
+)
+def test_other_models_companies_and_fields_are_other_scanners(dataset, said, site):
+    sidecar = Path(dataset[2]["path"].replace(".nii.gz", ".json"))
+    sidecar.write_text(json.dumps({"Manufacturer": "Siemens"} | said))
+    rows = [{"participant_id": f"sub-{i}", "session_id": None} for i in (1, 2)]
+    add_scanners(rows, dataset, {"s": checked(site="sidecars")})
+    assert "Siemens Prisma 3 T" in rows[0]["sidecars"] and rows[1]["sidecars"] == site
 
 
 def test_sidecars_without_a_scanner_are_refused(dataset):

@@ -137,6 +137,21 @@ DECLARED = [
     ("-1", {"MissingValues": {"-1": "refused"}}),
     ("7", {"Levels": {"1": "better", "2": "worse", "7": "Declined to answer"}}),
     ("7", {"Levels": {"1": "yes", "0": "no", "7": "No response"}}),
+    ("0", {"MissingValues": [0]}),
+    ("0", {"Missing": {"0": "not done"}}),
+    ("0", {"MissingCode": 0}),
+    ("0.0", {"missing value codes": "0"}),
+    ("-7", {"Missing": -7}),
+    ("99", {"UserMissing": 99}),
+    ("11", {"NA_values": [11, 12]}),
+    ("11", {"Levels": {"missing": 11, "one": 1}}),
+    ("11", {"Levels": [{"value": 11, "label": "unknown"}, {"value": 1, "label": "one"}]}),
+    ("11", {"Levels": [{"1": "one"}, {"11": "not done"}]}),
+    ("11", {"Levels": ["1 = one", "11 = missing"]}),
+    ("11", {"levels": "1=one, 2=two, or more; 11: not available"}),
+    ("11", {"Categories": {"11": {"Label": "Missing"}}}),
+    ("11", {"Choices": "1, One | 2, Two | 11, Refused"}),
+    ("11", {"Value Labels": "1 one\n11 = refused"}),
 ]
 
 
@@ -163,7 +178,8 @@ def test_codes_that_a_dictionary_declares_are_missing(tmp_path, value, entry, pl
             (folder / f"sub-{n}_sessions.tsv").write_text(f"session_id\tx\nses-1\t{v}\n")
         if place == "sub-5_sessions":
             place = "sub-5/sub-5_sessions"
-    (root / f"{place}.json").write_text(json.dumps({"x": entry, "site": "text", "Notes": 3}))
+    name = "X" if place == "sessions" else "x"  # capitals
+    (root / f"{place}.json").write_text(json.dumps({name: entry, "site": "text", "Notes": 3}))
     cohort, study = cohort_of(root, table1=["x"])
     rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
     assert [row["x"] for row in rows] == [*SOUND, None]
@@ -195,6 +211,22 @@ def test_codes_declared_for_another_column_or_with_another_meaning_stay(tmp_path
     cohort, study = cohort_of(root, table1=["x"])
     rows = clinical_of_population(cohort, population_today(cohort, study), ["x"])
     assert [row["x"] for row in rows] == [*SOUND, "9"]
+
+
+@pytest.mark.parametrize("of_table", [{"Missing": 0}, {"MissingValues": "0"}])
+def test_a_doubtful_code_of_the_whole_table_is_named(tmp_path, of_table):
+    root = dataset(tmp_path, "x", [*SOUND, "0"])
+    (root / "participants.json").write_text(json.dumps(of_table))
+    with pytest.raises(InputError, match="a code or a count of missing values"):
+        cohort_of(root, table1=["x"])
+
+
+@pytest.mark.parametrize("word", ["no", "None"])
+def test_an_answer_beside_missing_is_no_code(tmp_path, word):
+    root = dataset(tmp_path, "x", [word, "yes", "yes"])
+    (root / "participants.json").write_text(json.dumps({"x": {"Missing": word}}))
+    with pytest.raises(InputError, match=f"x is {word} in sub-1, .*Missing: {word}, a code or"):
+        cohort_of(root, table1=["x"])
 
 
 def test_declared_codes_of_age_and_sex_are_missing(tmp_path):
@@ -340,6 +372,10 @@ WRONG = [
     ("13.0", {"Description": "Score.\n13: not done"}, "x is 13.0 in sub-5, and its Description"),
     ("7", {"Levels": dict.fromkeys("1234", "?")}, "x is '7' in sub-5, which is none of its Levels"),
     ("0", {"levels": dict.fromkeys("1234", "?")}, r"none of its Levels .*\(1, 2, 3, 4\)"),
+    ("0", {"Levels": ["1", "2=b", "3", "4: d"]}, r"none of its Levels .*\(1, 2, 3, 4\)"),
+    ("0", {"Missing": 0}, r"says Missing: 0, a code or a count .* Write MissingValues: \[0\]"),
+    ("12", {"MissingValues": 12}, "says MissingValues: 12, a code or a count"),
+    ("12", {"missing_data": "12"}, "says missing_data: 12, a code or a count"),
 ]
 FINE = [
     ("13", {"Minimum": 0, "Maximum": 13}),
@@ -347,6 +383,8 @@ FINE = [
     ("13", {"Description": "Number of missing teeth, 0 to 13"}),
     ("13", {"Description": "Months. Missing for 13 people"}),
     ("13", {"Levels": {"0": "none", "20": "all"}}),
+    ("13", {"Missing": 0}),
+    ("0", {"Missing": False, "nMissing": 0, "MissingCount": 0, "Label": "a: 0"}),
     ("7", {"Levels": {"99": "missing", "1": "one"}}),
     ("7", {"Levels": ["1", "2"], "Description": 7}),
 ]

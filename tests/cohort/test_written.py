@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import yaml
 
@@ -12,6 +14,7 @@ from workflow_scripts.cohort.config import check_config
 from workflow_scripts.cohort.disk import moved
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.resources import resource
 
 STUDY = """
 output_dir: out
@@ -236,11 +239,32 @@ def test_renaming_the_folder_of_the_dataset_is_told_with_what_it_costs(bids, hom
     assert f"ln -s {renamed} {bids}" in said
 
 
+@pytest.mark.parametrize("path", [" ", "out ", "\tout", "out\n", "~/out "])
+def test_blanks_around_a_path_are_refused_unless_it_is_there(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="output_dir: .* has blanks around it; write"):
+        expanded(path, "output_dir")
+    Path(" x ").mkdir()
+    assert expanded(" x ", "output_dir") == " x "
+
+
+@pytest.mark.parametrize("text", ["&c [a, *c]", "&c [a, {b: *c}]"])
+def test_an_anchor_inside_of_itself_is_refused(tmp_path, text):
+    with pytest.raises(
+        InputError, match="line 7: .*classes.1.*: the anchor stands inside of itself"
+    ):
+        checked(tmp_path, changed("[a, b]", text))
+    checked(tmp_path, changed("label: dx", "other_labels: &c []\n    requires: *c\n    label: dx"))
+
+
 def test_all_paths_of_a_configuration_are_expanded(bids, home, monkeypatch):
     monkeypatch.chdir(home)
     (bids / "exclusions.tsv").write_text("participant_id\tsession_id\tsuffix\treason\n")
     for name in ("model.json", "model.safetensors"):
         Path(home, name).touch()
+    rois = resource("alps_rois.tsv").read_text().replace("27\t5\tn/a", "27\t5\tmask.nii", 1)
+    Path(home, "rois.tsv").write_text(rois)
+    nib.save(nib.Nifti1Image(np.ones((2, 2, 2), "u1"), np.diag([-9, 9, 9, 1])), f"{home}/mask.nii")
     config = {
         "bids_dir": "~/bids",
         "output_dir": "${HOME}/$STUDY",
@@ -255,5 +279,5 @@ def test_all_paths_of_a_configuration_are_expanded(bids, home, monkeypatch):
     assert found.config["exclusions"] == f"{home}/bids/exclusions.tsv"
     assert found.config["frozen_models"] == f"{home}/frozen"
     assert found.config["anatomical"]["network"] == home
-    assert found.config["diffusion"]["alps_rois"] == f"{home}/rois.tsv"
+    assert found.alps_files == [f"{home}/rois.tsv", f"{home}/mask.nii"]
     assert os.listdir(home) and not os.path.lexists("~")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_scripts.common.bids import entities_of, metadata_files, read_metadata
+from workflow_scripts.common.bids import entities_of, gradient_files, metadata_files, read_metadata
 from workflow_scripts.common.job import InputError
 
 
@@ -86,3 +86,37 @@ def test_metadata_deeper_than_python_goes_are_named(tmp_path):
     (dataset(tmp_path) / "dwi.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"dwi\.json: is no JSON object"):
         read_metadata(tmp_path / "sub-1/dwi/sub-1_dwi.nii.gz")
+
+
+IMAGE = "sub-1/ses-1/dwi/sub-1_ses-1_acq-a_run-2_dwi.nii.gz"
+OWN = IMAGE.replace(".nii.gz", ".bval")
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ([], OWN),
+        (["dwi.bval"], "dwi.bval"),
+        (["dwi.bval", OWN], OWN),
+        (["dwi.bval", "sub-1/sub-1_acq-a_dwi.bval"], "sub-1/sub-1_acq-a_dwi.bval"),
+        (["acq-a_dwi.bval", "acq-b_dwi.bval", "sub-2_dwi.bval"], "acq-a_dwi.bval"),
+        (["sub-1/ses-1/sub-1_ses-1_dwi.bval"], "sub-1/ses-1/sub-1_ses-1_dwi.bval"),
+        (["sub-1/ses-1/dwi/sub-1_ses-1_dwi.bval"], "sub-1/ses-1/dwi/sub-1_ses-1_dwi.bval"),
+        # of another suffix, another run, or with an entity that the image lacks
+        (["epi.bval", "run-1_dwi.bval", "dir-AP_dwi.bval", "._dwi.bval", "dwi.bvals"], OWN),
+        # a table with an image of its own is that image's alone
+        ([f"sub-1/ses-1/dwi/sub-1_ses-1_dwi{end}" for end in (".bval", ".nii.gz")], OWN),
+    ],
+)
+def test_gradient_tables_are_inherited_from_the_nearest_that_applies(tmp_path, there, found):
+    root = dataset(tmp_path, **{name: {} for name in there})
+    bval, bvec = gradient_files(root / IMAGE)
+    assert (bval, bvec) == (root / found, root / OWN.replace(".bval", ".bvec"))
+
+
+def test_several_gradient_tables_of_a_folder_that_apply_are_named(tmp_path):
+    root = dataset(tmp_path, **{"acq-a_dwi.bvec": {}, "run-2_dwi.bvec": {}})
+    with pytest.raises(InputError, match="acq-a_dwi.bvec and .*run-2_dwi.bvec apply to it alike"):
+        gradient_files(root / IMAGE)
+    dataset(tmp_path, **{OWN.replace(".bval", ".bvec"): {}})
+    assert gradient_files(root / IMAGE)[1] == root / OWN.replace(".bval", ".bvec")

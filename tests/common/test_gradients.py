@@ -157,6 +157,13 @@ def test_missing_file(write, bvecs, tmp_path, name):
     assert f"sub-01_dwi.{name}: no such file" in complaint(dwi)
 
 
+@pytest.mark.parametrize("extension", ["bvals", "BVAL", "b-val", "bval.txt"])
+def test_table_with_nearly_the_right_name_is_told(write, bvecs, tmp_path, extension):
+    dwi = write(BVALS, bvecs)
+    (tmp_path / "sub-01_dwi.bval").rename(tmp_path / f"sub-01_dwi.{extension}")
+    assert f"no such file; rename sub-01_dwi.{extension}" in complaint(dwi)
+
+
 def test_reverse_phase_series_of_b0_alone(write):
     table = read_gradients(write([0, 0, 5], np.zeros((3, 3))), 3)
     assert table.is_b0.all()

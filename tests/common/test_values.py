@@ -63,6 +63,11 @@ SPELLINGS = [
     ("on", ["TRUE", "True"]),
     ("on", ["yes", "Yes"]),
     ("race", ["White", "white"]),
+    ("site", ["A", "A\u200b"]),
+    ("site", ["A", "\u00adA"]),
+    ("site", ["Bern", "Bern\ufeff"]),
+    ("site", ["A", "\u0410"]),  # of Cyrillic
+    ("site", ["BOX", "B\u041eX"]),
 ]
 
 
@@ -128,10 +133,36 @@ def test_one_value_in_two_spellings_is_refused(tmp_path, name, values):
         as_terms(frame, "models.m", "clinical.tsv")
 
 
-@pytest.mark.parametrize("word", ["NA", "N/A", "nan", "NULL", " ", "?", ".", "missing"])
+WORDS = [
+    "NA",
+    "N/A",
+    "nan",
+    "NULL",
+    " ",
+    "?",
+    ".",
+    "missing",
+    "<NA>",
+    "NaT",
+    "--",
+    "-",
+    "n.d.",
+    "N.A",
+]
+WORDS += ["SYSMIS", "(missing)", "[n/a]", "n / a", "\\N", "undefined", "k.A.", "??"]
+# Of spreadsheets.
+ERRORS = ["#N/A", "#NULL!", "#REF!", "#DIV/0!", "#NAME?", "#VALUE!", "#NUM!", "#####"]
+
+
+@pytest.mark.parametrize("word", [*WORDS, *ERRORS])
 def test_words_for_missing_are_no_category(word):
     message = value_problem("hand", whose(["R", "L", word, "R"]))
     assert message == f"hand is {word!r} in sub-3; write n/a where a value is missing"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999"])
+def test_numbers_that_no_computer_holds_are_named(number):
+    assert value_problem("x", whose(["1", "2", number])).startswith(f"x is {number!r} in sub-3")
 
 
 def test_many_strays_are_counted():

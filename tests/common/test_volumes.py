@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from tests.diffusion.small_head import ZOOM, ZOOMS, SmallHead, directions, turn
-from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
+from workflow_scripts.common.volumes import (
+    derived_volume,
+    unlike_volume,
+    volume_problem,
+    weighted_image,
+)
 
 HEAD = SmallHead()
 # T2 and the coils shape a b = 0 volume and no map of diffusion.
@@ -122,3 +127,25 @@ def test_volumes_without_a_picture_are_not_judged():
     noise = np.random.default_rng(0).integers(1, 999, (30, 36, 30, 13))
     assert unlike_volume(noise, BVALS, ZOOMS) is None
     assert unlike_volume(np.zeros((30, 36, 30, 13)), BVALS, ZOOMS) is None
+
+
+# Of opposite phase encoding: up to 4 voxels along the second axis.
+BENT = np.indices(B0.shape).astype(float)
+BENT[1] += 4 * SHADE / np.abs(SHADE).max()
+
+
+def reverse(volume, scale):
+    return scale * map_coordinates(volume, BENT, order=1, mode="nearest")
+
+
+@pytest.mark.parametrize("scale", [1, 0.01, 3])
+def test_image_of_reverse_phase_encoding_that_is_weighted_is_named(scale):
+    assert weighted_image(reverse(B0, scale), STILL, BVALS, ZOOMS) is None
+    for weighted in (STILL[..., 1], STILL[..., 9], WEIGHTED):
+        said = weighted_image(reverse(weighted, scale), STILL, BVALS, ZOOMS)
+        assert said.startswith("looks more like the weighted volumes of its series than like b = 0")
+
+
+def test_image_beside_a_series_without_weighting_is_not_judged():
+    assert weighted_image(WEIGHTED, STILL, 0.1 * BVALS, ZOOMS) is None
+    assert weighted_image(0 * WEIGHTED, 0 * STILL, BVALS, ZOOMS) is None

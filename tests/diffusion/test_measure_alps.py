@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from tests.diffusion.small_head import directions
 from workflow_scripts.common.gradients import from_voxel_axes
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rois import read_rois
 from workflow_scripts.common.transforms import LPS, PointTransform, move, write_itk_matrix
 from workflow_scripts.demo.tensors import alps_tensors, template_tensors, tensor_phantom
 from workflow_scripts.diffusion import measure_alps
@@ -29,7 +30,6 @@ from workflow_scripts.diffusion.measure_alps import (
     uncertainty,
 )
 from workflow_scripts.diffusion.prepare_dwi import write_gradients
-from workflow_scripts.diffusion.rois import read_rois
 
 LEFT, RIGHT = 1.62, 1.31
 ROIS = read_rois(resource("alps_rois.tsv"))

@@ -197,11 +197,15 @@ def test_phase_encoding_from_metadata_or_name(bids, name, metadata, expected):
     assert read_phase_encoding(saved(bids, name, **metadata)) == PhaseEncoding(*expected)
 
 
+UNWEIGHTED = {"data": None, "gradients": SimpleNamespace(bvals=np.zeros(1))}
+
+
 def test_reverse_b0_is_the_one_meant_for_the_series(bids):
     like = SimpleNamespace(
         path=str(bids / "dwi/sub-01_dir-AP_dwi.nii.gz"),
         image=nib.load(saved(bids, "dwi/sub-01_dir-AP_dwi.nii.gz")),
         phase_encoding=PhaseEncoding(1, -1),
+        **UNWEIGHTED,
     )
     same = saved(bids, "fmap/sub-01_dir-AP_epi.nii.gz")
     bold = saved(bids, "fmap/sub-01_acq-b_dir-PA_epi.nii.gz", IntendedFor="func/sub-01_bold.nii.gz")
@@ -218,7 +222,8 @@ def test_reverse_b0_is_the_one_meant_for_the_series(bids):
 
 def test_reverse_b0_on_another_grid(bids, caplog):
     image = nib.load(saved(bids, "dwi/sub-01_dir-AP_dwi.nii.gz"))
-    like = SimpleNamespace(path="x_dwi.nii.gz", image=image, phase_encoding=PhaseEncoding(1, -1))
+    phase = PhaseEncoding(1, -1)
+    like = SimpleNamespace(path="x_dwi.nii.gz", image=image, phase_encoding=phase, **UNWEIGHTED)
     other = saved(bids, "fmap/sub-01_acq-b_dir-PA_epi.nii.gz", (30, 32, 28))
     assert find_displacement([like], [other], [], SETTINGS, None) == (
         None,

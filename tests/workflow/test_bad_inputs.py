@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -97,9 +98,10 @@ def test_participants(bids, tmp_path, text, messages):
         ({"anatomical": {"template_resolution": "two"}}, "anatomical.template_resolution: 'two'"),
         ({"bids_dir": "/nowhere"}, "/nowhere"),
         ({"exclusions": "/nowhere.tsv"}, "/nowhere.tsv: cannot be read"),
+        ({"diffusion": {"alps_rois": "/nowhere.tsv"}}, "/nowhere.tsv: cannot be read"),
         ({"anatomical": {"network": "/nowhere"}}, "anatomical.network: /nowhere has no model.json"),
     ],
-    ids=["unknown key", "wrong type", "no dataset", "no exclusions", "no network"],
+    ids=["unknown key", "wrong type", "no dataset", "no exclusions", "no regions", "no network"],
 )
 def test_configuration(bids, tmp_path, changes, message):
     refused_at_once(configuration(bids, **changes), message)
@@ -244,13 +246,14 @@ def test_series_follow_the_metadata_of_the_whole_dataset_too(bids, tmp_path):
     (bids / "dir-AP_dwi.json").symlink_to("not-fetched.json")
     series = bids / "sub-1/dwi/sub-1_dir-AP_dwi.nii.gz"
     series.parent.mkdir()
-    for end in (".nii.gz", ".bval", ".bvec"):
-        series.with_name(f"sub-1_dir-AP_dwi{end}").touch()
+    inherited = [str(bids / name) for name in ("sub-1/sub-1_dwi.bval", "dwi.bvec", "dwi.json")]
+    for path in (series, *map(Path, inherited[:2])):
+        path.touch()
     target = "sub-1/dwi/sub-1_desc-preproc_dwi.json"
     process = snakemake(target, "--dry-run", config=configuration(bids), folder=tmp_path)
     text = said(process).split("rule prepare_dwi:")[1]
     inputs = text.split("input: ")[1].split("\n")[0].split(", ")
-    assert [path for path in inputs if path.endswith(".json")] == [str(bids / "dwi.json")]
+    assert inputs[:4] == [str(series), *inherited]
 
 
 def test_several_scans_are_never_chosen_from_silently(bids):

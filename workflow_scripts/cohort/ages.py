@@ -3,9 +3,10 @@
 Imported by the Snakefile, so nothing heavy is imported here.
 """
 
+import re
 from pathlib import Path
 
-from workflow_scripts.cohort.dictionaries import read_described, read_dictionary
+from workflow_scripts.cohort.dictionaries import described_column, read_described, read_dictionary
 from workflow_scripts.cohort.participants import exclusion_reason
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError
@@ -15,6 +16,7 @@ from workflow_scripts.common.values import NUMBER, folded
 # 10.1016/j.neuroimage.2010.07.033).
 ADULT, OLDEST = 18, 115
 PER_YEAR = {"mo": 12, "w": 52.18, "d": 365.25}
+AGE = re.compile(r"[0-9]+(\.[0-9]*)?\+?")  # 89+ stands for all who are older
 
 
 def note_ages(
@@ -28,7 +30,7 @@ def note_ages(
     participants : rows of participants.tsv; where it has no age, that of sub-*_sessions.tsv counts
     exclusions : scans left out, which nothing is said of
     """
-    ages = {row["participant_id"]: row.get("age") for row in participants}
+    ages = {row["participant_id"]: _age(row) for row in participants}
     units = _units(read_dictionary(bids_dir / "participants.json"))
     later: dict[str, dict] = {}
     for (participant, session), row in bearers(index, exclusions).items():
@@ -37,8 +39,11 @@ def note_ages(
             if participant not in later:
                 later[participant] = _ages_of_sessions(bids_dir, participant)
             age, per_year = later[participant].get(session, (None, 1))
-        # 89+ stands for all who are older, who could be known by their age.
-        if age and (note := age_note(float(age.removesuffix("+")) / per_year)):
+        if (
+            age
+            and AGE.fullmatch(age)
+            and (note := age_note(float(age.removesuffix("+")) / per_year))
+        ):
             add_note(row, note)
 
 
@@ -71,10 +76,17 @@ def age_note(years: float) -> str | None:
     return None
 
 
+def _age(row: dict) -> str | None:
+    """The age of a row, whose column may have other capitals."""
+    column = next((name for name in ("age", *row) if name in row and folded(name) == "age"), None)
+    return row.get(column)
+
+
 def _units(dictionary: dict) -> float:
     """How many of the units that a dictionary gives for the age make a year."""
-    entry = dictionary.get("age")
-    units = folded(str(entry.get("Units", ""))) if isinstance(entry, dict) else ""
+    entry = described_column(dictionary, "age")
+    units = next((entry[key] for key in entry if key.casefold() in ("unit", "units")), "")
+    units = folded(str(units))
     return next((number for unit, number in PER_YEAR.items() if units.startswith(unit)), 1)
 
 

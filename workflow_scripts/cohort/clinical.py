@@ -5,6 +5,7 @@ a session_id one per session. Imported by the Snakefile, so nothing heavy is imp
 """
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -23,12 +24,31 @@ SESSION = ["participant_id", "session_id"]
 # Columns of other tables of the cohort than features.tsv.
 NO_FEATURES = {
     *("label", "external", "site", "split", "role", "weight", "of_split", "suffix", "path"),
-    *("size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "shell", "directions", "code"),
+    *(
+        "size_bytes",
+        "mtime_ns",
+        "shape",
+        "voxel_size_mm",
+        "values",
+        "sketch",
+        "shell",
+        "directions",
+        "code",
+    ),
     *("conflict", "note", "problem", "status", "reason", "manufacturer", "scanner", "sequence"),
     *("field_strength_t", "repetition_time_s", "echo_time_s", "inversion_time_s"),
     *("flip_angle_deg", "readout_s"),
 }
 SCANNER = ["Manufacturer", "ManufacturersModelName", "MagneticFieldStrength"]
+# What the same scanner is called otherwise: without its company's form, its range of products, and
+# the mark of one that was built into another's magnet (Prisma_fit).
+FIRMS = re.compile(
+    r"(siemens|ge|general electric|philips|canon|toshiba|hitachi|uih|united imaging)\b.*"
+)
+SHORTER = {"general electric": "ge", "united imaging": "uih"}
+RANGE, REBUILT = re.compile(r"^magnetom\W*"), re.compile(r"[\W_]+fit$")
+# T, of which scanners write the exact one (2.89), some in mT or Gauss; share that it may be off.
+FIELDS_T, FIELD_TOLERANCE = (0.35, 0.5, 0.55, 1, 1.5, 3, 4, 4.7, 5, 7, 9.4, 10.5, 11.7), 0.05
 
 
 @cache
@@ -148,8 +168,9 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
     """Add to each session's row what the sidecars of its scans say of the scanner.
 
     Manufacturer, model and field strength, of each different one where a session has several,
-    as the column `config.SIDECARS`. Only where a study takes its site from there. Capitals make no
-    other scanner, nor does a sidecar that says less than another of the session.
+    as the column `config.SIDECARS`. Only where a study takes its site from there. Capitals and
+    other names of one company, model (`Prisma_fit`) or field (2.89 T) make no other scanner, nor
+    does a sidecar that says less than another of the session.
 
     Raises
     ------
@@ -164,8 +185,10 @@ def add_scanners(rows: list[dict], index: list[dict], studies: dict) -> None:
     for scan in index:
         if scan["path"] and not is_derived(scan["suffix"]):
             session = scan["participant_id"], scan["session_id"]
-            told = [spellings.setdefault(folded(t), t) for t in _scanner(Path(scan["path"]))]
-            found.setdefault(session, set()).add(tuple(told))
+            maker, model, field = _scanner(Path(scan["path"]))
+            maker = spellings.setdefault(_maker(maker), maker)
+            model = spellings.setdefault(_model(model), model)
+            found.setdefault(session, set()).add((maker, model, field))
     for row in rows:
         scanners = found.get((row["participant_id"], row["session_id"]), set())
         fullest = [s for s in scanners if not any(_says_less(s, other) for other in scanners)]
@@ -183,7 +206,26 @@ def _scanner(image: Path) -> list[str]:
     metadata = read_metadata(image)
     *names, strength = (str(metadata.get(field) or "").strip() for field in SCANNER)
     strength = strength.rstrip("T ")
-    return [*names, f"{float(strength):g} T" if NUMBER.fullmatch(strength) else ""]
+    return [*names, f"{_field(float(strength)):g} T" if NUMBER.fullmatch(strength) else ""]
+
+
+def _maker(name: str) -> str:
+    found = FIRMS.fullmatch(folded(name).replace("_", " "))
+    return SHORTER.get(found[1], found[1]) if found else folded(name)
+
+
+def _model(name: str) -> str:
+    """A model's name in lower case, without what makes no other scanner of it."""
+    return re.sub(r"[\W_]", "", REBUILT.sub("", RANGE.sub("", folded(name))))
+
+
+def _field(strength: float) -> float:
+    """The field that scanners of this strength are named by; the strength where there is none."""
+    for unit in (1, 1e3, 1e4):
+        for field in FIELDS_T:
+            if abs(strength / unit - field) <= FIELD_TOLERANCE * field:
+                return field
+    return strength
 
 
 def _says_less(one: tuple, other: tuple) -> bool:

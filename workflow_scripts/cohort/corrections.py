@@ -10,7 +10,7 @@ from pathlib import Path
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.record import checksum
-from workflow_scripts.common.rows import read_rows
+from workflow_scripts.common.rows import read_rows, row_lines
 
 TABLE = "corrections.tsv"
 COLUMNS = ["participant_id", "session_id", "rater", "date", "reason", "scan_sha256"]
@@ -50,7 +50,7 @@ def read_corrections(
             f"wherever they lie; write one: {DESCRIPTION}"
         )
     found, named = {}, set()
-    for number, row in enumerate(read_rows(table), start=2):
+    for number, row in zip(row_lines(table), read_rows(table), strict=True):
         if lacking := [name for name in COLUMNS if name != "session_id" and not row.get(name)]:
             raise InputError(f"{table} line {number}: lacks {', '.join(lacking)}; fill it in")
         prefix = session_prefix(row["participant_id"], row.get("session_id"))

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from workflow_scripts.common.bids import beside, entities_of, read_object, session_prefix
+from workflow_scripts.common.bids import entities_of, read_object, session_prefix
 from workflow_scripts.common.files import FETCH, is_there, read_text, why_unreadable
 from workflow_scripts.common.job import InputError, listing
 
@@ -43,8 +43,7 @@ def files_of_dataset(root: Path, key: str, only: list[str] | None) -> Iterator[d
     read_object(description)
     problems = list(_submodules_not_fetched(str(root)))
     for participant in _participants(root, only):
-        files = dict.fromkeys(_files(root, participant, problems))
-        for path in files:
+        for path in _files(root, participant, problems):
             *folders, name = path.split("/")
             session = folders.pop(0) if folders and folders[0].startswith("ses-") else None
             prefix = session_prefix(participant, session)
@@ -58,7 +57,6 @@ def files_of_dataset(root: Path, key: str, only: list[str] | None) -> Iterator[d
                 "in_place": bool(folders)
                 and name.startswith(f"{prefix}_")
                 and ("ses" not in row or session is not None),
-                "gradients": beside(path, ".bval") in files,
             }
     if problems:
         raise InputError(listing(problems))

@@ -11,10 +11,19 @@ from pathlib import Path
 from workflow_scripts.common.bids import beside, read_object
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.rows import IDS, read_rows
-from workflow_scripts.common.values import NUMBER, folded
+from workflow_scripts.common.values import NUMBER, folded, is_code
 
-# Keys of a column's description, or of its Annotations (Neurobagel), that list codes.
-CODES = {"missingvalues", "missingvalue", "missingcodes", "missingcode", "missing"}
+# Keys of a column's description, or of its Annotations (Neurobagel), that list codes or levels,
+# without capitals, blanks and punctuation.
+CODES = re.compile(
+    r"(user)?missing(values?|data|levels?|strings?)?(codes?|labels?)?|(na|null)(values?|codes?|strings?)?"
+    r"|nodata(values?)?|fillvalue|(codes?|values?)(for)?missing(values?|data)?"
+)
+LEVELS = re.compile("(value)?(levels?|labels?|codes|codings?|categories|choices|options|enums?)")
+# A code and what it means, as texts write them.
+PAIR = re.compile(r"\s*(?P<code>[^=:,]+?)\s*(=+|[:,])\s*(?P<text>.*\S)\s*")
+# Of one value that is no list: may be a count of missing values, or an answer.
+ANSWERS = {"yes", "no", "none", "true", "false"}
 # Texts of Levels that mean a missing value and nothing else.
 MISSING_LEVEL = re.compile(
     r"(the )?((value|data|information|measurement) )?((is|was|are|were) )?"
@@ -50,12 +59,9 @@ def read_described(
     if used and rows and used.isdisjoint(rows[0].keys() - IDS):
         return rows
     described = (above or {}) | read_dictionary(Path(beside(str(table), ".json")))
-    # A dictionary there describes a column of that name; in a column its keys are codes.
-    of_table = {key: codes for key, codes in described.items() if not isinstance(codes, dict)}
-    general = set(_codes(of_table))
+    general, find = set(_codes(_of_table(described))), _finder(described)
     for column in rows[0] if rows else ():
-        entry = described.get(column)
-        missing = general | missing_codes(entry if isinstance(entry, dict) else {})
+        missing = general | missing_codes(find(column))
         for row in rows if missing else ():
             if row[column] is not None and spelled(row[column]) in missing:
                 row[column] = None
@@ -65,6 +71,33 @@ def read_described(
 def read_dictionary(file: Path) -> dict:
     """Content of a data dictionary, empty where there is none."""
     return read_object(file) if is_there(file) else {}
+
+
+def _of_table(described: dict) -> dict:
+    """What a dictionary says of the whole table.
+
+    A dictionary in it describes a column of that name; in a column its keys are codes.
+    """
+    return {key: codes for key, codes in described.items() if not isinstance(codes, dict)}
+
+
+def _finder(described: dict):
+    """`described_column` of many columns of one dictionary."""
+    names: dict[str, list[str]] = {}
+    for key in described:
+        names.setdefault(folded(key), []).append(key)
+
+    def find(column: str) -> dict:
+        like = names.get(folded(column), [])
+        entry = described.get(column if column in described or len(like) != 1 else like[0])
+        return entry if isinstance(entry, dict) else {}
+
+    return find
+
+
+def described_column(described: dict, column: str) -> dict:
+    """Description of a column, empty without; its name may have other capitals."""
+    return _finder(described)(column)
 
 
 def missing_codes(entry: dict) -> set[str]:
@@ -89,17 +122,69 @@ def is_level(entry: dict, value: str) -> bool:
 
 
 def _levels(entry: dict) -> Iterator[tuple[str, str]]:
-    levels = next((entry[key] for key in entry if key.casefold() == "levels"), None)
-    for code, text in levels.items() if isinstance(levels, dict) else ():
-        if isinstance(text, dict):
-            text = text.get("Description") or text.get("Label") or ""
-        yield code, folded(str(text))
+    """Codes of a column with their meanings, in whichever way people write them.
+
+    As ``{code: meaning}``, ``{meaning: number}``, a list of either, of ``{Value: code, Label:
+    meaning}``, or of texts such as ``1 = male``, or these in one text.
+    """
+    for key, levels in entry.items():
+        if not LEVELS.fullmatch(_plain(key)):
+            continue
+        if isinstance(levels, str):
+            levels = re.split(r"[;\n|]|,(?=[^,=:]*[=:])", levels)
+        for level in levels if isinstance(levels, list) else [levels]:
+            yield from _level(level)
+
+
+def _level(level) -> Iterator[tuple[str, str]]:
+    if isinstance(level, dict):
+        told = {_plain(key): value for key, value in level.items()}
+        code = next((told[key] for key in ("value", "code", "level", "name") if key in told), None)
+        if code is not None and (text := _meaning(level)):
+            yield str(code), text
+            return
+        for key, text in level.items():
+            meaning = _meaning(text)
+            yield key, meaning
+            if NUMBER.fullmatch(meaning) and not NUMBER.fullmatch(key):
+                yield meaning, folded(key)
+    elif pair := PAIR.fullmatch(str(level)):
+        yield pair["code"], folded(pair["text"])
+    else:
+        yield str(level), ""
+
+
+def _meaning(text) -> str:
+    if isinstance(text, dict):
+        text = next((text[key] for key in ("Description", "Label", "label") if text.get(key)), "")
+    return folded(str(text))
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"[\W_]", "", key).casefold()
 
 
 def _codes(entry: dict) -> Iterator[str]:
+    """Codes of missing values that are declared without a doubt."""
+    for _, code, doubtful in _declared(entry):
+        if not doubtful:
+            yield code
+
+
+def _declared(entry: dict) -> Iterator[tuple[str, str, bool]]:
+    """Key, code, and whether it may be the number of missing values, or say that there are none.
+
+    Doubtful is one number from 0 on that is no list, or *no*, but where the key speaks of codes.
+    """
     for key, codes in entry.items():
-        if re.sub("[ _-]", "", key).casefold() in CODES:
-            yield from map(spelled, codes if isinstance(codes, list | dict) else [codes])
+        if not CODES.fullmatch(_plain(key)) or codes is None or isinstance(codes, bool):
+            continue
+        one = not isinstance(codes, list | dict)
+        for code in [codes] if one else codes:
+            text = spelled(code)
+            count = text.isdecimal() and not is_code(float(text))
+            doubtful = one and "code" not in _plain(key) and (count or folded(text) in ANSWERS)
+            yield key, text, doubtful
 
 
 def spelled(value) -> str:
@@ -116,13 +201,19 @@ def descriptions(bids_dir: Path):
         files = [bids_dir / "participants.json", bids_dir / "sessions.json"]
         files += bids_dir.glob("sub-*/sub-*_sessions.json")
         files += bids_dir.glob("phenotype/[!.]*.json")
-        return [read_dictionary(file) for file in files]
+        return [_both(read_dictionary(file)) for file in files]
 
     def described(column: str) -> list[dict]:
-        entries = (dictionary.get(column) for dictionary in dictionaries())
-        return [entry for entry in entries if isinstance(entry, dict)]
+        return [entry for find in dictionaries() for entry in find(column) if entry]
 
     return described
+
+
+def _both(described: dict):
+    """Function of a column: its description, and what is said of codes in the whole table."""
+    find, of_table = _finder(described), _of_table(described).items()
+    codes = {key: value for key, value in of_table if CODES.fullmatch(_plain(key))}
+    return lambda column: [find(column), codes]
 
 
 def declared_problem(
@@ -130,8 +221,9 @@ def declared_problem(
 ) -> str | None:
     """Which value of a column contradicts what the dictionaries say of it.
 
-    A number beyond its Minimum or Maximum; one that its Description calls missing; a value that
-    is none of its Levels where nearly all others are.
+    A number beyond its Minimum or Maximum; one that its Description calls missing; one of which
+    is not clear whether they do, see `_declared`; a value that is none of its Levels where nearly
+    all others are.
 
     Parameters
     ----------
@@ -140,6 +232,14 @@ def declared_problem(
     """
     given = [(who, value) for who, value in values if value is not None]
     for entry in entries:
+        doubtful = {code: key for key, code, doubt in _declared(entry) if doubt}
+        for who, value in given:
+            if key := doubtful.get(spelled(value)):
+                return (
+                    f"{name} is {value} in {who}, and the JSON beside the table says {key}: "
+                    f"{value}, a code or a count of missing values? Write MissingValues: "
+                    f"[{value}], or take it out there"
+                )
         low, high = (_limit(entry, key) for key in ("Minimum", "Maximum"))
         told = _told_missing(str(entry.get("Description", "")))
         for who, value in given if told or low is not None or high is not None else ():

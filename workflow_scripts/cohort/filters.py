@@ -45,7 +45,7 @@ SHORT = {
 NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
 # What a filter may say where a scan must be without the entity.
 WITHOUT = (None, "", "n/a")
-NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix", "gradients", "named"}
+NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix", "named"}
 
 
 def matches(row: dict, wanted: dict[str, str | None]) -> bool:

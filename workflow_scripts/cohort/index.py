@@ -4,6 +4,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 """
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from workflow_scripts.cohort.dataset_files import DATATYPES, files_of_dataset, require_place
@@ -11,6 +12,7 @@ from workflow_scripts.cohort.filters import check_filters, explain_choice, match
 from workflow_scripts.common.bids import (
     VESSEL_SUFFIXES,
     drawn_region,
+    gradient_files,
     is_lesion_mask,
     session_prefix,
 )
@@ -28,7 +30,7 @@ GIVEN = re.compile("[a-z_]+_[A-Za-z0-9]+")
 SERIES = {"dwi", "epi", "vesselwall"}
 # Images of one measurement differ in these: its echoes, what was made of it, its other parts.
 ONE_MEASUREMENT = ("rec", "desc", "proc", "part", "echo", "ext")
-NO_MAGNITUDE = ("phase", "real", "imag")
+NO_MAGNITUDE = ("phase", "ph", "real", "imag", "imaginary")
 # What a session lacks is said of these always, of all others but these where any session has it.
 EXPECTED, NEVER_EXPECTED = ("T1w", "FLAIR"), ("epi", "VWI")
 
@@ -45,8 +47,8 @@ def index_scans(
         chooses where a session has several scans; the suffixes are those that the
         workflow uses. ``acq``, ``run`` and all other entities go by the short
         names that stand in file names; None is a scan without the entity. All dwi and epi scans
-        of a session that match are kept, but those that hold phases, real or imaginary parts; a
-        dwi without a gradient table beside one with it is an epi.
+        of a session that match are kept; a dwi without a gradient table beside one with it is an
+        epi. Phases, real and imaginary parts are no scans, but where a filter names ``part``.
         A name whose filter has a ``suffix`` (``VWI``, or a contrast that
         BIDS has no suffix for) is the image that the filter matches; it is no candidate for
         another name.
@@ -100,10 +102,10 @@ def index_scans(
         rows, note = _choose(key[2], rows, filters[key[2]])
         if _several(key[2], rows):
             undecided[key] = rows
-        with_table = any(row["gradients"] for row in rows)
-        for row in rows:
+        tabled = [key[2] in ("dwi", "epi") and _has_table(bids_dir / r["path"]) for r in rows]
+        for row, has_table in zip(rows, tabled, strict=True):
             # One image of reverse phase encoding, as converters leave it beside a series.
-            reverse = key[2] == "dwi" and with_table and not row["gradients"]
+            reverse = key[2] == "dwi" and any(tabled) and not has_table
             suffix = "epi" if reverse and "epi" in filters else key[2]
             notes = "; ".join(filter(None, [note, _place_note(row, filters[key[2]])]))
             chosen.append(_row(*key[:2], suffix, str(bids_dir / row["path"]), note=notes))
@@ -111,6 +113,7 @@ def index_scans(
             chosen.append(_row(*key, None, note=note))
     if undecided:
         raise InputError(explain_choice(undecided))
+    _note_twins(chosen)
     for key in misnamed.keys() - found.keys():
         wanted = filters[key[2]].get("suffix", key[2])
         note = f"no {key[2]} in the dataset, but {misnamed[key]}; BIDS writes _{wanted}.nii.gz"
@@ -118,10 +121,37 @@ def index_scans(
     return with_gaps(chosen, sessions, filters)
 
 
+def _note_twins(rows: list[dict]) -> None:
+    """Note ids that differ in leading zeros or capitals alone: one person or session twice?"""
+    people = {row["participant_id"] for row in rows}
+    sessions = {(row["participant_id"], row["session_id"] or "") for row in rows}
+    like = defaultdict(set)
+    for name in people:
+        like[_bare(name)].add(name)
+    for name, session in sessions:
+        like[name, _bare(session)].add(session)
+    for row in rows:
+        name, session = row["participant_id"], row["session_id"] or ""
+        twins = (like[_bare(name)] - {name}) | (like[name, _bare(session)] - {session})
+        if twins:
+            said = f"{', '.join(sorted(twins))} is there too: one person or session under two ids?"
+            row["note"] = "; ".join(filter(None, [row.get("note"), said]))
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold())
+
+
+def _has_table(image: Path) -> bool:
+    return gradient_files(image)[0].is_file()
+
+
 def _finder(names):
     """Function of a path: which of these names, in any capitals, its file's name is made of."""
     known = {name.casefold(): name for name in names}
-    like = re.compile(f"(?:^|[_/])({'|'.join(map(re.escape, names))})(?![A-Za-z0-9])[^/]*$", re.I)
+    # Converters tell files of one name apart by a letter or number at the end.
+    end = r"(?:(?![A-Za-z0-9])|[a-d1-9](?=[.]))"
+    like = re.compile(f"(?:^|[_/])({'|'.join(map(re.escape, names))}){end}[^/]*$", re.I)
 
     def find(path: str) -> list[str]:
         if path.endswith(SIDECARS):
@@ -134,8 +164,8 @@ def _finder(names):
 def _choose(suffix: str, rows: list[dict], wanted: dict) -> tuple[list[dict], str | None]:
     """Those of a session's files that a filter leaves, and what is to be said of them."""
     names = ", ".join(sorted(Path(row["path"]).name for row in rows))
-    if suffix in SERIES:
-        rows = [row for row in rows if row.get("part") not in NO_MAGNITUDE]
+    if suffix in SERIES or "part" not in wanted:
+        rows = [row for row in rows if row.get("part", "").casefold() not in NO_MAGNITUDE]
         if not rows:
             return [], f"{names}: phases, real or imaginary parts are no {suffix} to be used"
     matching = [row for row in rows if matches(row, wanted)]
@@ -157,7 +187,7 @@ def _several(suffix: str, rows: list[dict]) -> bool:
     """Whether one of a session's files is still to be chosen."""
     if suffix not in SERIES:
         return len(rows) > 1
-    apart = {*ONE_MEASUREMENT, "path", "gradients"}
+    apart = {*ONE_MEASUREMENT, "path"}
     kept = [{key: row[key] for key in row.keys() - apart} for row in rows]
     return any(row in kept[:place] for place, row in enumerate(kept))
 

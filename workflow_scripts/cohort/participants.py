@@ -8,11 +8,16 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from workflow_scripts.cohort.dictionaries import read_described
+from workflow_scripts.cohort.dictionaries import (
+    described_column,
+    is_level,
+    read_described,
+    read_dictionary,
+)
 from workflow_scripts.common.files import is_there
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.rows import IDS, read_rows
+from workflow_scripts.common.rows import IDS, read_rows, row_lines
 
 
 def read_participants(
@@ -36,13 +41,15 @@ def read_participants(
     if not is_there(path):
         raise InputError(f"{path}: no such file; BIDS needs it, with a row per participant")
     rows = read_described(path, {*IDS, "age", "sex", *(named or ())})
-    problems = list(_row_problems(path, rows, checked))
+    sexes = described_column(read_dictionary(path.with_suffix(".json")), "sex")
+    problems = list(_row_problems(path, rows, checked, sexes))
     if problems:
         raise InputError(listing(problems))
     return rows
 
 
-def _row_problems(path: Path, rows: list[dict], checked: list[str] | None):
+def _row_problems(path: Path, rows: list[dict], checked: list[str] | None, sexes: dict):
+    """``sexes``: description of the column sex, whose Levels may say what a code means."""
     if rows and "participant_id" not in rows[0]:
         yield (
             f"{path}: has no column participant_id (found: {', '.join(rows[0])}); "
@@ -52,10 +59,12 @@ def _row_problems(path: Path, rows: list[dict], checked: list[str] | None):
     schema = yaml.safe_load(resource("schemas/participant.schema.yaml").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     seen: dict[str, int] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(row_lines(path), rows, strict=True):
         name = row["participant_id"]
         for error in validator.iter_errors(row) if checked is None or name in checked else []:
             key = error.absolute_path[0]
+            if key == "sex" and is_level(sexes, error.instance or ""):
+                continue
             yield (
                 f"{path} line {line}: {key} is {error.instance or 'n/a'!r}; "
                 f"it must be {error.schema['description']}"
@@ -79,7 +88,7 @@ def read_exclusions(path: Path, participants: set[str]) -> list[dict]:
     missing = [name for name in needed if rows and name not in rows[0]]
     if missing:
         raise InputError(f"{path}: lacks the columns {missing}; it needs {needed}")
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(row_lines(path), rows, strict=True):
         if row["participant_id"] not in participants:
             problems.append(
                 f"{path} line {line}: {row['participant_id']} is not in participants.tsv; "

@@ -6,9 +6,17 @@ from collections import defaultdict
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import bids_uri, drawn_on, entities_of, read_metadata
+from workflow_scripts.common.bids import (
+    bids_uri,
+    drawn_on,
+    entities_of,
+    gradient_files,
+    read_metadata,
+)
+from workflow_scripts.common.copies import alike
 from workflow_scripts.common.epi import (
     checked_metadata,
     direction_note,
@@ -16,6 +24,7 @@ from workflow_scripts.common.epi import (
     image_of,
     intended_note,
     read_phase_encoding,
+    readout_note,
     readouts_differ,
     reverse_image,
 )
@@ -23,12 +32,14 @@ from workflow_scripts.common.gradients import (
     ALPS_B,
     COMPARABLE_B,
     FEWEST_DIRECTIONS,
-    gradient_files,
+    b0_volumes,
     read_gradients,
     shell_of_alps,
 )
+from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import off_grid
+from workflow_scripts.common.scans import NOT_COMPARED, off_grid
+from workflow_scripts.common.volumes import weighted_image
 
 SHOWN = 5
 FEW_DIRECTIONS = 12
@@ -44,6 +55,13 @@ PARTS = re.compile(
     "|thighs?|knees?|legs?|ankles?|foot|feet|shoulders?|elbows?|wrists?|hands?"
 )
 NO_AGENT = ("none", "no", "n/a")
+# Of ImageType: phases, and maps that scanners make.
+NO_SIGNAL = {"P", "PHASE", "PHASE MAP", "IMAGINARY", "ADC", "FA", "TRACEW", "TENSOR"}
+OWN_SPACES = ("orig", "individual", "native", "scanner")
+# Codes of NIfTI for the space that a header places its image in.
+TEMPLATES = {3: "Talairach", 4: "MNI152"}
+# s, more than which are ms; of BIDS all times are in seconds.
+LONGEST = {"EchoTime": 1, "RepetitionTime": 60, "TotalReadoutTime": 1, "EffectiveEchoSpacing": 0.1}
 NO_DESCRIPTION = {"sub", "ses", "run", "dir", "suffix", "ext"}
 
 
@@ -74,9 +92,18 @@ def compare_scans(
             others = [other for other in uris if other != uri]
             more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
             notes[uri].append(f"has the voxel values of {', '.join(others[:SHOWN])}{more}")
+    sketches = sound.dropna(subset="sketch").set_index("path")["sketch"].to_dict()
+    for uri, others in alike(sketches).items():
+        others = [o for o in others if values[o] != values[uri] and _suffix(o) == _suffix(uri)]
+        if others:
+            more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+            notes[uri].append(
+                f"shows voxels of {', '.join(others[:SHOWN])}{more}: a cut, padded or defaced copy?"
+            )
     for row in sound.to_dict("records"):
         notes[row["path"]] += plausibility(row, body_part)
         notes[row["path"]] += told_by_metadata(paths[row["path"]], body_part)
+        notes[row["path"]] += filter(None, [_template_note(paths[row["path"]])])
     for mask in masks:
         uri, scan = bids_uri(mask["mask"]), mask["scan"] or mask["t1w"]
         contrast = drawn_on(uri.rpartition("/")[2]) if mask["scan"] else "T1w"
@@ -147,6 +174,10 @@ def plausibility(row: dict, body_part: str = "brain") -> list[str]:
     parts = [word for word in _words(told) if PARTS.fullmatch(word)]
     if parts and not any(WORDS_OF[body_part].search(value.lower()) for value in told):
         found.append(f"{parts[0]!r} in the name: is it {WHAT[body_part]}?")
+    if (space := entities.get("space")) not in (None, *OWN_SPACES):
+        found.append(f"space-{space}: measures would be those of that space, not of the person")
+    if "chunk" in entities:
+        found.append(f"chunk-{entities['chunk']}: is it a part of the picture?")
     shell, directions = row["shell"], row["directions"]
     if shell and not math.isnan(shell):
         if not COMPARABLE_B[0] <= shell <= COMPARABLE_B[1]:
@@ -172,7 +203,29 @@ def told_by_metadata(path, body_part: str = "brain") -> list[str]:
         found.append(f"BodyPart is {part!r} in its metadata: is it {WHAT[body_part]}?")
     if agent and agent.lower() not in NO_AGENT:
         found.append(f"ContrastBolusIngredient {agent!r} changes the intensities of tissues")
+    for key, longest in LONGEST.items():
+        value = metadata.get(key)
+        if isinstance(value, int | float) and value > longest:
+            found.append(f"{key} is {value:g} in its metadata: are these ms? BIDS has seconds")
+    kinds = metadata.get("ImageType")
+    kinds = [str(kind) for kind in kinds] if isinstance(kinds, list) else []
+    if other := [kind for kind in kinds if kind.upper() in NO_SIGNAL]:
+        found.append(f"ImageType {', '.join(other)} in its metadata: is it a magnitude of signal?")
     return found
+
+
+def _template_note(path: str) -> str | None:
+    """Where the header places a scan in the space of a template, whose sizes it would have."""
+    name = Path(path).name
+    if not name.endswith((".nii", ".nii.gz")) or entities_of(name)["suffix"] in NOT_COMPARED:
+        return None
+    header = image_of(path).header
+    codes = {int(header[key]) for key in ("sform_code", "qform_code") if key in header}
+    template = next((TEMPLATES[code] for code in sorted(codes) if code in TEMPLATES), None)
+    return template and (
+        f"its header places it in {template}: measures would be those of that space, if it was "
+        "brought there"
+    )
 
 
 def _words(values: list[str]) -> list[str]:
@@ -200,11 +253,28 @@ def _compare_series(series, epi, paths, values, conflicts, notes) -> None:
                         f"{unequal}, so their distortions are not equal and opposite; choose one "
                         "of them by scans.dwi"
                     )
+                notes[other] += filter(None, [readout_note(paths[one], paths[other])])
     for uri in series:
         if uri not in paired:
             image = image_of(paths[uri])
-            candidates = [paths[one] for one in epi]
-            notes[uri] += reverse_image(paths[uri], image, phases[uri], candidates)[1]
+            of_path = {paths[one]: one for one in epi}
+            serving, passed_over = reverse_image(paths[uri], image, phases[uri], list(of_path))
+            notes[uri] += passed_over
+            if serving:
+                notes[uri] += filter(None, [readout_note(paths[uri], serving)])
+            if serving and (problem := _weighted(serving, paths[uri])):
+                conflicts[of_path[serving]] = problem
+
+
+def _weighted(reverse: str, path: str) -> str | None:
+    """Why an image of reverse phase encoding is not b = 0, see `weighted_image`."""
+    image, series = (without_single_axes(image_of(one), one) for one in (reverse, path))
+    first = image.dataobj
+    if image.ndim == 4:
+        first = first[..., np.flatnonzero(b0_volumes(reverse, image.shape[3]))[0]]
+    bvals = read_gradients(path, series.shape[3]).bvals
+    zooms = series.header.get_zooms()[:3]
+    return weighted_image(np.asarray(first, np.float32), series.dataobj, bvals, zooms)
 
 
 def _suffix(uri: str) -> str:

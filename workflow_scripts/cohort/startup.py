@@ -121,6 +121,15 @@ class Start:
         ]
 
     @cached_property
+    def alps_files(self) -> list[str]:
+        """The user's table of the regions of ALPS and the masks that it names; empty without."""
+        table = self.config["diffusion"]["alps_rois"]
+        rows = read_rows(Path(table)) if table else []
+        return [table] * bool(table) + [
+            str(Path(table).parent / row["mask"]) for row in rows if row.get("mask")
+        ]
+
+    @cached_property
     def segmentation(self) -> Segmentation:
         """Engines that segment regions."""
         return Segmentation(self.config, self.cohort)
@@ -162,6 +171,10 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     if only:
         config["studies"] = {}
     _make_absolute(config["diffusion"], "alps_rois")
+    if main_process and config["diffusion"]["alps_rois"]:
+        from workflow_scripts.common.rois import read_rois
+
+        read_rois(config["diffusion"]["alps_rois"])
     _make_absolute(config["anatomical"], "network")
     place_paths(config["segmentation"], _make_absolute)
     _check_networks(weights_of(config))

@@ -42,10 +42,14 @@ def check_files(files: list[Path]) -> None:
         raise InputError("the configuration has errors:\n  " + "\n  ".join(problems))
 
 
-def _problems(node, place: str) -> Iterator[tuple]:
+def _problems(node, place: str, above: tuple = ()) -> Iterator[tuple]:
+    if any(node is one for one in above):
+        yield node, f"{place}: the anchor stands inside of itself; write the value out"
+        return
+    above = *above, node
     if isinstance(node, yaml.SequenceNode):
         for number, child in enumerate(node.value):
-            yield from _problems(child, f"{place}.{number}")
+            yield from _problems(child, f"{place}.{number}", above)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, child in node.value:
@@ -55,7 +59,7 @@ def _problems(node, place: str) -> Iterator[tuple]:
             elif key.value in lines:
                 yield key, f"{name}: stands already in line {lines[key.value]}; keep one"
             lines.setdefault(key.value, key.start_mark.line + 1)
-            yield from _problems(child, name)
+            yield from _problems(child, name, above)
     elif isinstance(node, yaml.ScalarNode) and _changed(node):
         yield node, f"{place}: YAML reads {node.value} as {_read(node)}; {_quoted(node)}"
 
@@ -85,8 +89,11 @@ def expanded(path: str, key: str) -> str:
     Raises
     ------
     InputError
-        If a variable is not set, or there is no such user.
+        If a variable is not set, there is no such user, or it is or has blanks around it and is
+        not there.
     """
+    if path != path.strip() and not (path.strip() and os.path.exists(path)):
+        raise InputError(f"{key}: {path!r} has blanks around it; write the path without them")
     found = os.path.expanduser(path)
     if found.startswith("~"):
         raise InputError(f"{key}: {path}: there is no user {path.split('/')[0][1:]}; correct it")

@@ -110,13 +110,48 @@ def metadata_files(path: Path) -> list[Path]:
 
     By the inheritance principle of BIDS: those all of whose entities the image has too.
     """
-    own = entities_of(path.name) | {"ext": ".json"}
-    return [
-        file
-        for folder in _levels(path.parent)
-        for file in _json_files(folder, own["suffix"])
-        if entities_of(file.name).items() <= own.items()
-    ]
+    return [file for folder in _levels(path.parent) for file in _applicable(path, folder, ".json")]
+
+
+def gradient_files(image) -> tuple[Path, Path]:
+    """The .bval and the .bvec file of a diffusion image, by the inheritance principle of BIDS.
+
+    Each beside the image with its name, whether it is there or not; else the nearest that
+    applies, beside or above it. A table that has an image of its own name serves that alone.
+
+    Raises
+    ------
+    InputError
+        If several of a folder apply.
+    """
+    return tuple(_nearest(Path(image), end) for end in (".bval", ".bvec"))
+
+
+def _nearest(image: Path, extension: str) -> Path:
+    own = Path(beside(str(image), extension))
+    if os.path.lexists(own):
+        return own
+    for folder in _levels(image.parent)[::-1]:
+        found = [file for file in _applicable(image, folder, extension) if not _has_image(file)]
+        if len(found) > 1:
+            raise InputError(
+                f"{image}: {' and '.join(map(str, found))} apply to it alike; keep one, or write "
+                f"{own.name} beside it"
+            )
+        if found:
+            return found[0]
+    return own
+
+
+def _has_image(table: Path) -> bool:
+    return any(os.path.lexists(beside(str(table), end)) for end in (".nii.gz", ".nii"))
+
+
+def _applicable(image: Path, folder: Path, extension: str) -> list[Path]:
+    """Files of a folder all of whose entities an image has too, see `_named`."""
+    own = entities_of(image.name) | {"ext": extension}
+    named = _named(folder, own["suffix"] + extension)
+    return [file for file in named if entities_of(file.name).items() <= own.items()]
 
 
 @cache
@@ -128,9 +163,9 @@ def _levels(folder: Path) -> list[Path]:
 
 
 @cache
-def _json_files(folder: Path, suffix: str) -> list[Path]:
-    """Those with fewer entities first; names that begin with a dot are ignored."""
-    found = [file for file in folder.glob(f"*{suffix}.json") if not file.name.startswith(".")]
+def _named(folder: Path, end: str) -> list[Path]:
+    """Files whose names end so, those with fewer entities first; those with a dot first are not."""
+    found = [file for file in folder.glob(f"*{end}") if not file.name.startswith(".")]
     return sorted(found, key=lambda file: (len(entities_of(file.name)), file.name))
 
 

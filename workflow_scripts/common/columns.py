@@ -15,7 +15,7 @@ READ_TWICE += ("wall_thickness_max_mm", "wall_eccentricity")
 # Columns that hold what users call classes and sites, which may look like numbers.
 NAMES = {"label", "predicted", "class", "site", "session_site", "group", "group_a", "group_b"}
 # What raters write, and fingerprints in hexadecimal digits, which may look like numbers.
-NAMES |= {"rater", "rater_a", "rater_b", "comment", "code", "values", "sha256"}
+NAMES |= {"rater", "rater_a", "rater_b", "comment", "code", "values", "sketch", "sha256"}
 
 
 def holds_names(column: str) -> bool:

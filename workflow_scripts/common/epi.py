@@ -22,7 +22,8 @@ DIRECTIONS = (*AXES, "i-", "j-", "k-")
 OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 # Of the entity dir: from where to where along an axis of the head.
 NAMED = ("AP", "PA", "LR", "RL", "SI", "IS")
-NUMBERS = ("TotalReadoutTime", "EffectiveEchoSpacing", "EchoTime", "RepetitionTime", "FlipAngle")
+READOUT = ("TotalReadoutTime", "EffectiveEchoSpacing")
+NUMBERS = (*READOUT, "EchoTime", "RepetitionTime", "FlipAngle")
 TEXTS = ("IntendedFor", "B0FieldIdentifier", "B0FieldSource")
 
 
@@ -122,12 +123,26 @@ def direction_note(path) -> str | None:
 def readouts_differ(one, other) -> str | None:
     """How the readout times of two images differ, which makes their distortions unequal."""
     first, second = checked_metadata(one), checked_metadata(other)
-    for key in ("TotalReadoutTime", "EffectiveEchoSpacing"):
+    for key in READOUT:
         a, b = first.get(key), second.get(key)
         if a and b:
             unequal = abs(a - b) > READOUT_TOLERANCE * max(a, b)
             return f"{key} is {b:g} s, of {Path(one).name} {a:g} s" if unequal else None
     return None
+
+
+def readout_note(one, other) -> str | None:
+    """Where the readout times of two images cannot be compared, since one alone is told."""
+    told = [{key for key in READOUT if checked_metadata(path).get(key)} for path in (one, other)]
+    if told[0] & told[1] or not told[0] | told[1]:
+        return None
+    first = next(key for key in READOUT if key in told[0] | told[1])
+    names = [Path(path).name for path in (one, other)]
+    known, unknown = names if first in told[0] else names[::-1]
+    return (
+        f"{first} is that of {known} alone: that of {unknown} is taken to be the same, since their "
+        "distortions are taken to be equal and opposite"
+    )
 
 
 def image_of(path):

@@ -1,10 +1,12 @@
 """Diffusion gradient tables."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.bids import gradient_files
 from workflow_scripts.common.files import is_there, read_text
 from workflow_scripts.common.job import InputError
 
@@ -62,12 +64,6 @@ def axes(affine: np.ndarray) -> np.ndarray:
     return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
 
 
-def gradient_files(dwi) -> tuple[Path, Path]:
-    """The .bval and .bvec file beside a diffusion image."""
-    stem = Path(dwi).name.removesuffix(".gz").removesuffix(".nii")
-    return tuple(Path(dwi).with_name(stem + suffix) for suffix in (".bval", ".bvec"))
-
-
 def read_gradients(dwi, volumes: int) -> Gradients:
     """Gradient table of a diffusion image with so many volumes.
 
@@ -112,7 +108,7 @@ def read_gradients(dwi, volumes: int) -> Gradients:
 def b0_volumes(epi, volumes: int) -> np.ndarray:
     """Which of so many volumes of an ``_epi`` are without weighting, (volumes,) bool.
 
-    All, unless a .bval beside it says otherwise.
+    All, unless its .bval says otherwise.
 
     Raises
     ------
@@ -137,7 +133,10 @@ def b0_volumes(epi, volumes: int) -> np.ndarray:
 
 def _numbers(path: Path) -> np.ndarray:
     if not is_there(path):
-        raise InputError(f"{path}: no such file; a diffusion image needs it")
+        near = re.compile(rf"{re.escape(path.stem)}\.b-?{path.suffix[2:]}s?(\.txt)?", re.I)
+        like = sorted(file.name for file in path.parent.glob("*") if near.fullmatch(file.name))
+        hint = f"rename {', '.join(like)}" if like else "a diffusion image needs it"
+        raise InputError(f"{path}: no such file; {hint}")
     try:
         rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
         return np.array(rows, dtype=float, ndmin=2)

@@ -12,7 +12,7 @@ from workflow_scripts.common.bids import bids, session_prefix, sessions
 from workflow_scripts.common.files import why_unreadable
 from workflow_scripts.common.job import InputError, listing
 from workflow_scripts.common.record import checksum
-from workflow_scripts.common.rows import read_rows
+from workflow_scripts.common.rows import read_rows, row_lines
 from workflow_scripts.common.values import name_problem
 
 FIELDS = ["rater", "date", "participant_id", "session_id", "picture", "rating", "reason"]
@@ -148,7 +148,7 @@ def _rows(file: str, problems: list[str]) -> list[dict]:
         problems.append(f"{file} line 1: {wrong}")
         return []
     good = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in zip(row_lines(Path(file)), rows, strict=True):
         found = list(_row_problems(row))
         problems += [f"{file} line {line}: {problem}" for problem in found]
         if not found:

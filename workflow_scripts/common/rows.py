@@ -37,7 +37,8 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
         raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(file, delimiter="\t", quoting=quoting)
-    lines = [line for line in reader if any(map(str.strip, line))]
+    numbered = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
+    lines = [line for _, line in numbered]
     if not lines:
         raise InputError(f"{path}: is empty; it needs a header line")
     header = lines[0]
@@ -53,7 +54,7 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
     if len(set(checked)) != len(checked) or "" in checked:
         raise InputError(f"{path}: columns need names, each its own; found {header}")
     needed = used is None or used.intersection(header) - IDS
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in numbered[1:]:
         if len(line) != len(header) and needed:
             raise InputError(
                 f"{path} line {number}: has {len(line)} fields, the header {len(header)}; "
@@ -66,3 +67,9 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
         }
         for line in lines[1:]
     ]
+
+
+def row_lines(path: Path) -> list[int]:
+    """Numbers of the lines of a TSV that `read_rows` makes its rows of."""
+    lines = re.split("\r\n|\r|\n", read_text(path))
+    return [number for number, line in enumerate(lines, start=1) if line.strip()][1:]

@@ -6,7 +6,6 @@ of a head, `.tsv` holds contours or a centre line; all others are one 3D image o
 """
 
 import gzip
-import hashlib
 import zlib
 from pathlib import Path
 
@@ -14,14 +13,16 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import drawn_on, drawn_region, entities_of, is_lesion_mask
-from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
-from workflow_scripts.common.gradients import (
-    b0_volumes,
+from workflow_scripts.common.bids import (
+    drawn_on,
+    drawn_region,
+    entities_of,
     gradient_files,
-    read_gradients,
-    shell_of_alps,
+    is_lesion_mask,
 )
+from workflow_scripts.common.copies import sketch, values_hash
+from workflow_scripts.common.files import FETCH, LONGEST_POINTER, not_fetched, why_unreadable
+from workflow_scripts.common.gradients import b0_volumes, read_gradients, shell_of_alps
 from workflow_scripts.common.images import without_single_axes
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.volumes import derived_volume, unlike_volume, volume_problem
@@ -44,13 +45,11 @@ SPIKE = 30
 SMALLEST, LARGEST = 1e-10, 1e10  # ITK takes a slope below 2e-16 for none
 SAMPLE = 200_000  # voxels that are looked at for one value that many have
 SCAN_FIELDS = ["path", "size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values"]
-SCAN_FIELDS += ["shell", "directions", "problem"]
+SCAN_FIELDS += ["sketch", "shell", "directions", "problem"]
 # Images of few different values, which agree by chance.
 NOT_COMPARED = ("mask", "probseg")
 ROUNDING = 1e-3
 MOST_DRAWN = 0.5  # share of the voxels that lesions or a region can be
-HASHED_AT_ONCE = 1 << 16  # voxels, which the processor keeps at hand
-MOST_LEVELS, MOST_BINS = 0.5, 1 << 17  # share of voxels; different values
 
 
 def check_scan(
@@ -113,7 +112,7 @@ def check_scan(
         if suffix in WEIGHTED and not row["problem"]:
             row["problem"] = _intensity_problem(data)
         if suffix not in NOT_COMPARED and not row["problem"]:
-            row["values"] = f"v{values_hash(data):016x}"
+            row["values"], row["sketch"] = f"v{values_hash(data):016x}", sketch(data)
         if suffix == "epi" and not row["problem"]:
             row["problem"] = _intensity_problem(data if data.ndim == 3 else data[..., 0])
         if suffix == "epi" and data is not None and data.ndim == 4 and not row["problem"]:
@@ -181,7 +180,7 @@ def _geometry_problem(
         wanted = " or ".join(map(str, dimensions))
         what = "split it or choose the right volume"
         if suffix == "dwi" and image.ndim == 3:
-            what = "a single b = 0 belongs in fmap/ as _epi, or without a .bval beside its series"
+            what = "a single b = 0 belongs in fmap/ as _epi, or beside its series without a .bval"
         return f"has {image.ndim} dimensions, not {wanted}; {what}"
     if not np.all(np.isfinite(image.affine)) or abs(np.linalg.det(image.affine[:3, :3])) < 1e-6:
         return "the affine cannot be inverted; convert the scan again"
@@ -350,58 +349,7 @@ def _volumes_problem(image) -> str | None:
     volumes = image.shape[3] if image.ndim == 4 else 1
     if volumes == 1:
         return None
-    return f"has {volumes} volumes and no .bval beside it; restore its gradient table"
-
-
-def values_hash(data: np.ndarray) -> int:
-    """Number of 64 bits that two images share if they hold the same values, each as often.
-
-    Whatever their data types, the order of their axes, what their headers say, and the scale: it
-    is that of how many voxels have each value, in the order of the values, and of where 0 lies
-    between these. Where most voxels have a value of their own (floats), that says nothing: there
-    of each voxel the value in single precision is mixed, and the results are summed.
-    """
-    counts, zero = _levels(data)
-    if len(counts) < MOST_LEVELS * data.size:
-        digest = hashlib.blake2b(np.append(counts, zero).astype("<i8").tobytes(), digest_size=8)
-        return int.from_bytes(digest.digest(), "big")
-    flat, total = data.ravel(order="K"), 0
-    for start in range(0, flat.size, HASHED_AT_ONCE):
-        total += int(_mixed(flat[start : start + HASHED_AT_ONCE]).sum())
-    return total % 2**64
-
-
-def _levels(data: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """How many voxels have each value, from the lowest on; places of the first not below and of
-    the first above 0."""
-    flat = data.ravel(order="K")
-    low = flat.min()
-    if np.issubdtype(flat.dtype, np.integer) and int(flat.max()) - int(low) < MOST_BINS:
-        bins = np.zeros(int(flat.max()) - int(low) + 1, int)
-        for start in range(0, flat.size, HASHED_AT_ONCE):
-            part = flat[start : start + HASHED_AT_ONCE].astype(np.int64) - int(low)
-            bins += np.bincount(part, minlength=len(bins))
-        values, counts = np.flatnonzero(bins) + int(low), bins[bins > 0]
-    else:
-        ordered = np.sort(flat.astype(np.float32))
-        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-        values, counts = ordered[starts], np.diff(np.append(starts, flat.size))
-    return counts, (np.searchsorted(values, 0), np.searchsorted(values, 0, "right"))
-
-
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """Bits of values in single precision, well mixed (after Steele et al. 2014, SplitMix64)."""
-    mixed = (values.astype(np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
-    mixed += np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
-def same_volumes(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two series (x, y, z, volumes) have a volume in common."""
-    hashes = [{values_hash(v) for v in np.moveaxis(data, -1, 0)} for data in (one, other)]
-    return not hashes[0].isdisjoint(hashes[1])
+    return f"has {volumes} volumes and no .bval beside or above it; restore its gradient table"
 
 
 def off_grid(mask, scan, contrast: str = "T1w") -> str | None:

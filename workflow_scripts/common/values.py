@@ -6,6 +6,7 @@ Imported by the Snakefile, so nothing heavy is imported at the top.
 import re
 import unicodedata
 from datetime import date
+from math import isfinite
 
 from workflow_scripts.common.columns import holds_names
 
@@ -15,7 +16,30 @@ NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*"
 SIGNS = r"[\s<>=~+\-\u2264\u2265\u2248\u00b1\u2212\u2013]*"
 MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
 # What programs write where a value is missing; BIDS writes n/a.
-MISSING_WORDS = {"", "na", "n.a.", "n/a", "#n/a", "#na", "nan", "null", "nil", "?", ".", "missing"}
+MISSING_WORDS = {"", "na", "n.a.", "n.a", "n/a", "n / a", "nan", "nat", "null", "nil", "undefined"}
+MISSING_WORDS |= {
+    "missing",
+    "sysmis",
+    "n.d.",
+    "k.a.",
+    "\\n",
+    "?",
+    "??",
+    "???",
+    ".",
+    "..",
+    "--",
+    "---",
+}
+IN_BRACKETS = re.compile(r"[\[(<](.*)[\])>]")
+# What Excel and LibreOffice write in place of a value.
+ERROR_OF_SHEET = re.compile(r"#+(n/?a|null!|ref!|div/0!|name\?|value!|num!|err:?\d*)?")
+# Letters of Cyrillic and Greek that look like those of Latin, as capitals or not.
+LOOK_ALIKE = str.maketrans(
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456"
+    "\u03b1\u03b2\u03b5\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03b6",
+    "abekmhopctyxi" + "abehikmvoptyxz",
+)
 SEXES = {"m": "male", "f": "female", "o": "other"}
 SHOWN = 5
 MOST_LEVELS = 6  # of a column of texts in a model
@@ -42,8 +66,8 @@ def value_problem(name: str, values: list[tuple[str, str | None]]) -> str | None
     that are each spelled in one way.
     """
     given = [(who, value) for who, value in values if value is not None]
-    strays = [(who, value) for who, value in given if not NUMBER.fullmatch(value)]
-    words = [value for _, value in strays if folded(value) not in MISSING_WORDS]
+    strays = [(who, v) for who, v in given if not (NUMBER.fullmatch(v) and isfinite(float(v)))]
+    words = [value for _, value in strays if not is_missing_word(value)]
     if len(strays) == len(given) and len({*words}) > MOST_LEVELS and _of_one_unit(words):
         return (
             f"{name} is {words[0]!r} in {strays[0][0]}, a number with its unit; write the numbers "
@@ -76,12 +100,12 @@ def code_problem(
     is_level : whether the data dictionary says what a value means
     """
     numbers = [(who, v, float(v)) for who, v in values if v is not None and NUMBER.fullmatch(v)]
-    others = [number for *_, number in numbers if not _is_code(number)]
+    others = [number for *_, number in numbers if not is_code(number)]
     low, high = min(others, default=0), max(others, default=0)
     for who, value, number in numbers:
         known = number < 0 or number >= 100 or len(others) >= FEWEST
         beyond = (number < 0 <= low) or (number > FAR * high and low >= 0)
-        if _is_code(number) and known and beyond and not is_level(value):
+        if is_code(number) and known and beyond and not is_level(value):
             among = f", and of the others from {low:g} to {high:g}" if others else ""
             return (
                 f"{name} is {value} in {who}{among}: a code for a missing value? Write n/a there, "
@@ -182,7 +206,8 @@ def levels_problem(
     return None
 
 
-def _is_code(number: float) -> bool:
+def is_code(number: float) -> bool:
+    """Whether a number is one that codes of missing values are: -9, or nines, eights or sevens."""
     digits = set(f"{abs(number):g}".replace(".", ""))
     return number == -9 or (abs(number) >= LEAST_CODE and len(digits) == 1 and digits <= set("789"))
 
@@ -193,11 +218,12 @@ def name_problem(name: str, values: list[tuple[str, str | None]]) -> str | None:
     Parameters and result as those of `value_problem`.
     """
     spelled: dict[str, dict[str, str]] = {}
+    plus = any(value and value.strip().startswith("+") for _, value in values)
     for who, value in values:
         if value is None:
             continue
         meaning = folded(value)
-        if meaning in MISSING_WORDS:
+        if is_missing_word(value) or (meaning == "-" and not plus):
             return f"{name} is {value!r} in {who}; write n/a where a value is missing"
         if name.casefold() in ("sex", "gender"):
             meaning = SEXES.get(meaning, meaning)
@@ -209,6 +235,22 @@ def name_problem(name: str, values: list[tuple[str, str | None]]) -> str | None:
     return None
 
 
+def is_missing_word(value: str) -> bool:
+    """Whether a text is what programs and people write where a value is missing."""
+    text = folded(value)
+    inside = IN_BRACKETS.fullmatch(text)
+    text = inside[1] if inside else text
+    return text in MISSING_WORDS or bool(ERROR_OF_SHEET.fullmatch(text))
+
+
 def folded(value: str) -> str:
-    """A text without case, and without blanks around it, so that spellings can be compared."""
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+    """A text so that spellings can be compared.
+
+    Without case, blanks around it and characters that nobody sees; in letters of Latin where those
+    of another alphabet look alike.
+    """
+    if value.isascii():
+        return " ".join(value.casefold().split())
+    text = unicodedata.normalize("NFKC", value)
+    seen = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    return " ".join(seen.casefold().translate(LOOK_ALIKE).split())

@@ -20,6 +20,7 @@ SAME_B0 = (0.7, 1.4)
 LIKER, SAME_MEAN, UNLIKE = 0.1, 0.9, 0.3
 # s/mm2, and share of the signal of b = 0 that nothing in a head keeps there.
 STRONG_B, NOT_WEIGHTED = 500, 0.95
+COMPARED = 3  # weighted volumes
 FEWEST_BLOCKS = 50
 DARK, DARK_SHARE = 0.1, 0.2  # of a volume whose recording broke off
 REMOVE = "remove it from image, .bval and .bvec"
@@ -153,3 +154,36 @@ def _like_a_map(blocks, b0, adc, mean) -> str | None:
     if like[2] > max(like[0] + LIKER, SAME_MEAN):
         return "looks more like the weighted volumes than like the first b = 0"
     return "does not look like the first b = 0" if like[0] < UNLIKE else None
+
+
+def weighted_image(image: np.ndarray, series, bvals: np.ndarray, zooms: np.ndarray) -> str | None:
+    """Why an image (x, y, z) of reverse phase encoding is not b = 0, as its name says.
+
+    In blocks of `BLOCK_MM` in the head it looks more like the weighted volumes of the series that
+    it serves than like its b = 0. Of a pair of real series (b = 2500, distorted by up to 6 voxels
+    in opposite ways) b = 0 had a correlation with the latter that was 0.12 to 0.15 greater than
+    with the former, weighted volumes one that was 0.2 to 0.27 less.
+
+    Parameters
+    ----------
+    series : (x, y, z, volumes), an array or nibabel's proxy of one
+    bvals : of the series, (volumes,) in s/mm2
+    zooms : voxel sizes in mm
+    """
+    weighted = np.flatnonzero(bvals >= STRONG_B)[:COMPARED]
+    if not len(weighted):
+        return None
+    volumes = [np.flatnonzero(bvals <= B0_THRESHOLD)[0], *weighted]
+    block = tuple(max(1, round(BLOCK_MM / size)) for size in zooms)
+    read = [image, *(np.asarray(series[..., volume], np.float32) for volume in volumes)]
+    blocks, b0, *others = (block_reduce(volume, block, np.mean) for volume in read)
+    head = (b0 > HEAD_SHARE * np.percentile(b0, 99)) & (b0 > 0)
+    if head.sum() < FEWEST_BLOCKS:
+        return None
+    with np.errstate(invalid="ignore"):
+        like, like_weighted = (
+            np.corrcoef(blocks[head], other[head])[0, 1] for other in (b0, np.mean(others, axis=0))
+        )
+    if like_weighted > like + LIKER:
+        return "looks more like the weighted volumes of its series than like b = 0; exclude it"
+    return None

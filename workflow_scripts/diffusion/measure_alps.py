@@ -10,10 +10,10 @@ from workflow_scripts.common.gradients import COMPARABLE_B, Gradients, axes, rea
 from workflow_scripts.common.images import save_probability, write_sidecar
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rois import read_rois
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.common.transforms import PointTransform, move, sample
 from workflow_scripts.diffusion.fit_tensor import bootstrap_tensors, shell_volumes
-from workflow_scripts.diffusion.rois import read_rois
 
 FIBRE_AXIS = {"projection": 2, "association": 1}
 AXIS_NAME = {1: "anterior-posterior", 2: "inferior-superior"}
@@ -275,7 +275,7 @@ def main(source, out, params):
     brain = np.asanyarray(nib.load(source.mask).dataobj) > 0
     template = nib.load(source.template_mask)
     transform = PointTransform(list(source.transforms))
-    rois = read_rois(source.rois or resource("alps_rois.tsv"))
+    rois = read_rois([*source.rois, resource("alps_rois.tsv")][0])
     table, measures = measure(
         tensor, image.affine, brain, transform, rois, params.min_voxels, params.min_fa
     )

@@ -11,11 +11,11 @@ from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
 from workflow_scripts.common.antspyx import ants
+from workflow_scripts.common.copies import same_volumes
 from workflow_scripts.common.gradients import Gradients, from_voxel_axes
 from workflow_scripts.common.images import rounded, save_image, save_labels, write_sidecar
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
-from workflow_scripts.common.scans import same_volumes
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.diffusion.denoise import denoise, remove_ringing
 from workflow_scripts.diffusion.motion import (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.common.copies import same_volumes
 from workflow_scripts.common.epi import (
     PhaseEncoding,
     grids_differ,
@@ -16,7 +17,8 @@ from workflow_scripts.common.epi import (
 from workflow_scripts.common.gradients import Gradients, b0_volumes, read_gradients
 from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError
-from workflow_scripts.common.scans import require_usable, same_volumes
+from workflow_scripts.common.scans import require_usable
+from workflow_scripts.common.volumes import weighted_image
 
 LOG = logging.getLogger(__name__)
 
@@ -103,6 +105,11 @@ def read_reverse_b0(
     -------
     path and (x, y, z) mean of its volumes of b = 0, or None; and which others are passed over, and
     why
+
+    Raises
+    ------
+    InputError
+        If it is not fit for use, or none of b = 0, see `weighted_image`.
     """
     path, notes = reverse_image(like.path, like.image, like.phase_encoding, paths)
     for note in notes:
@@ -113,4 +120,7 @@ def read_reverse_b0(
     data = load_scan(path).get_fdata(dtype=np.float32)
     if data.ndim == 4:
         data = data[..., b0_volumes(path, data.shape[3])].mean(axis=3)
+    zooms = like.image.header.get_zooms()[:3]
+    if problem := weighted_image(data, like.data, like.gradients.bvals, zooms):
+        raise InputError(f"{path}: {problem}")
     return (path, data), notes

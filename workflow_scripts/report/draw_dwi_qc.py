@@ -215,7 +215,7 @@ def main(source, out, params):
     picture = draw_picture(
         source.colour,
         source.template_mask,
-        read_regions(source.get("rois") or resource("alps_rois.tsv")),
+        read_regions([*source.get("rois", []), resource("alps_rois.tsv")][0]),
         {name: read_table(source[name]) for name in ("measured", "motion", "outliers")},
         measures,
         {name: entry["colour"] for row in rows.values() for name, entry in row["legend"].items()},

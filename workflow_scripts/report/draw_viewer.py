@@ -189,7 +189,7 @@ def main(source, out, params):
     rim_mm = RIM_MM if params.brain else None
     stages = [t1w_stage(source, rim_mm)]
     for colour in source.colour:
-        regions = read_regions(source.rois or resource("alps_rois.tsv"))
+        regions = read_regions([*source.rois, resource("alps_rois.tsv")][0])
         stages.append(diffusion_stage(colour, source.template_mask, regions))
     name = split_name(out.page)[0].replace("_ses-", ", ses-")
     Path(out.page).write_text(render(name, stages, rim_mm), encoding="utf-8")

@@ -5,7 +5,7 @@ import pytest
 
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
-from workflow_scripts.diffusion.rois import NAMES, SPACING_MM, mask_points, read_rois, sphere
+from workflow_scripts.common.rois import NAMES, SPACING_MM, mask_points, read_rois, sphere
 
 TABLE = resource("alps_rois.tsv")
 
@@ -88,6 +88,20 @@ def test_the_other_side_is_named(tmp_path):
         InputError, match="projection_left lies at x = 26; x is below 0 on the left"
     ):
         read_rois(edited(tmp_path, x="26", y="16"))
+
+
+def test_a_place_outside_of_the_head_is_named(tmp_path):
+    with pytest.raises(InputError, match="projection_left reaches 162.5 mm from the origin of MNI"):
+        read_rois(edited(tmp_path, y="-160"))
+
+
+def test_a_table_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere.tsv: cannot be read"):
+        read_rois(tmp_path / "nowhere.tsv")
+    path = edited(tmp_path)
+    path.write_text(path.read_text().replace("\t", ","))
+    with pytest.raises(InputError, match="separated by tabs in a TSV, not by ','"):
+        read_rois(path)
 
 
 def test_centre_that_is_no_number(tmp_path):
