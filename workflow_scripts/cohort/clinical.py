@@ -24,17 +24,8 @@ SESSION = ["participant_id", "session_id"]
 # Columns of other tables of the cohort than features.tsv.
 NO_FEATURES = {
     *("label", "external", "site", "split", "role", "weight", "of_split", "suffix", "path"),
-    *(
-        "size_bytes",
-        "mtime_ns",
-        "shape",
-        "voxel_size_mm",
-        "values",
-        "sketch",
-        "shell",
-        "directions",
-        "code",
-    ),
+    *("size_bytes", "mtime_ns", "shape", "voxel_size_mm", "values", "sketch", "shell"),
+    *("directions", "code"),
     *("conflict", "note", "problem", "status", "reason", "manufacturer", "scanner", "sequence"),
     *("field_strength_t", "repetition_time_s", "echo_time_s", "inversion_time_s"),
     *("flip_angle_deg", "readout_s"),
