@@ -248,6 +248,12 @@ def test_blanks_around_a_path_are_refused_unless_it_is_there(tmp_path, monkeypat
     assert expanded(" x ", "output_dir") == " x "
 
 
+@pytest.mark.parametrize("path", ["\u201c/data/out\u201d", "'out'", '"out"', "\u201eout\u201c"])
+def test_quotes_that_yaml_leaves_in_a_path_are_refused(path):
+    with pytest.raises(InputError, match="bids_dir: .* begins with a quote of its own"):
+        expanded(path, "bids_dir")
+
+
 @pytest.mark.parametrize("text", ["&c [a, *c]", "&c [a, {b: *c}]"])
 def test_an_anchor_inside_of_itself_is_refused(tmp_path, text):
     with pytest.raises(

@@ -5,6 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.gradients import (
     axes,
+    determines_tensor,
     distinct_directions,
     from_voxel_axes,
     nearest_shell,
@@ -162,6 +163,29 @@ def test_table_with_nearly_the_right_name_is_told(write, bvecs, tmp_path, extens
     dwi = write(BVALS, bvecs)
     (tmp_path / "sub-01_dwi.bval").rename(tmp_path / f"sub-01_dwi.{extension}")
     assert f"no such file; rename sub-01_dwi.{extension}" in complaint(dwi)
+
+
+ANGLES = np.arange(8) * np.pi / 8
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        np.stack([np.cos(ANGLES), np.sin(ANGLES), 0 * ANGLES]),
+        np.stack([np.cos(2 * ANGLES), np.sin(2 * ANGLES), 0 * ANGLES + 0.7]),
+        np.stack([np.cos(ANGLES), np.sin(ANGLES), 1e-3 * ANGLES]),
+    ],
+    ids=["plane", "cone", "nearly a plane"],
+)
+def test_directions_that_leave_the_tensor_unknown(write, vectors):
+    vectors = vectors / np.linalg.norm(vectors, axis=0)
+    dwi = write(BVALS, np.c_[np.zeros(3), vectors])
+    assert "directions of b = 1000 lie in a plane, on a cone" in complaint(dwi)
+
+
+def test_six_directions_of_a_dual_gradient_scheme_determine_the_tensor():
+    pairs = [(1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]
+    assert determines_tensor(np.transpose(pairs))
 
 
 def test_reverse_phase_series_of_b0_alone(write):

@@ -13,6 +13,7 @@ import yaml
 from workflow_scripts.common.job import InputError
 
 VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+QUOTES = "\"'\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb`"
 TAG = "tag:yaml.org,2002:"
 # What YAML 1.1 makes of numbers with a leading zero or a colon.
 OCTAL, SEXAGESIMAL = re.compile(r"[-+]?0[0-7_]+"), re.compile(r"[-+]?[0-9][0-9_]*(:[0-9.]+)+")
@@ -89,11 +90,13 @@ def expanded(path: str, key: str) -> str:
     Raises
     ------
     InputError
-        If a variable is not set, there is no such user, or it is or has blanks around it and is
-        not there.
+        If a variable is not set, there is no such user, or it has blanks or quotes around it and
+        is not there.
     """
     if path != path.strip() and not (path.strip() and os.path.exists(path)):
         raise InputError(f"{key}: {path!r} has blanks around it; write the path without them")
+    if path[:1] in QUOTES and not os.path.exists(path):
+        raise InputError(f"{key}: {path!r} begins with a quote of its own; write it without")
     found = os.path.expanduser(path)
     if found.startswith("~"):
         raise InputError(f"{key}: {path}: there is no user {path.split('/')[0][1:]}; correct it")

@@ -18,6 +18,7 @@ COMPARABLE_B = (800, 1200)
 SHELL_WIDTH = 100
 UNIT_TOLERANCE = 0.05
 FEWEST_DIRECTIONS = 6
+WORST_CONDITION = 100  # of six directions of a common scheme 2, of 30 or more 1.6
 # Some scanners write one b-value for all, and the rest of it into the length.
 ADVICE_ON_LENGTHS = "make them unit vectors, with b times length squared in .bval, or convert"
 
@@ -186,7 +187,23 @@ def _direction_problem(table: Gradients):
             f"{{bvec}}: {count} distinct directions, a tensor needs {FEWEST_DIRECTIONS}",
             "list the scan in the exclusions TSV",
         )
+    in_shell = shells(table.bvals)
+    for shell in np.unique(in_shell[weighted]):
+        vectors = table.bvecs[:, in_shell == shell]
+        if distinct_directions(vectors) >= FEWEST_DIRECTIONS and not determines_tensor(vectors):
+            return (
+                f"{{bvec}}: the directions of b = {shell:g} lie in a plane, on a cone or nearly "
+                "so, which leaves a part of the tensor unknown",
+                "are they those of the series? Convert it again, or list it in the exclusions TSV",
+            )
     return None
+
+
+def determines_tensor(bvecs: np.ndarray) -> bool:
+    """Whether unit vectors (3, n) tell the six elements of a tensor apart."""
+    x, y, z = bvecs / np.linalg.norm(bvecs, axis=0)
+    design = np.column_stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z])
+    return bool(np.linalg.cond(design) < WORST_CONDITION)
 
 
 def distinct_directions(bvecs: np.ndarray, degrees: float = 2.0) -> int:
