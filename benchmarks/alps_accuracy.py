@@ -28,6 +28,7 @@ import pandas as pd  # isort: skip
 from workflow_scripts.anatomical.prepare_t1w import correct_bias
 from workflow_scripts.common.images import save_image as save_like
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rois import read_rois
 from workflow_scripts.common.transforms import PointTransform, nearest_rotation
 from workflow_scripts.demo import simulate_dwi, simulate_t1w
 from workflow_scripts.demo.build_phantom import build
@@ -35,7 +36,6 @@ from workflow_scripts.demo.deformation import Displacement
 from workflow_scripts.demo.heads import plan_head
 from workflow_scripts.demo.images import Phantom, save_fractions, save_image
 from workflow_scripts.diffusion.measure_alps import measure
-from workflow_scripts.diffusion.rois import read_rois
 
 AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
 TILTS = (0, 5, 10, 20)
