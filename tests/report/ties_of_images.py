@@ -286,7 +286,7 @@ IMAGES = {
     "preservation of the principal direction": principal_direction_is_kept,
     "the local deformation of the composed transform": lambda: calls(ALPS, "jacobian", "measure"),
     "kept as alps_native_unrotated": lambda: uses(ALPS, "alps_native_unrotated"),
-    "Regions are those of": lambda: "source.rois or" in text_of(ALPS, "main"),
+    "Regions are those of": lambda: "[*source.rois, resource" in text_of(ALPS, "main"),
     "spheres of 5 mm in MNI152": spheres,
     "few voxels, a part outside the brain, low FA": lambda: all(
         name in text_of(ALPS, "describe_roi") for name in ("min_voxels", "'share'", "min_fa")
