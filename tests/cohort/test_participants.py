@@ -33,6 +33,10 @@ def test_reads_rows_as_text(tmp_path):
         ("\nparticipant_id\tage\r\n\r\n \t\nsub-1\told\n", "line 5: age is 'old'"),
         ("participant_id\tage\n\nsub-1\t3\n\t\nsub-1\t3", "line 5: sub-1 stands already in line 3"),
         ("participant_id\tage\n\nsub-1\t3\t4\n", "line 3: has 3 fields"),
+        (
+            "PK\x03\x04\x14\0\6\0xl/workbook.xml",
+            "is a workbook or an archive; save the table as TSV",
+        ),
         ("participant_id\nsub-../x\n", "line 2: participant_id is 'sub-../x'; it must be sub-"),
         ("participant_id\nsub-1;rm\n", "participant_id is 'sub-1;rm'"),
         ("participant_id\nn/a\n", "participant_id is 'n/a'"),
@@ -106,3 +110,8 @@ def test_codes_of_sex_that_the_dictionary_explains_are_taken(tmp_path):
         read_participants(tmp_path)
     (tmp_path / "participants.json").write_text('{"sex": {"Levels": {"1": "male", "2": "female"}}}')
     assert [row["sex"] for row in read_participants(tmp_path)] == ["1", "2"]
+
+
+def test_blank_cells_at_the_end_of_rows_are_no_matter(tmp_path):
+    write(tmp_path, "participant_id\tage\nsub-1\t30\t\nsub-2\t31\t \t\n")
+    assert [row["age"] for row in read_participants(tmp_path)] == ["30", "31"]

@@ -18,6 +18,9 @@ from workflow_scripts.common.bids import (
 )
 from workflow_scripts.common.copies import alike
 from workflow_scripts.common.epi import (
+    DIRECTION_KEYS,
+    NUMBERS,
+    TEXTS,
     checked_metadata,
     direction_note,
     grids_differ,
@@ -54,6 +57,11 @@ PARTS = re.compile(
     "|chest|thorax|lungs?|heart|cardiac|abdomen|liver|kidneys?|prostate|pelvis|pelvic|hips?"
     "|thighs?|knees?|legs?|ankles?|foot|feet|shoulders?|elbows?|wrists?|hands?"
 )
+# Of BIDS, and as converters have them from DICOM.
+PART_KEYS = ("BodyPart", "BodyPartExamined")
+AGENT_KEYS = ("ContrastBolusIngredient", "ContrastBolusAgent")
+# Fields that are read, by their names in lower case.
+READ = {key.casefold(): key for key in (*NUMBERS, *TEXTS, *DIRECTION_KEYS, *PART_KEYS, *AGENT_KEYS)}
 NO_AGENT = ("none", "no", "n/a")
 # Of ImageType: phases, and maps that scanners make.
 NO_SIGNAL = {"P", "PHASE", "PHASE MAP", "IMAGINARY", "ADC", "FA", "TRACEW", "TENSOR"}
@@ -195,14 +203,21 @@ def told_by_metadata(path, body_part: str = "brain") -> list[str]:
         metadata = read_metadata(Path(path))
     except InputError:
         return []  # which is named where they matter
-    part, agent = (
-        str(metadata.get(key) or "").strip() for key in ("BodyPart", "ContrastBolusIngredient")
+    found = [
+        f"{key} in its metadata is not read: BIDS writes {READ[key.casefold()]}"
+        for key in metadata
+        if key.casefold() in READ and READ[key.casefold()] not in metadata
+    ]
+    parts, agents = (
+        {key: text for key in keys if (text := str(metadata.get(key) or "").strip())}
+        for keys in (PART_KEYS, AGENT_KEYS)
     )
-    found = []
-    if part and not WORDS_OF[body_part].search(part.lower()):
-        found.append(f"BodyPart is {part!r} in its metadata: is it {WHAT[body_part]}?")
-    if agent and agent.lower() not in NO_AGENT:
-        found.append(f"ContrastBolusIngredient {agent!r} changes the intensities of tissues")
+    for key, part in parts.items():
+        if not WORDS_OF[body_part].search(part.lower()):
+            found.append(f"{key} is {part!r} in its metadata: is it {WHAT[body_part]}?")
+    for key, agent in agents.items():
+        if agent.lower() not in NO_AGENT:
+            found.append(f"{key} {agent!r} changes the intensities of tissues")
     for key, longest in LONGEST.items():
         value = metadata.get(key)
         if isinstance(value, int | float) and value > longest:

@@ -22,6 +22,7 @@ DIRECTIONS = (*AXES, "i-", "j-", "k-")
 OPPOSITE = dict(zip("LRAPIS", "RLPASI", strict=True))
 # Of the entity dir: from where to where along an axis of the head.
 NAMED = ("AP", "PA", "LR", "RL", "SI", "IS")
+DIRECTION_KEYS = ("PhaseEncodingDirection", "PhaseEncodingAxis")
 READOUT = ("TotalReadoutTime", "EffectiveEchoSpacing")
 NUMBERS = (*READOUT, "EchoTime", "RepetitionTime", "FlipAngle")
 TEXTS = ("IntendedFor", "B0FieldIdentifier", "B0FieldSource")
@@ -51,7 +52,7 @@ def checked_metadata(path) -> dict:
     """
     metadata = read_metadata(Path(path))
     problems = []
-    for key, known in (("PhaseEncodingDirection", DIRECTIONS), ("PhaseEncodingAxis", AXES)):
+    for key, known in zip(DIRECTION_KEYS, (DIRECTIONS, AXES), strict=True):
         if key in metadata and metadata[key] not in known:
             problems.append(f"{key} is {metadata[key]!r}; it must be one of {', '.join(known)}")
     for key in NUMBERS:

@@ -32,9 +32,12 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
         no name or two have the same.
     """
     try:
-        file = io.StringIO(read_text(path), newline="")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}); give a UTF-8 TSV file") from error
+    if text.startswith("PK\x03\x04"):
+        raise InputError(f"{path}: is a workbook or an archive; save the table as TSV (UTF-8)")
+    file = io.StringIO(text, newline="")
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(file, delimiter="\t", quoting=quoting)
     numbered = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
@@ -55,7 +58,7 @@ def read_rows(path: Path, used: set[str] | None = None, quoted: bool = False) ->
         raise InputError(f"{path}: columns need names, each its own; found {header}")
     needed = used is None or used.intersection(header) - IDS
     for number, line in numbered[1:]:
-        if len(line) != len(header) and needed:
+        if needed and (len(line) < len(header) or any(map(str.strip, line[len(header) :]))):
             raise InputError(
                 f"{path} line {number}: has {len(line)} fields, the header {len(header)}; "
                 "columns are separated by one tab each"
