@@ -141,5 +141,5 @@ rule report:
 
 rule predict:
     input:
-        predicted(),
+        lambda wildcards: predicted(),
         ["predictions/metrics.tsv"] if CONFIG["frozen_label"] else [],
