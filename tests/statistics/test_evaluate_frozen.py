@@ -65,7 +65,7 @@ def test_other_labels_take_no_part_and_none_at_all_is_refused(sessions, caplog, 
     assert found[(found["split"] == "1")]["n"].iloc[0] == 17
     path, out = tmp_path / "s.tsv", SimpleNamespace(table=tmp_path / "metrics.tsv")
     sessions.to_csv(path, sep="\t", index=False, na_rep="n/a")
-    main(SimpleNamespace(predictions=path), out, None)
+    main(SimpleNamespace(predictions=[path]), out, None)
     assert len(read_table(out.table)) == len(found)
     with pytest.raises(InputError, match="frozen_label: no session"):
         evaluate_frozen(sessions.assign(label=None))

@@ -18,6 +18,7 @@ from workflow_scripts.common.tables import read_table, write_table
 LOG = logging.getLogger(__name__)
 TRAINING = r"model-(?P<model>.+)_split-(?P<split>\d+)_repeat-\d+"
 CLASSES = ["label", "negative", "positive"]
+PREDICTED = [*SCAN, "model", "seen_in_training", *CLASSES, "score", "probability", "predicted"]
 
 
 def in_order(stacks: list[dict]) -> list[dict]:
@@ -72,45 +73,62 @@ def score(stack: dict, given: pd.DataFrame, terms: pd.DataFrame, where: str) -> 
     return pd.DataFrame(found)
 
 
+def predictions_of(stack: dict, found: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+    """Scores of a stack, in the columns of `predict_sessions`.
+
+    Parameters
+    ----------
+    found : see `score`
+    told : label and classes of the same sessions
+    """
+    tables, people = [], found.index.get_level_values("participant_id")
+    for entry in stack["splits"]:
+        values = found[entry["split"]]
+        seen = people.isin(entry["participants"])
+        if lacking := found.index[values.isna() & ~seen].to_list():
+            LOG.warning(
+                "no score by %s, a value or a model's score is missing: %s",
+                *(stack["model"], ", ".join(session_prefix(*session) for session in lacking)),
+            )
+        called = np.where(values > 0.5, stack["classes"][1], stack["classes"][0])
+        tables.append(
+            told.assign(
+                model=f"model-{stack['model']}_split-{entry['split']}_repeat-1",
+                seen_in_training=np.where(seen, "yes", "no"),
+                score=logit(values),
+                probability=values,
+                predicted=pd.Series(called, values.index).where(values.notna()),
+            ).reset_index()
+        )
+    return pd.concat(tables)
+
+
+def columns_of_sessions(sessions: list[dict], features: list) -> pd.DataFrame:
+    """Values by session: of the participants' tables, then of features.tsv where it is read."""
+    columns = pd.DataFrame(sessions).fillna({"session_id": ""}).set_index(SCAN)
+    for path in features:
+        measured = read_table(path).fillna({"session_id": ""}).set_index(SCAN)
+        columns = columns.join(measured.drop(columns=columns.columns, errors="ignore"))
+    return columns
+
+
 def main(source, out, params):
     """Score all sessions that the networks scored by all stacks."""
     networks = read_table(source.networks).fillna({"session_id": ""})
     given = member_scores(networks)
     told = networks.drop_duplicates(SCAN).set_index(SCAN)[CLASSES].reindex(given.index)
-    columns = pd.DataFrame(params.sessions).fillna({"session_id": ""}).set_index(SCAN)
-    for path in source.features:
-        features = read_table(path).fillna({"session_id": ""}).set_index(SCAN)
-        columns = columns.join(features.drop(columns=columns.columns, errors="ignore"))
-    columns = columns.reindex(given.index)
-    stacks, tables = [read_stack(path) for path in source.stacks], []
-    paths = {stack["model"]: path for stack, path in zip(stacks, source.stacks, strict=True)}
-    for stack in in_order(stacks):
-        name, where = stack["model"], paths[stack["model"]]
-        terms = terms_of(stack, columns, where)
+    columns = columns_of_sessions(params.sessions, source.features).reindex(given.index)
+    stacks, tables = {path: read_stack(path) for path in source.stacks}, []
+    places = {stack["model"]: path for path, stack in stacks.items()}
+    for stack in in_order([*stacks.values()]):
+        where = places[stack["model"]]
         with one_thread():
-            found = score(stack, given, terms, where)
+            found = score(stack, given, terms_of(stack, columns, where), where)
         for split, values in found.items():
-            given[name, split] = logit(values.clip(SMALLEST, 1 - SMALLEST))
-            people = next(e["participants"] for e in stack["splits"] if e["split"] == split)
-            seen = given.index.get_level_values("participant_id").isin(people)
-            if lacking := given.index[values.isna() & ~seen].to_list():
-                LOG.warning(
-                    "no score by %s, a value or a model's score is missing: %s",
-                    *(name, ", ".join(session_prefix(*session) for session in lacking)),
-                )
-            called = np.where(values > 0.5, stack["classes"][1], stack["classes"][0])
-            tables.append(
-                told.assign(
-                    model=f"model-{name}_split-{split}_repeat-1",
-                    seen_in_training=np.where(seen, "yes", "no"),
-                    score=logit(values),
-                    probability=values,
-                    predicted=pd.Series(called, values.index).where(values.notna()),
-                ).reset_index()
-            )
+            given[stack["model"], split] = logit(values.clip(SMALLEST, 1 - SMALLEST))
+        tables.append(predictions_of(stack, found, told))
     table = pd.concat(tables, ignore_index=True).replace({"session_id": {"": None}})
-    order = [*SCAN, "model", "seen_in_training", *CLASSES, "score", "probability", "predicted"]
-    write_table(table[order], out.predictions, resource("columns/learning.tsv"))
+    write_table(table[PREDICTED], out.predictions, resource("columns/learning.tsv"))
 
 
 if "snakemake" in globals():
