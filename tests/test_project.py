@@ -1,7 +1,10 @@
 """The project's files agree with each other."""
 
+import ast
+import importlib
 import re
 
+import pytest
 import yaml
 
 from tests.conftest import ROOT
@@ -72,6 +75,17 @@ def test_every_script_is_a_rule_or_imported():
     for file in (ROOT / "workflow_scripts").glob("*/*.py"):
         if 'if "snakemake" in globals()' in file.read_text():
             assert f"{file.parent.name}/{file.name}" in written, file
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda f: f.stem)
+def test_benchmarks_find_what_they_import(file):
+    """Which no other test runs."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("workflow_scripts"):
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")
 
 
 def test_wings_import_only_themselves_and_common():
