@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
+from workflow_scripts.baselines.frozen_stack import read_stack
 from workflow_scripts.baselines.learners import LEARNERS, learner_of
 from workflow_scripts.baselines.score_stacks import main as score_stacks
 from workflow_scripts.baselines.stack_models import auc_error, chosen_of, main, out_of_fold
@@ -300,3 +301,10 @@ def test_screening_leaves_noise_out_and_sees_the_training_side_alone(study, tmp_
     )
     assert some["dropped"] == [3] and some["coefficients"][3] == 0 != some["coefficients"][2]
     assert whole["dropped"] == [] and whole["coefficients"][3] != 0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"model": "x"}'])
+def test_a_file_that_is_no_stack_is_named(tmp_path, text):
+    (tmp_path / "model-x_stack.json").write_text(text)
+    with pytest.raises(InputError, match="model-x_stack.json: cannot be read .*; make or copy"):
+        read_stack(tmp_path / "model-x_stack.json")

@@ -19,6 +19,7 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.people import coded
 
 AGREEMENT = 1e-6  # of probabilities
+PARTS = {"model", "classes", "of", "inputs", "splits"}
 
 
 def described(name: str, fitted, x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> dict:
@@ -83,8 +84,11 @@ def read_stack(path) -> dict:
         If it cannot be read.
     """
     try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+        stack = json.loads(Path(path).read_text())
+        if not PARTS <= stack.keys():
+            raise ValueError(f"has no {', '.join(sorted(PARTS - stack.keys()))}")
+        return stack
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); make or copy it again") from error
 
 

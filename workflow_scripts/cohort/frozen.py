@@ -26,12 +26,13 @@ def frozen_models(folder: str | None) -> list[str]:
 
 
 def frozen_stacks(folder: str | None) -> dict[str, dict]:
-    """Stacks of models in a folder, by path; what cannot be read is left to the job."""
+    """What stacks of models in a folder read, by path; a broken one is left to the job."""
     found = {}
     for path in sorted(Path(folder).glob("[!.]*_stack.json")) if folder else ():
         try:
-            found[str(path)] = json.loads(path.read_text())
-        except (OSError, ValueError):
+            stack = json.loads(path.read_text())
+            found[str(path)] = {key: stack[key] for key in ("inputs", "measured")}
+        except (OSError, ValueError, KeyError, TypeError):
             found[str(path)] = {"inputs": {}, "measured": []}
     return found
 
@@ -47,7 +48,7 @@ class Frozen:
     Attributes
     ----------
     models : paths of the networks' weights
-    stacks : content by path
+    stacks : what each reads, by path
     """
 
     def __init__(self, config: dict, clinical: dict | None = None):
