@@ -85,7 +85,7 @@ def read_stack(path) -> dict:
     """
     try:
         stack = json.loads(Path(path).read_text())
-        if not PARTS <= stack.keys():
+        if not stack.keys() >= PARTS:
             raise ValueError(f"has no {', '.join(sorted(PARTS - stack.keys()))}")
         return stack
     except (OSError, ValueError, AttributeError) as error:
