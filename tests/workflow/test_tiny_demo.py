@@ -36,7 +36,14 @@ NOT_RUN |= {"simulate_r1map", "simulate_manual_mask"}
 NOT_RUN |= {"draw_segmentation", "collect_ratings"}
 NOT_RUN |= {"draw_inner_splits", "stack_models", "draw_scans", "simulate_joint_mask"}
 NOT_RUN |= {"simulate_pelvis_t1w", "simulate_pelvis_stir"}
-NOT_RUN |= {"combine_models", "predict_sessions", "evaluate_frozen", "audit", "freeze"}
+NOT_RUN |= {
+    "combine_models",
+    "predict_sessions",
+    "score_stacks",
+    "evaluate_frozen",
+    "audit",
+    "freeze",
+}
 
 
 def study_table(results, name):
