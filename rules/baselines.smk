@@ -97,7 +97,7 @@ rule score_stacks:
     log:
         "logs/score_stacks.log",
     params:
-        sessions=FROZEN.values(),
+        sessions=lambda wildcards: FROZEN.values(),
     script:
         "../workflow_scripts/baselines/score_stacks.py"
 

@@ -108,7 +108,10 @@ STUDIES = {
     "scaled to mean 0 and variance 1 in the mask": lambda: (
         "(values - values.mean()) / values.std()" in text_of(B + "one_class_svm", "image_features")
     ),
-    "stand on the log odds of other models": lambda: calls(B + "stack_models", "logit", "log_odds"),
+    "stand on the log odds of other models": lambda: (
+        calls(B + "stack_models", "logit", "logit_of")
+        and calls(B + "stack_models", "logit_of", "log_odds")
+    ),
     "They were fitted to out-of-fold scores": lambda: (
         calls(B + "stack_models", "out_of_fold", "main")
         and uses(C + "draw_inner_splits", "inner_split")

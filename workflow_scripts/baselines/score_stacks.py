@@ -8,7 +8,7 @@ from scipy.special import logit
 
 from workflow_scripts.baselines.frozen_stack import probability, read_stack, terms_of
 from workflow_scripts.baselines.linear import one_thread
-from workflow_scripts.baselines.stack_models import SMALLEST
+from workflow_scripts.baselines.stack_models import logit_of
 from workflow_scripts.common.bids import session_prefix
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
@@ -37,7 +37,7 @@ def member_scores(networks: pd.DataFrame) -> pd.DataFrame:
     named = networks["model"].str.extract(TRAINING).astype({"split": float})
     rows = networks.assign(**named).dropna(subset=["model"])
     mean = rows.groupby([*SCAN, "model", "split"])["probability"].mean()
-    return logit(mean.clip(SMALLEST, 1 - SMALLEST)).unstack(["model", "split"])
+    return logit_of(mean).unstack(["model", "split"])
 
 
 def score(stack: dict, given: pd.DataFrame, terms: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -125,7 +125,7 @@ def main(source, out, params):
         with one_thread():
             found = score(stack, given, terms_of(stack, columns, where), where)
         for split, values in found.items():
-            given[stack["model"], split] = logit(values.clip(SMALLEST, 1 - SMALLEST))
+            given[stack["model"], split] = logit_of(values)
         tables.append(predictions_of(stack, found, told))
     table = pd.concat(tables, ignore_index=True).replace({"session_id": {"": None}})
     write_table(table[PREDICTED], out.predictions, resource("columns/learning.tsv"))

@@ -63,11 +63,16 @@ def out_of_fold(predictions: pd.DataFrame, inner: pd.DataFrame) -> pd.DataFrame:
     return found.assign(split=found["of_split"].astype(int), role="train")[PREDICTIONS]
 
 
+def logit_of(probability: pd.Series) -> pd.Series:
+    """Log odds of probabilities, at most those of `SMALLEST` from 0 and 1."""
+    return logit(probability.clip(SMALLEST, 1 - SMALLEST))
+
+
 def log_odds(predictions: pd.DataFrame) -> pd.Series:
     """Log odds of the mean probability over repeats, by role, split, participant and session."""
     scans = predictions.fillna({"session_id": ""})
     mean = scans.groupby(["role", "split", *SCAN])["probability"].mean()
-    return pd.Series(logit(mean.clip(SMALLEST, 1 - SMALLEST)), index=mean.index)
+    return logit_of(mean)
 
 
 def sides_of(
