@@ -65,6 +65,23 @@ def test_filter_of_what_the_dataset_has_not_at_all(tmp_path, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("t1w", "scans.t1w: the dataset has no t1w file; write T1w"),
+        ("DWI", "scans.DWI: the dataset has no DWI file; write dwi"),
+        ("R1map", None),
+    ],
+)
+def test_a_name_alone_that_no_scan_has(tmp_path, name, message):
+    dataset(tmp_path, *SERIES)
+    if message is None:
+        assert chosen(tmp_path, **{name: {}})
+    else:
+        with pytest.raises(InputError, match=message):
+            chosen(tmp_path, **{name: {}})
+
+
+@pytest.mark.parametrize(
     ("wanted", "message"),
     [
         ({"suffix": "T2W", "acq": "stir"}, "the dataset has no T2W file"),

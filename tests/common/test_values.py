@@ -135,6 +135,8 @@ def test_one_value_in_two_spellings_is_refused(tmp_path, name, values):
 
 WORDS = [
     "NA",
+    "unknown",
+    "Not available",
     "N/A",
     "nan",
     "NULL",

@@ -45,6 +45,8 @@ SHORT = {
 NUMBERS = {"run", "echo", "flip", "inv", "split", "chunk"}
 # What a filter may say where a scan must be without the entity.
 WITHOUT = (None, "", "n/a")
+# Names that the rest of the configuration knows, by small letters.
+STANDARD = {name.lower(): name for name in ("T1w", "T2w", "FLAIR", "dwi", "epi", "VWI", "R1map")}
 NO_ENTITIES = {"path", "participant_id", "session_id", "in_place", "suffix", "named"}
 
 
@@ -71,7 +73,7 @@ def written(wanted: dict) -> str:
 
 
 def check_filters(filters: dict[str, dict], files: dict[str, list[dict]]) -> None:
-    """A filter, and each of its entities, must fit some scan of the dataset.
+    """A filter, and each of its entities, must fit some scan of the dataset; no name in other capitals.
 
     Parameters
     ----------
@@ -86,8 +88,11 @@ def check_filters(filters: dict[str, dict], files: dict[str, list[dict]]) -> Non
     """
     problems = []
     for name, wanted in filters.items():
+        rows = files.get(name, [])
         if wanted:
-            problems += _filter_problems(name, wanted, files.get(name, []))
+            problems += _filter_problems(name, wanted, rows)
+        elif not rows and (meant := STANDARD.get(name.lower(), name)) != name:
+            problems.append(f"scans.{name}: the dataset has no {name} file; write {meant}")
     if problems:
         raise InputError(listing(problems))
 

@@ -17,20 +17,8 @@ SIGNS = r"[\s<>=~+\-\u2264\u2265\u2248\u00b1\u2212\u2013]*"
 MEANT = re.compile(SIGNS + r"[\d.,'\u2019\s]*\d[\d.,'\u2019\s]*[%+*]?\s*")
 # What programs write where a value is missing; BIDS writes n/a.
 MISSING_WORDS = {"", "na", "n.a.", "n.a", "n/a", "n / a", "nan", "nat", "null", "nil", "undefined"}
-MISSING_WORDS |= {
-    "missing",
-    "sysmis",
-    "n.d.",
-    "k.a.",
-    "\\n",
-    "?",
-    "??",
-    "???",
-    ".",
-    "..",
-    "--",
-    "---",
-}
+MISSING_WORDS |= {"missing", "unknown", "not known", "not available", "not applicable", "not done"}
+MISSING_WORDS |= {"sysmis", "n.d.", "k.a.", "\\n", "?", "??", "???", ".", "..", "--", "---"}
 IN_BRACKETS = re.compile(r"[\[(<](.*)[\])>]")
 # What Excel and LibreOffice write in place of a value.
 ERROR_OF_SHEET = re.compile(r"#+(n/?a|null!|ref!|div/0!|name\?|value!|num!|err:?\d*)?")
