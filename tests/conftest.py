@@ -12,6 +12,20 @@ os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_collection_modifyitems(items):
+    """Put files first that take long, so that the workers end together: runs on both cores.
+
+    Before them those on a cluster, which wait more than they compute.
+    """
+    first = ["slurm", "workflow"]
+
+    def rank(item) -> int:
+        folder = item.path.parent.name
+        return first.index(folder) if folder in first else len(first)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory, worker_id):
     """Function: a folder that the first worker who asks for it fills, and all others find full.

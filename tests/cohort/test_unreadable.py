@@ -1,5 +1,6 @@
 """What cannot be read is never MISSING: path, reason, what to do."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -25,13 +26,22 @@ SCAN = "sub-2/ses-1/anat/sub-2_ses-1_T1w.nii.gz"
 AS_USER = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 AS_USER = [*AS_USER, "--inh-caps", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 LOAD = """
-import sys
+import json, sys
+from pathlib import Path
 from tests.cohort.test_unreadable import load
 from workflow_scripts.common.job import InputError
-try:
-    load(sys.argv[1])
-except InputError as error:
-    print(error)
+said = []
+for place, mode in json.loads(sys.argv[2]):
+    path = Path(sys.argv[1], place)
+    kept = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        load(sys.argv[1])
+        said.append("")
+    except InputError as error:
+        said.append(str(error))
+    path.chmod(kept)
+print(json.dumps(said))
 """
 
 
@@ -43,14 +53,14 @@ def load(root):
     return load_cohort(study, Path(root), None, build_index=True)
 
 
-def said_to_user(root) -> str:
-    """What a user who is not root is told of a dataset."""
+def said_to_user(root, *changes) -> list[str]:
+    """What a user who is not root is told of a dataset, after each change of a place's mode."""
     if AS_USER and not shutil.which("setpriv"):
         pytest.skip("no setpriv, and permissions do not bind root")
-    command = [*AS_USER, sys.executable, "-c", LOAD, str(root)]
+    command = [*AS_USER, sys.executable, "-c", LOAD, str(root), json.dumps(changes)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -84,14 +94,12 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_what_may_not_be_read_is_named(bids, place):
-    assert said_to_user(bids) == ""
-    (bids / place).chmod(0)
-    said = said_to_user(bids)
-    (bids / place).chmod(0o755)
-    assert f"{bids}/{place}".rstrip("/") in said
-    assert "permission denied; get the right to read it" in said
+def test_what_may_not_be_read_is_named(bids):
+    nothing, *told = said_to_user(bids, (SCAN, 0o644), *((place, 0) for place in PLACES))
+    assert nothing == ""
+    for place, said in zip(PLACES, told, strict=True):
+        assert f"{bids}/{place}".rstrip("/") in said
+        assert "permission denied; get the right to read it" in said
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -105,12 +113,11 @@ def test_link_to_nowhere_is_named_at_every_level(bids, place, kind):
     assert f"{path}: is a link to nowhere; fetch it (datalad get" in str(error.value)
 
 
-@pytest.mark.parametrize("place", ["sub-2", "sub-2/ses-1/anat", "", "phenotype"])
-def test_folder_that_can_be_listed_and_not_entered(bids, place):
-    (bids / place).chmod(0o444)
-    said = said_to_user(bids)
-    (bids / place).chmod(0o755)
-    assert f"{bids}/{place}".rstrip("/") in said and "permission denied" in said
+def test_folder_that_can_be_listed_and_not_entered(bids):
+    places = ["sub-2", "sub-2/ses-1/anat", "", "phenotype"]
+    told = said_to_user(bids, *((place, 0o444) for place in places))
+    for place, said in zip(places, told, strict=True):
+        assert f"{bids}/{place}".rstrip("/") in said and "permission denied" in said
 
 
 @pytest.mark.parametrize("there", [True, False])

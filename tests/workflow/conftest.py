@@ -1,10 +1,18 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.workflow.small_cohort import configuration, make_dataset, small_brain
+from tests.workflow.small_cohort import (
+    LABELS,
+    configuration,
+    make_dataset,
+    participants,
+    small_brain,
+)
 from tests.workflow.snake import finished
 from tests.workflow.tiny import tiny_demo
+from workflow_scripts.audit.records import ENVIRONMENTS, JOBS, read_jobs, write_jobs
 
 
 @pytest.fixture(scope="session")
@@ -20,13 +28,28 @@ def bids(tmp_path, brain):
 
 
 @pytest.fixture(scope="session")
-def templates(shared, brain):
-    """Output folder of a run on such a dataset that has got as far as its templates."""
+def small_study(shared, brain):
+    """Folder with such a dataset and the results of a whole run on it."""
 
     def fill(folder):
         make_dataset(folder / "bids", brain)
-        config = configuration(folder / "bids", studies={})
-        finished("templates/tpl-MNI152NLin2009aSym_T1w.nii.gz", config=config, folder=folder)
+        process = finished(config=configuration(folder / "bids"), folder=folder)
+        (folder / "said.txt").write_text(process.stdout + process.stderr)
+
+    return shared("study", fill)
+
+
+@pytest.fixture(scope="session")
+def templates(shared, small_study):
+    """Output folder of a run on such a dataset that has got as far as its templates."""
+
+    def fill(folder):
+        later = ("sub-*", "studies", "report", "cohort", "audit", "logs")
+        made, results = small_study / "results", folder / "results"
+        shutil.copytree(made, results, symlinks=True, ignore=shutil.ignore_patterns(*later))
+        job = "logs/make_templates.log"
+        write_jobs({job: read_jobs(made)[job]}, results / JOBS)
+        shutil.copy(made / ENVIRONMENTS, results / ENVIRONMENTS)
 
     return shared("templates", fill) / "results"
 
@@ -37,16 +60,37 @@ def begun(bids, templates):
     return shutil.copytree(templates, bids.parent / "results", symlinks=True)
 
 
-@pytest.fixture(scope="session")
-def small_study(shared, brain):
-    """Folder with such a dataset and the results of a whole run on it."""
+@pytest.fixture
+def small_copy(small_study, tmp_path):
+    """Configuration of the study with a copy of its results that a test may change."""
+    results = shutil.copytree(small_study / "results", tmp_path / "results", symlinks=True)
+    return configuration(small_study / "bids", output_dir=str(results))
 
-    def fill(folder):
-        make_dataset(folder / "bids", brain)
-        process = finished(config=configuration(folder / "bids"), folder=folder)
-        (folder / "said.txt").write_text(process.stdout + process.stderr)
 
-    return shared("study", fill)
+@pytest.fixture
+def measured(small_study, tmp_path):
+    """Function: the dataset of the first participants of the study, with what it made of them.
+
+    The names of the scans in Snakemake's records follow, as if both had been here from the start.
+    """
+
+    def take(size):
+        others = [f"sub-{number}" for number in range(size + 1, len(LABELS) + 1)]
+        for name in ("bids", "results"):
+            shutil.copytree(
+                small_study / name,
+                tmp_path / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns(*others, "studies", "report"),
+            )
+        (tmp_path / "bids/participants.tsv").write_text(participants(LABELS[:size]))
+        records = (tmp_path / "results/.snakemake/metadata").rglob("*")
+        for path in [*filter(Path.is_file, records), tmp_path / "results/cohort/index.tsv"]:
+            text = path.read_text()
+            path.write_text(text.replace(str(small_study / "bids"), str(tmp_path / "bids")))
+        return tmp_path / "bids"
+
+    return take
 
 
 @pytest.fixture(scope="session")

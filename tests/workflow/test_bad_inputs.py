@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,10 +179,11 @@ def test_all_bad_scans_are_named_in_one_run(bids, tmp_path, brain):
     assert (tmp_path / "results/cohort/check.txt").exists()
 
 
-def test_a_subject_that_fails_costs_no_other_and_is_named(brain, tmp_path):
+def test_a_subject_that_fails_costs_no_other_and_is_named(brain, templates, tmp_path):
     """A diffusion series of bright voxels that lie apart, which the check of scans lets pass."""
     bids = tmp_path / "bids"
     make_dataset(bids, brain, size=2)
+    shutil.copytree(templates, tmp_path / "results", symlinks=True)
     rng = np.random.default_rng(0)
     apart = rng.random((20, 20, 20, 1)) < 0.03
     signal = np.where(np.arange(7) == 0, 1, 0.5)
@@ -203,7 +205,7 @@ def test_a_subject_that_fails_costs_no_other_and_is_named(brain, tmp_path):
     assert (status.loc[status["suffix"] == "T1w", "status"] == "DONE").all()
 
 
-def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, tmp_path):
+def test_a_run_for_one_participant_leaves_the_cohort_alone(bids, begun, tmp_path):
     process = finished(config=configuration(bids, participants=["sub-2"]), folder=tmp_path)
     told = said(process)
     assert (

@@ -1,14 +1,13 @@
 """Brain masks corrected by hand: taken, told, kept on record, and refused where they do not fit."""
 
 import json
-import shutil
 from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.workflow.small_cohort import configuration, t1w
+from tests.workflow.small_cohort import t1w
 from tests.workflow.snake import finished, jobs, said, snakemake
 from workflow_scripts.cohort.corrections import COLUMNS, DESCRIPTION
 from workflow_scripts.cohort.startup import start
@@ -45,13 +44,11 @@ def correct(copy, rows=None):
 
 
 @pytest.fixture
-def copy(small_study, tmp_path):
+def copy(small_study, small_copy, tmp_path):
     """The study's dataset, a copy of its results, and their configuration."""
-    results = shutil.copytree(small_study / "results", tmp_path / "results", symlinks=True)
-    bids = small_study / "bids"
-    plain = configuration(bids, output_dir=str(results))
+    results = tmp_path / "results"
     mask = results / "sub-2/anat/sub-2_desc-brain_mask.nii.gz"
-    return SimpleNamespace(bids=bids, results=results, mask=mask, plain=plain)
+    return SimpleNamespace(bids=small_study / "bids", results=results, mask=mask, plain=small_copy)
 
 
 def test_a_corrected_mask_is_taken_told_and_on_record(copy, tmp_path):

@@ -7,19 +7,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.workflow.small_cohort import QUICK, configuration, make_dataset, t1w
+from tests.workflow.small_cohort import QUICK, configuration, t1w
 from tests.workflow.snake import finished, jobs, said, snakemake
 from workflow_scripts.common.tables import read_table
 
 
 @pytest.fixture
-def masked(tmp_path, brain, templates):
+def masked(tmp_path, measured):
     """Mask of 8 voxels of 4 mm of the first of three people, and the configuration.
 
     The third has one that is drawn on a FLAIR, of 15 voxels.
     """
-    make_dataset(tmp_path / "bids", brain, 3)
-    shutil.copytree(templates, tmp_path / "results", symlinks=True)
+    measured(3)
     folder = tmp_path / "lesions"
     mask = folder / "sub-1/anat/sub-1_desc-lesion_mask.nii.gz"
     mask.parent.mkdir(parents=True)
@@ -46,6 +45,7 @@ def test_masks_are_measured_and_their_lack_is_told(masked, tmp_path):
     mask, config = masked
     process = finished("features", config=config, folder=tmp_path)
     assert jobs(process)["measure_lesions"] == 2 and jobs(process)["align_lesions"] == 1
+    assert jobs(process)["segment_brain"] == 2  # who has a mask; all were segmented without
     results = tmp_path / "results"
     features = read_table(results / "cohort/features.tsv").set_index("participant_id")
     voxel_ml = abs(np.linalg.det(nib.load(mask).affine)) / 1000

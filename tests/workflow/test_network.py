@@ -3,22 +3,23 @@
 import json
 
 from tests.anatomical.test_label_brain import save_network
-from tests.workflow.small_cohort import QUICK, configuration
+from tests.workflow.small_cohort import QUICK
 from tests.workflow.snake import finished, jobs
 
 TARGET = "sub-1/anat/sub-1_dseg.json"
 
 
-def test_labels_of_a_network_are_used(bids, begun, tmp_path):
+def test_labels_of_a_network_are_used(small_copy, tmp_path):
     weights = tmp_path / "weights"
     weights.mkdir()
     save_network(weights)
-    config = configuration(bids, studies={}, anatomical=QUICK | {"network": str(weights)})
+    config = small_copy | {"anatomical": QUICK | {"network": str(weights)}}
     process = finished(TARGET, config=config, folder=tmp_path)
-    assert jobs(process)["label_brain"] == 1
-    assert json.loads((begun / TARGET).read_text())["Labels"] == "network"
-    assert (begun / "sub-1/anat/sub-1_desc-network_dseg.nii.gz").exists()
-    assert not list(begun.glob("sub-1/anat/*_desc-network_probseg.nii.gz"))
+    assert jobs(process)["label_brain"] == 1 and "prepare_t1w" not in jobs(process)
+    results = tmp_path / "results"
+    assert json.loads((results / TARGET).read_text())["Labels"] == "network"
+    assert (results / "sub-1/anat/sub-1_desc-network_dseg.nii.gz").exists()
+    assert not list(results.glob("sub-1/anat/*_desc-network_probseg.nii.gz"))
     assert not jobs(finished(TARGET, config=config, folder=tmp_path))
     save_network(weights, sharpness=6000.0)
     again = jobs(finished(TARGET, config=config, folder=tmp_path))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.workflow.small_cohort import STUDY, configuration, make_dataset, t1w
+from tests.workflow.small_cohort import STUDY, configuration, t1w
 from tests.workflow.snake import finished
 from workflow_scripts.audit.compare import read_values
 from workflow_scripts.cohort import startup
@@ -41,9 +41,8 @@ def refused(config, *messages):
         assert message in str(raised.value)
 
 
-def test_hostile_names_of_folders_and_files(bids, begun, templates, tmp_path):
+def test_hostile_names_of_folders_and_files(bids, templates, small_study, tmp_path):
     """Dataset, output folder and scan bear all of them, and the result is that of plain names."""
-    finished(TARGET, config=configuration(bids, studies={}), folder=tmp_path)
     where = tmp_path / "".join(HOSTILE)
     where.mkdir()
     shutil.copytree(bids, where / "bids")
@@ -52,7 +51,8 @@ def test_hostile_names_of_folders_and_files(bids, begun, templates, tmp_path):
     shutil.copytree(templates, where / "results", symlinks=True)
     finished(TARGET, config=configuration(where / "bids", studies={}), folder=tmp_path)
     nothing_ran(tmp_path, ROOT)
-    assert (where / "results" / TARGET).read_bytes() == (tmp_path / "results" / TARGET).read_bytes()
+    plain = small_study / "results" / TARGET
+    assert (where / "results" / TARGET).read_bytes() == plain.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["sub-1_acq-{prefix}_T1w.nii.gz", "sub-1_acq-{folder_T1w.nii.gz"])
@@ -82,10 +82,9 @@ def test_hostile_folders_of_participants_are_named(bids, tmp_path, name):
     nothing_ran(tmp_path, ROOT)
 
 
-def test_labels_are_text_to_the_shell_and_the_report(brain, tmp_path):
+def test_labels_are_text_to_the_shell_and_the_report(measured, tmp_path):
     """A class with markup and commands in its name, through a table to a page."""
-    bids = tmp_path / "bids"
-    make_dataset(bids, brain, size=2)
+    bids = measured(2)
     label = "<script>alert(1)</script>$(touch pwned){study}"
     table = (bids / "participants.tsv").read_text().replace("patient", label)
     (bids / "participants.tsv").write_text(table)

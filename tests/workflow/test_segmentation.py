@@ -1,14 +1,13 @@
 """Runs that segment a region by several engines."""
 
 import json
-import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from tests.workflow.small_cohort import QUICK, configuration, make_dataset
+from tests.workflow.small_cohort import QUICK, configuration
 from tests.workflow.snake import finished, jobs, said, snakemake
 from workflow_scripts.common.tables import read_table
 
@@ -36,10 +35,9 @@ def thalami(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def cohort(tmp_path, brain, templates):
+def cohort(tmp_path, measured):
     """Two people; of the first there are a FreeSurfer run, and masks of two raters."""
-    make_dataset(tmp_path / "bids", brain, 2)
-    shutil.copytree(templates, tmp_path / "results", symlinks=True)
+    measured(2)
     data, affine = thalami(1)
     folder = tmp_path / "freesurfer/sub-1/mri"
     folder.mkdir(parents=True)
@@ -115,10 +113,9 @@ def test_masks_and_label_images_that_cannot_be_used_are_named_by_check(cohort, t
 
 
 @pytest.fixture
-def drawn(tmp_path, brain, templates):
+def drawn(tmp_path, measured):
     """Six people, five of whom anna has drawn, and engines that learn from that."""
-    make_dataset(tmp_path / "bids", brain)
-    shutil.copytree(templates, tmp_path / "results", symlinks=True)
+    measured(6)
     described = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
     for number in range(1, 6):
         data, affine = thalami(number)

@@ -29,9 +29,10 @@ LATE = "more than 183 days from the scan, or one of them without a date"
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory, brain):
+def config(tmp_path_factory, brain, templates):
     bids = tmp_path_factory.mktemp("studies") / "bids"
     make_sessions(bids, brain)
+    shutil.copytree(templates, bids.parent / "results", symlinks=True)
     manual = bids.parent / "manual"
     for number in DRAWN:
         draw_thalami(manual, f"sub-{number}_ses-01", size_of(number))
@@ -39,6 +40,7 @@ def config(tmp_path_factory, brain):
         "bids_dir": str(bids),
         "output_dir": str(bids.parent / "results"),
         "anatomical": QUICK,
+        "report": {"viewer": False},
         "segmentation": {
             "manual": str(manual),
             "regions": {"thalamus": {"engines": {"atlas": {"kind": "atlas"}}}},

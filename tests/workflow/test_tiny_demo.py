@@ -151,6 +151,7 @@ def test_models_of_a_release_score_other_sessions(tiny, tiny_copy, tmp_path):
     assert metrics.loc[metrics["model"] == "crop", "n"].iloc[0] == known.sum()
 
 
+@pytest.mark.full
 def test_a_job_of_every_rule_makes_the_same_files_again(tiny, small_study, tmp_path):
     """Of the rules that the audit of a whole small study (test_audit.py) does not know.
 
