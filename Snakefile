@@ -79,6 +79,12 @@ wildcard_constraints:
     model="[A-Za-z0-9_+]+",
 
 
+# Told here, since a job would wait for the lock of a run that goes on.
+if workflow.is_main_process and "status" in sys.argv[1:]:
+    print(status())
+    sys.exit()
+
+
 onstart:
     print(announcement(), file=sys.stderr)
     # Snakemake 9.27 wakes its scheduler once more per second for every job that has
