@@ -81,7 +81,11 @@ wildcard_constraints:
 
 # Told here, since a job would wait for the lock of a run that goes on.
 if workflow.is_main_process and "status" in sys.argv[1:]:
-    print(status())
+    print(
+        standing(
+            COHORT, steps_of, jobs_beside_steps(), OUTPUT_DIR, workflow.resource_settings.cores
+        )
+    )
     sys.exit()
 
 

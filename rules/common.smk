@@ -22,10 +22,11 @@ from snakemake.io import is_flagged
 from workflow_scripts.audit.record_run import record_run
 from workflow_scripts.cohort.disk import announce
 from workflow_scripts.cohort.engines import of_engine
+from workflow_scripts.cohort.first_look import first_look
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
-from workflow_scripts.cohort.standing import goes_on, jobs_behind, marked_outputs, standing
-from workflow_scripts.cohort.status import report_status, status_rows, steps_of_session
+from workflow_scripts.cohort.standing import jobs_behind, standing
+from workflow_scripts.cohort.status import report_status, steps_of_session
 from workflow_scripts.cohort.wiring import Wiring, paths
 from workflow_scripts.common.bids import beside, bids, of_contrast, session_prefix, sessions, tables
 from workflow_scripts.common.fingerprint import keep_parsed, shared_fingerprint
@@ -151,14 +152,11 @@ def steps_of(prefix):
     return steps_of_session(steps(prefix), files, aligned, SEGMENTATION.all_of(prefix))
 
 
-def status():
-    """What is done, goes on, has failed and is left, without a run."""
-    marked = marked_outputs(OUTPUT_DIR) if goes_on(OUTPUT_DIR) else set()
-    asked = qc_pictures() + viewers() + engine_pictures()
-    asked += [] if CONFIG["participants"] else everything(None)[:2]
-    rows = status_rows(COHORT, steps_of, OUTPUT_DIR, marked)
-    jobs = jobs_behind(asked, list(workflow.rules))
-    return standing(rows, jobs, marked, OUTPUT_DIR, workflow.resource_settings.cores)
+def jobs_beside_steps():
+    """Those that make pictures and what stands in the report, as from `jobs_behind`."""
+    asked = [] if CONFIG["participants"] else everything(None)[:2]
+    asked += qc_pictures() + viewers() + engine_pictures()
+    return jobs_behind(asked, list(workflow.rules))
 
 
 VERIFYING = {"audit", "freeze"}
@@ -181,4 +179,6 @@ def closing(succeeded):
             lines.append(flags_of_run(OUTPUT_DIR, all_sidecars()))
         lines.append(report_status(COHORT, steps_of, OUTPUT_DIR, kept, ANATOMICAL["body_part"]))
         lines.append(record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, there, STARTED, succeeded))
+        jobs = [] if succeeded else jobs_beside_steps()
+        lines.append(first_look(OUTPUT_DIR, STUDIES, jobs, STARTED) if kept else None)
     return "\n".join(filter(None, lines))

@@ -16,8 +16,8 @@ from workflow_scripts.cohort.standing import (
     in_words,
     marked_outputs,
     seconds_of_rules,
-    standing,
     state_of_job,
+    tell,
     time_left,
 )
 
@@ -97,7 +97,7 @@ def test_failures_of_sessions_stand_before_those_of_the_studies(tmp_path):
         ROW | {"status": "EXCLUDED"},
     ]
     jobs = [("fit", ["a.tsv"], "logs/fit/study.log"), ("draw", ["b.webp"], "logs/draw.log")]
-    told = standing(rows, jobs, set(), tmp_path, None).splitlines()
+    told = tell(rows, jobs, set(), tmp_path, None).splitlines()
     assert told[0].split() == ["step", "DONE", "FAILED", "EXCLUDED"]
     place = told.index("FAILED sub-1 prepare: no brain (logs/prepare/sub-1.log)")
     assert told[place + 1] == "FAILED fit: singular (logs/fit/study.log)"

@@ -41,6 +41,15 @@ def test_every_job_of_a_finished_study_is_done_and_nothing_is_left(told, results
     assert done == {rule: made.count(rule) for rule in made}
 
 
+def test_a_run_ends_with_what_to_look_at_first(small_study):
+    """Brains of 4 mm are flagged all alike, which makes none of them one to look at."""
+    said = (small_study / "said.txt").read_text()
+    told = said.split("Look first at\n")[1].splitlines()
+    numbered = [line for line in told if line[:2] in ("1.", "2.", "3.")]
+    assert numbered[-1].startswith(f"{len(numbered)}. Studies, in {small_study / 'results'}/report")
+    assert ", Overview first: study" in numbered[-1]
+
+
 def test_what_is_missing_failed_or_goes_on_is_told_with_its_time_beside_a_run(told, results):
     """The report was never made, a registration failed, and a run goes on, whose lock stays."""
     before = {path.name for path in (results / "audit").iterdir()}

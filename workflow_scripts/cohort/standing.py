@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from workflow_scripts.cohort.status import STATES, last_line, table_of
+from workflow_scripts.cohort.status import STATES, last_line, status_rows, table_of
 from workflow_scripts.common.record import SPOOL
 from workflow_scripts.common.rows import read_rows
 
@@ -171,15 +171,28 @@ def time_left(left: Counter, means: dict[str, tuple[float, float]], cores: int |
     return lines
 
 
-def standing(
+def standing(cohort, steps_of, jobs: Iterable[tuple], root: Path, cores: int | None) -> str:
+    """Where the sessions and the studies stand now.
+
+    Parameters
+    ----------
+    cohort, steps_of, root : as in `status.report_status`
+    jobs : as from `jobs_behind`, of all that is no step of a session
+    cores : that share what is left
+    """
+    marked = marked_outputs(root) if goes_on(root) else set()
+    return tell(status_rows(cohort, steps_of, root, marked), jobs, marked, root, cores)
+
+
+def tell(
     rows: list[dict], jobs: Iterable[tuple], marked: set[str], root: Path, cores: int | None
 ) -> str:
-    """Where the sessions and the studies stand, and what is left.
+    """Tables of steps and of rules by state, what failed, and what is left.
 
     Parameters
     ----------
     rows : as from `status.cohort_status`
-    jobs : as from `jobs_behind`, of all that is no step of a session
+    jobs : as in `standing`
     marked : as from `marked_outputs`; empty where no run goes on
     """
     found = [(rule, state_of_job(outputs, log, marked, root), log) for rule, outputs, log in jobs]
