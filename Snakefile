@@ -1,3 +1,5 @@
+import atexit
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -87,6 +89,8 @@ if workflow.is_main_process and "status" in sys.argv[1:]:
         )
     )
     sys.exit()
+if workflow.is_main_process:
+    atexit.register(tell_plan, workflow, CONFIG, PLACES, OUTPUT_DIR)
 
 
 onstart:

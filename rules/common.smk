@@ -19,6 +19,7 @@ os.environ |= {
 from snakemake.exceptions import WorkflowError
 from snakemake.io import is_flagged
 
+from workflow_scripts.audit.plan import tell_plan
 from workflow_scripts.audit.record_run import record_run
 from workflow_scripts.cohort.disk import announce
 from workflow_scripts.cohort.engines import of_engine

@@ -1,11 +1,11 @@
-"""`snakemake status` on a finished study, and on what an interrupted run leaves."""
+"""What a user is told without a run: `snakemake status`, and why jobs of a dry run would run."""
 
 import shutil
 from base64 import urlsafe_b64encode
 
 import pytest
 
-from tests.workflow.small_cohort import configuration
+from tests.workflow.small_cohort import STUDY, configuration
 from tests.workflow.snake import finished
 from workflow_scripts.audit.records import read_jobs
 
@@ -74,3 +74,24 @@ def test_what_is_missing_failed_or_goes_on_is_told_with_its_time_beside_a_run(to
     [left] = [line for line in lines if line.startswith("To be done")]
     assert left.startswith("To be done: 3 jobs, by the times of this cohort's own jobs")
     assert lock.is_file() and {path.name for path in (results / "audit").iterdir()} == before
+
+
+def test_a_dry_run_ends_with_why_in_words(small_study, results, tmp_path):
+    """A key changed, a session as good as new, a file that was deleted; and nothing to do."""
+    plain = configuration(small_study / "bids", output_dir=str(results))
+    assert "would run" not in finished("-n", config=plain, folder=tmp_path).stderr
+    shutil.rmtree(results / "sub-3")
+    (results / "sub-4/anat/sub-4_dseg.nii.gz").unlink()
+    study = STUDY | {"permutations": 12}
+    config = plain | {"studies": {"study": study}}
+    told = finished("--dry-run", config=config, folder=tmp_path).stderr
+    told = told.split("Configuration that is not as in the last run:\n")[1].splitlines()
+    assert told[:2] == ["  studies.study.permutations: 10 -> 12", "Why these jobs would run:"]
+    rules = {line.split()[0]: line.split(": ", 1)[1] for line in told[2:]}
+    assert rules["prepare_t1w"] == "sessions are new: sub-3"
+    assert rules["segment_brain"] == (
+        "sessions are new: sub-3; failed before, or its files were deleted: sub-4"
+    )
+    assert "configuration key studies.study.permutations changed" in rules["refit_features"]
+    assert rules["collect_sidecars"].startswith("after prepare_t1w")
+    assert next(iter(rules)) == "prepare_t1w"
