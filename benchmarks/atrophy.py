@@ -92,12 +92,12 @@ def process(t1w: str, folder: Path, template, network: Path | None, lesions=()):
     raw = {"t1w": t1w, "template": template.t1w, "template_mask": template.mask}
     t1 = outputs(folder, t1w="t1w.nii.gz", mask="mask.nii.gz", sidecar="t1w.json")
     settings = SimpleNamespace(brain_extraction="deepbet", body_part="brain")
-    prepare_t1w.main(SimpleNamespace(**raw, correction=[]), t1, settings)
+    prepare_t1w.main(SimpleNamespace(**raw, preprocessed=[], correction=[]), t1, settings)
     transforms = ["x.mat", "x.nii.gz", "inverse.nii.gz"]
     mni = outputs(
         folder, transforms=transforms, t1w="mni.nii.gz", brain="brain.nii.gz", sidecar="mni.json"
     )
-    brain = {"t1w": t1.t1w, "mask": t1.mask, "lesions": lesions}
+    brain = {"t1w": t1.t1w, "mask": t1.mask, "lesions": lesions, "preprocessed": []}
     registered = SimpleNamespace(**brain, template=template.t1w, template_mask=template.mask)
     register_to_mni.main(registered, mni, SimpleNamespace(registration="syn"))
     labels, tissues = [], []

@@ -24,6 +24,7 @@ rule prepare_t1w:
         t1w=lambda wildcards: T1W[wildcards.prefix]["path"],
         template=of_brain(rules.make_templates.output.t1w),
         template_mask=of_brain(rules.make_templates.output.mask),
+        preprocessed=SHARED.preprocessed("T1w"),
         correction=lambda wildcards: CORRECTIONS.get(wildcards.prefix, {}).get("mask", []),
     output:
         t1w=bids_anat("T1w.nii.gz", desc="preproc"),
@@ -49,6 +50,7 @@ rule register_to_mni:
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
         lesions=lesion_mask,
+        preprocessed=SHARED.preprocessed("transforms"),
         template=rules.make_templates.output.t1w,
         template_mask=rules.make_templates.output.mask,
     output:
@@ -102,6 +104,7 @@ rule segment_brain:
         wm_prior=rules.make_templates.output.wm,
         regions=rules.make_templates.output.regions,
         lesions=lesion_mask,
+        preprocessed=SHARED.preprocessed("tissues"),
         network=if_network("labels"),
         network_tissues=if_network("probabilities"),
     output:

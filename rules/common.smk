@@ -141,9 +141,8 @@ def everything(wildcards):
 
 def announcement():
     """What a run is about to work on, and the disk that it will take."""
-    size = sum(os.path.getsize(path) for path in ALL_SCANS if os.path.exists(path))
     counts, resolution = map(len, (MEASURED, T1W, DWI, VESSELS)), ANATOMICAL["template_resolution"]
-    return announce(counts, size, resolution, NONLINEAR, OUTPUT_DIR)
+    return announce(counts, ALL_SCANS, resolution, NONLINEAR, OUTPUT_DIR)
 
 
 def steps_of(prefix):

@@ -6,6 +6,7 @@ rule prepare_dwi:
         epi=lambda wildcards: paths(EPI, wildcards.prefix),
         metadata=inherited_metadata,
         t1w=dwi_t1w,
+        preprocessed=lambda wildcards: SHARED.given.of_dwi(wildcards.prefix),
     output:
         dwi=bids_dwi("dwi.nii.gz", desc="preproc"),
         bval=bids_dwi("dwi.bval", desc="preproc"),

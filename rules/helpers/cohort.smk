@@ -5,7 +5,6 @@ from workflow_scripts.cohort.rated import EXCLUDED
 CLINICAL_TABLES = [f"{BIDS_DIR}/participants.tsv", *map(str, phenotype_tables(BIDS_DIR))]
 DICTIONARIES = [beside(path, ".json") for path in CLINICAL_TABLES if CONFIG["bids_dir"]]
 CLINICAL_TABLES += those_there(DICTIONARIES)
-# Tables of sessions, which share a data dictionary.
 # Of images whose own sidecars do not say in what space they are.
 SPACE_SIDECARS = [f"space-{SPACE}_desc-brain_T1w.json"] if OF_BRAIN else []
 SPACE_SIDECARS += [
@@ -13,6 +12,7 @@ SPACE_SIDECARS += [
     for space in (("T1w", SPACE) if OF_BRAIN else ("T1w",))
     for name in CONTRASTS
 ]
+# Tables of sessions, which share a data dictionary.
 DIFFUSION_TABLES = ["motion_timeseries", "outliers_slices", "gradients_check", "alps_rois"]
 VESSEL_WALL_TABLES = [f"vesselwall_{name}" for name in ("sections", "segments", "contours")]
 VESSEL_WALL_TABLES += ["automatic_contours"]

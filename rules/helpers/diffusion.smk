@@ -1,4 +1,4 @@
-from workflow_scripts.common.bids import gradient_files, metadata_files
+from workflow_scripts.common.bids import gradient_tables, metadata_files
 
 DWI_PREPARATION = ["denoise", "gibbs", "motion", "reverse_phase", "t1w_distortion"]
 TENSOR_MAPS = {
@@ -9,10 +9,6 @@ DWI_TO_T1W = bids_dwi("xfm.mat", from_="dwi", to="T1w", mode="image")
 DWI_TO_MNI = [bids_dwi("xfm.mat", from_="dwi", to=SPACE, mode="image")]
 if NONLINEAR:
     DWI_TO_MNI += [bids_dwi("xfm.nii.gz", from_="dwi", to=SPACE, mode="image")]
-
-
-def gradient_tables(images):
-    return list(dict.fromkeys(str(table) for path in images for table in gradient_files(path)))
 
 
 def gradients_of(wildcards):
@@ -44,7 +40,8 @@ def metadata_of(images):
 
 def dwi_t1w(wildcards):
     """T1w and brain mask that undistort a session's diffusion series, where it has a T1w."""
-    wanted = DIFFUSION["t1w_distortion"] and wildcards.prefix in T1W
+    own = DIFFUSION["t1w_distortion"] and not DIFFUSION["preprocessed"]
+    wanted = own and wildcards.prefix in T1W
     prepared = rules.prepare_t1w.output
     return sessions([prepared.t1w, prepared.mask], [wildcards.prefix]) if wanted else []
 

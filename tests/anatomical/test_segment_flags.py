@@ -30,6 +30,7 @@ def segmented(folder, t1w, labels=None, lesions=None):
         t1w=save(t1w, folder / "t1w.nii.gz"),
         mask=save(mask, folder / "mask.nii.gz"),
         lesions=[] if lesions is None else save(lesions, folder / "desc-lesion_mask.nii.gz"),
+        preprocessed=[],
         transforms=[str(folder / "xfm.mat")],
         template=save(t1w, folder / "template.nii.gz"),
         gm_prior=save(shares[..., 1], folder / "gm.nii.gz"),

@@ -24,6 +24,7 @@ def explained():
     studies = {"one": STUDY, "two": STUDY | {"evaluation": {"metrics": {}}}}
     started = SimpleNamespace(
         scans={},
+        preprocessed={},
         config={"studies": studies, "bids_dir": "x"},
         populations=dict.fromkeys(studies, POPULATION),
     )

@@ -77,7 +77,7 @@ FIGURES = [
 ]
 SIDECARS = {
     "T1w": {
-        "desc-preproc_T1w": {"BrainExtraction": "deepbet"},
+        "desc-preproc_T1w": {"BrainExtraction": "deepbet", "BiasCorrection": "N4"},
         "space-MNI152NLin2009aSym_desc-preproc_T1w": {"Registration": "ANTs affine, then SyN"},
         "dseg": {
             "TissueSegmentation": "atropos",

@@ -83,6 +83,46 @@ IMAGES = {
     "fitted inside the brain mask": lambda: calls(
         A + "prepare_t1w", "n4_bias_field_correction", "correct_bias", mask="ants.image_read(mask)"
     ),
+    "corrected for intensity bias were taken from fMRIPrep or sMRIPrep": lambda: calls(
+        A + "prepare_t1w", "preprocessed_t1w", "found_brain"
+    ),
+    "their voxels are those of the raw scan and correlate with it": lambda: (
+        calls(A + "preprocessed", "on_grid_of", "preprocessed_t1w")
+        and calls(A + "preprocessed", "corrcoef", "preprocessed_t1w")
+    ),
+    "The brain mask was taken from fMRIPrep or sMRIPrep too": lambda: calls(
+        A + "preprocessed", "on_grid_of", "preprocessed_t1w"
+    ),
+    "transforms to MNI152NLin2009aSym were taken from fMRIPrep": lambda: calls(
+        A + "register_to_mni", "as_own_transforms", "main"
+    ),
+    "split into the nearest affine and what it leaves": lambda: calls(
+        A + "preprocessed", "lstsq", "as_own_transforms"
+    ),
+    "Maps of grey matter, white matter and cerebrospinal fluid were taken": lambda: calls(
+        A + "segment_brain", "preprocessed_tissues", "main"
+    ),
+    "taken as QSIPrep had prepared them": lambda: calls(
+        D + "prepare_dwi", "preprocessed_series", "take"
+    ),
+    "neither resampled nor corrected again": lambda: (
+        not any(
+            calls(D + "prepare_dwi", name, "take")
+            for name in ("resample", "correct", "clean", "find_motion", "bias_field")
+        )
+    ),
+    "Gibbs ringing was removed where QSIPrep did so": lambda: (
+        not calls(D + "prepare_dwi", "clean", "take")
+    ),
+    "Head motion and eddy currents were corrected by QSIPrep": lambda: (
+        not calls(D + "prepare_dwi", "find_motion", "take")
+    ),
+    "displacements, which it defines otherwise, are missing values": lambda: (
+        "np.nan" in text_of(D + "preprocessed", "still_volumes")
+    ),
+    "Distortion was corrected by QSIPrep": lambda: (
+        not calls(D + "prepare_dwi", "find_displacement", "take")
+    ),
     "extracted with deepbet": lambda: uses(A + "prepare_t1w", "BrainExtraction", "deepbet_mask"),
     "deepbet's mask had an implausible volume": lambda: (
         "template (deepbet gave" in text_of(A + "prepare_t1w", "extract_brain")

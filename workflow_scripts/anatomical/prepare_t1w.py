@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from workflow_scripts.anatomical.preprocessed import preprocessed_t1w, taken_from
 from workflow_scripts.anatomical.template_mask import template_mask
 from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import (
@@ -194,47 +195,77 @@ def correct_bias(t1w: str, mask: str, thick_slices: bool = False) -> np.ndarray:
     return corrected.numpy()
 
 
-def find_brain(source, params, voxel_ml: float) -> tuple[np.ndarray, str, dict]:
-    """Brain mask of a T1w, how it was found, and fields of the sidecar.
+def found_brain(source, params, image) -> tuple[np.ndarray, str, np.ndarray | None]:
+    """Brain mask (x, y, z) bool, how it was found, and the bias-corrected T1w that came with it.
 
-    With a correction it is that; the workflow's own is found too, to be compared with.
+    Raises
+    ------
+    InputError
+        If there is no brain of plausible volume.
     """
-    asked = source.t1w, source.template, source.template_mask, params.brain_extraction
+    if not source.preprocessed:
+        asked = source.t1w, source.template, source.template_mask, params.brain_extraction
+        return *extract_brain(*asked), None
+    t1w, mask = preprocessed_t1w(source.preprocessed, image)
+    low, high = PLAUSIBLE_BRAIN_ML
+    if not low <= (volume := mask.sum() * voxel_volume_ml(image)) <= high:
+        raise InputError(
+            f"{source.preprocessed[1]}: has {volume:.0f} mL; a brain has {low:g} to {high:g}"
+        )
+    return mask, taken_from(source.preprocessed[0]), t1w
+
+
+def find_brain(source, params, image) -> tuple[np.ndarray, str, dict, np.ndarray | None]:
+    """Brain mask of a T1w, how it was found, fields of the sidecar, and the T1w that came with it.
+
+    With a correction the mask is that; the one before it is found too, to be compared with.
+    """
     if not source.correction:
-        mask, how = extract_brain(*asked)
-        stripped = how == "input already skull-stripped"
-        return mask, how, {"SkullStripped": stripped, "BrainExtraction": how}
-    mask = corrected_mask(source.correction, source.t1w, params.correction)
-    try:
-        found = extract_brain(*asked)
-    except InputError:
-        found = None
-    stripped = found is not None and found[1] == "input already skull-stripped"
-    told = told_of_correction(mask, found, params.correction, voxel_ml)
-    return mask, found[1] if found else "none", {"SkullStripped": stripped} | told
+        mask, how, t1w = found_brain(source, params, image)
+        told = {"BrainExtraction": how}
+    else:
+        mask = corrected_mask(source.correction, source.t1w, params.correction)
+        try:
+            automatic, how, t1w = found_brain(source, params, image)
+        except InputError:
+            if source.preprocessed:
+                raise
+            automatic, how, t1w = None, "none", None
+        found = None if automatic is None else (automatic, how)
+        told = told_of_correction(mask, found, params.correction, voxel_volume_ml(image))
+    return mask, how, {"SkullStripped": how == "input already skull-stripped"} | told, t1w
 
 
 def main(source, out, params):
-    """Find the brain of a T1w, or the body, correct the bias of the image, and write both."""
+    """Find the brain of a T1w, or the body, correct the bias of the image, and write both.
+
+    Mask and bias-corrected image of another program stand in for both.
+    """
     part = params.body_part
     require_usable(source.t1w, body_part=part)
     image = load_scan(source.t1w)
+    corrected = None
     if part == "brain":
-        mask, how, told = find_brain(source, params, voxel_volume_ml(image))
+        mask, how, told, corrected = find_brain(source, params, image)
     else:
         mask, how = body_mask(np.asanyarray(image.dataobj)), "Otsu"
         told = {"SkullStripped": False, "BodyPart": part}
     save_labels(mask, image, out.mask)
-    save_image(correct_bias(source.t1w, out.mask, part != "brain"), image, out.t1w)
+    bias = "N4" if corrected is None else how
+    if corrected is None:
+        corrected = correct_bias(source.t1w, out.mask, part != "brain")
+    save_image(corrected, image, out.t1w)
+    correction = [source.correction] if source.correction else []
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w, *([source.correction] if source.correction else [])],
+        sources=[source.t1w, *source.preprocessed, *correction],
         software=["antspyx"] + (["deepbet"] if how == "deepbet" else []),
         measures={
             f"{'brain' if part == 'brain' else 'body'}_mask_volume_ml": mask.sum()
             * voxel_volume_ml(image)
         },
-        Description="T1w corrected for intensity bias with N4",
+        Description="T1w corrected for intensity bias",
+        BiasCorrection=bias,
         **told,
     )
 

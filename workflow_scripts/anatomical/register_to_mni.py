@@ -9,6 +9,7 @@ import numpy as np
 from workflow_scripts.anatomical.fsl import register_with_fsl
 from workflow_scripts.anatomical.lesions import lesions_filled
 from workflow_scripts.anatomical.prepare_t1w import stripped_brain
+from workflow_scripts.anatomical.preprocessed import as_own_transforms, taken_from
 from workflow_scripts.common.antspyx import ants
 from workflow_scripts.common.images import round_intensities, round_warp, write_sidecar
 from workflow_scripts.common.job import job
@@ -98,9 +99,11 @@ def unlike_template(correlation: float, method: str) -> list[str]:
 def main(source, out, params):
     """Register a T1w to the template, and write transforms and normalized images.
 
-    Lesions of a mask are filled for the registration alone.
+    Lesions of a mask are filled for the registration alone. Transforms of another program stand
+    in for the registration.
     """
     method = params.registration
+    how = taken_from(source.preprocessed[0]) if source.preprocessed else DESCRIPTIONS[method]
     template = ants.image_read(source.template)
     t1w = ants.image_read(source.t1w)
     mask = ants.image_read(source.mask)
@@ -108,7 +111,9 @@ def main(source, out, params):
     seen = lesions_filled(t1w.numpy(), mask.numpy(), t1w.spacing, source)
     registered = t1w.new_image_like(seen) * mask
     with tempfile.TemporaryDirectory() as folder:
-        if method.startswith("fsl_"):
+        if source.preprocessed:
+            transforms = as_own_transforms(source.preprocessed, source, folder)
+        elif method.startswith("fsl_"):
             transforms = register_with_fsl(source.template, registered, method, Path(folder))
         else:
             transforms = register(template, registered, method, f"{folder}/")
@@ -132,13 +137,18 @@ def main(source, out, params):
         measures |= {"jacobian_min": inside.min(), "jacobian_max": inside.max()}
     write_sidecar(
         out.sidecar,
-        sources=[source.t1w, source.template, *([source.lesions] if source.lesions else [])],
+        sources=[
+            source.t1w,
+            source.template,
+            *([source.lesions] if source.lesions else []),
+            *source.preprocessed,
+        ],
         software=["nipype"] if method.startswith("fsl_") else ["antspyx"],
         measures=measures,
         Flags=unlike_template(correlation, method),
         Description="T1w in MNI152NLin2009aSym, bias-corrected",
         SkullStripped=stripped_brain(t1w.numpy(), np.prod(t1w.spacing) / 1000) is not None,
-        Registration=DESCRIPTIONS[method],
+        Registration=how,
         SpatialReference="MNI152NLin2009aSym, as packaged in nilearn",
     )
 

@@ -9,6 +9,7 @@ from skimage.transform import resize
 from workflow_scripts.anatomical.fsl import fast_probabilities
 from workflow_scripts.anatomical.lesions import LESION, lesions_filled, read_lesions
 from workflow_scripts.anatomical.partial_volume import tissue_shares
+from workflow_scripts.anatomical.preprocessed import preprocessed_tissues, taken_from
 from workflow_scripts.anatomical.regions import (
     GM,
     WM,
@@ -180,9 +181,13 @@ def tissue_volumes(probabilities: np.ndarray, voxel_ml: float) -> dict[str, floa
 
 
 def main(source, out, params):
-    """Segment a brain into tissues and regions, and write them with their volumes."""
-    method = params.tissue_segmentation
-    mask = ants.image_read(source.mask)
+    """Segment a brain into tissues and regions, and write them with their volumes.
+
+    Tissue maps of another program stand in for the segmentation into tissues.
+    """
+    given = source.preprocessed
+    method = taken_from(given[0]) if given else params.tissue_segmentation
+    mask, frame = ants.image_read(source.mask), nib.load(source.t1w)
     box = box_around(mask.numpy())
     t1w = ants.image_read(source.t1w)
     t1w = t1w.new_image_like(lesions_filled(t1w.numpy(), mask.numpy(), t1w.spacing, source))
@@ -212,7 +217,10 @@ def main(source, out, params):
             image.new_image_like(reach), t1w, source.transforms, interpolator="genericLabel"
         )
     shares = None
-    if method == "atropos":
+    if given:
+        whole_mask = np.asanyarray(nib.load(source.mask).dataobj)
+        posteriors = preprocessed_tissues(given, frame, whole_mask)[box]
+    elif method == "atropos":
         posteriors = coarse_probabilities(t1w, mask, priors, params.prior_weight)
         inner = atlas == indices["ventricles"]
         shares = tissue_shares(t1w.numpy(), mask.numpy(), posteriors, inner, t1w.spacing)
@@ -225,8 +233,6 @@ def main(source, out, params):
     probabilities = posteriors if shares is None else shares
     tissues = tissue_labels(probabilities)
     regions = subject_regions(atlas, middle, tissues, t1w.numpy(), indices, t1w.spacing)
-
-    frame = nib.load(source.t1w)
 
     def framed(data):
         image = np.zeros(frame.shape, data.dtype)
@@ -262,18 +268,20 @@ def main(source, out, params):
     low, high = THALAMUS_ML
     if source.network and not low <= volumes["thalamus_volume_ml"] <= high:
         flags.append(f"network: a thalamus of {volumes['thalamus_volume_ml']:.1f} mL, look at it")
+    if given and source.lesions:
+        flags.append(f"tissues {method}, which knew nothing of the lesions of the mask")
     atlas_files = [source.gm_prior, source.wm_prior, source.regions]
     made_from = [source.t1w, *([source.network] if source.network else atlas_files)]
-    made_from += [source.lesions] if source.lesions else []
+    made_from += [*([source.lesions] if source.lesions else []), *given]
     write_sidecar(
         out.sidecar,
         sources=made_from,
-        software=SOFTWARE[method],
+        software=SOFTWARE.get(method, ["antspyx"]),
         measures=volumes | overlaps,
         Description="Tissues: 1 CSF, 2 GM, 3 WM",
         TissueSegmentation=method,
         PartialVolumes=shares is not None,
-        LesionsFilled=bool(source.lesions),
+        LesionsFilled=bool(source.lesions) and not given,
         Labels="network" if source.network else "atlas",
         **({"Flags": flags} if flags else {}),
     )

@@ -1,5 +1,6 @@
 """How much disk a cohort will take, and what a move on it costs."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,17 +28,19 @@ def estimate_bytes(raw_bytes: int, sessions: int, resolution: int, nonlinear: bo
 
 
 def announce(
-    counts: Iterable[int], raw_bytes: int, resolution: int, nonlinear: bool, output_dir: Path
+    counts: Iterable[int], scans: list[str], resolution: int, nonlinear: bool, output_dir: Path
 ) -> str:
     """What a run is about to work on, and the disk that it will take.
 
     Parameters
     ----------
     counts : sessions in all, with a T1w, with diffusion series, with vessel walls
-    raw_bytes, resolution, nonlinear : as in `estimate_bytes`
+    scans : paths of the raw ones
+    resolution, nonlinear : as in `estimate_bytes`
     output_dir : which exists
     """
     total, t1w, dwi, vessels = counts
+    raw_bytes = sum(os.path.getsize(path) for path in scans if os.path.exists(path))
     size = estimate_bytes(raw_bytes, t1w, resolution, nonlinear)
     free = shutil.disk_usage(output_dir).free
     return (

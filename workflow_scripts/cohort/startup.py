@@ -21,13 +21,16 @@ from workflow_scripts.cohort.population import (
     number_of_splits,
     session_prefixes,
 )
+from workflow_scripts.cohort.preprocessed import Preprocessed
 from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
 from workflow_scripts.cohort.segmentation import complete_pretrained, place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import (
     CORRECTIONS,
+    FMRIPREP,
     LESIONS,
     MANUAL,
+    QSIPREP,
     RAW,
     VESSEL_WALL,
     drawn_on,
@@ -131,6 +134,19 @@ class Start:
         ]
 
     @cached_property
+    def preprocessed(self) -> Preprocessed:
+        """Results of other programs that stand in for steps."""
+        given = self.config["anatomical"]["preprocessed"] or {"derivatives": None, "take": []}
+        return Preprocessed(
+            anatomical=given["derivatives"],
+            taken=tuple(given["take"]),
+            diffusion=self.config["diffusion"]["preprocessed"],
+            registration=self.config["anatomical"]["registration"],
+            t1w=self.cohort.usable("T1w"),
+            dwi=self.scans["dwi"],
+        )
+
+    @cached_property
     def segmentation(self) -> Segmentation:
         """Engines that segment regions."""
         return Segmentation(self.config, self.cohort)
@@ -143,6 +159,8 @@ class Start:
             VESSEL_WALL: self.config["vessel_wall"]["derivatives"],
             LESIONS: self.config["anatomical"]["lesions"],
             CORRECTIONS: self.config["corrections"],
+            FMRIPREP: self.preprocessed.anatomical,
+            QSIPREP: self.preprocessed.diffusion,
             MANUAL: self.config["bids_dir"] and self.config["segmentation"]["manual"],
         }
         return {uri: folder for uri, folder in places.items() if folder}
@@ -177,6 +195,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
 
         read_rois(config["diffusion"]["alps_rois"])
     _make_absolute(config["anatomical"], "network")
+    _make_absolute(config["anatomical"]["preprocessed"] or {}, "derivatives")
+    _make_absolute(config["diffusion"], "preprocessed")
     place_paths(config["segmentation"], _make_absolute)
     _check_networks(weights_of(config))
     complete_pretrained(config["segmentation"], config["scans"])
@@ -240,7 +260,10 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     if moved_from:
         told = [moved(moved_from, bids_dir), *told]
     read = populations, corrections, moved_from, tuple(told)
-    return Start(config, cohort, bids_dir, output_dir, *read)
+    started = Start(config, cohort, bids_dir, output_dir, *read)
+    if main_process:
+        started.preprocessed.check()
+    return started
 
 
 def _name_splits(config: dict) -> None:

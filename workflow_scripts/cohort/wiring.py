@@ -31,7 +31,7 @@ class Wiring:
     """
 
     def __init__(self, started: Start, measured: int):
-        self.scans, self.measured = started.scans, measured
+        self.scans, self.measured, self.given = started.scans, measured, started.preprocessed
         self.studies, self.populations = started.config["studies"], started.populations
         self.simulated = not started.config["bids_dir"]
 
@@ -42,6 +42,10 @@ class Wiring:
     def raw_bytes(self, path):
         """Size of a raw scan, so that one replaced by an older file is seen too."""
         return None if self.simulated else os.path.getsize(path)
+
+    def preprocessed(self, name):
+        """Input function: what another program made of a T1w in place of a step; mostly nothing."""
+        return lambda wildcards: self.given.of_t1w(name, wildcards.prefix)
 
     def need(self, least, sessions=0, doublings=9, **per_mb):
         """Resource function: an amount that grows with the data and doubles with each retry.

@@ -6,6 +6,7 @@ it needs and pandas then loads, 34 MB in every process of Snakemake.
 
 import json
 import os
+import re
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from workflow_scripts.common.job import InputError
 
 RAW, VESSEL_WALL, LESIONS = "bids:raw:", "bids:vesselwall:", "bids:lesions:"
 MANUAL, CORRECTIONS = "bids:manual:", "bids:corrections:"
+# Of datasets by the programs that made them, in small letters.
+FMRIPREP, QSIPREP = "bids:fmriprep:", "bids:qsiprep:"
+PROGRAMS = {"fmriprep": FMRIPREP, "smriprep": FMRIPREP, "qsiprep": QSIPREP}
+PREPARED = re.compile(
+    r"_(desc-preproc_(T1w|dwi)|desc-brain_mask|label-\w+_probseg|xfm)\.\w+(\.gz)?"
+)
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 
 
@@ -127,6 +134,11 @@ def gradient_files(image) -> tuple[Path, Path]:
     return tuple(_nearest(Path(image), end) for end in (".bval", ".bvec"))
 
 
+def gradient_tables(images) -> list[str]:
+    """The gradient tables of several images, each once, whether they are there or not."""
+    return list(dict.fromkeys(str(table) for path in images for table in gradient_files(path)))
+
+
 def _nearest(image: Path, extension: str) -> Path:
     own = Path(beside(str(image), extension))
     if os.path.lexists(own):
@@ -237,9 +249,10 @@ def bids_uri(path: str | None) -> str | None:
 
     ``bids:raw:sub-01/anat/...`` for a file of the raw dataset, ``bids:vesselwall:...`` of a
     dataset of derivatives, ``bids:lesions:...`` for a mask of lesions, ``bids:manual:...`` for one
-    of a region drawn by hand, ``bids:corrections:...`` for one of the brain, ``bids::...`` for a
-    relative path, which is one of the output folder. A path that no ``dataset_description.json``
-    stands above stays as it is, and so do other programs' files.
+    of a region drawn by hand, ``bids:corrections:...`` for one of the brain, ``bids:fmriprep:...``
+    and ``bids:qsiprep:...`` for what these programs prepared, ``bids::...`` for a relative path,
+    which is one of the output folder. A path that no ``dataset_description.json`` stands above
+    stays as it is, and so do other programs' files.
     """
     if path is None:
         return None
@@ -256,6 +269,9 @@ def _uri_of(name: str, root: Path) -> str | None:
         return LESIONS
     if not _is_derivative(root):
         return RAW
+    program = PROGRAMS.get(generated_by(root)[0].lower())
+    if program and PREPARED.search(name):
+        return program
     if drawn_region(name):
         return MANUAL
     if name.endswith("_desc-brain_mask.nii.gz"):
@@ -269,6 +285,17 @@ def dataset_of(folder: Path) -> Path | None:
     if (folder / "dataset_description.json").is_file():
         return folder
     return dataset_of(folder.parent) if folder != folder.parent else None
+
+
+@cache
+def generated_by(root: Path) -> tuple[str, str]:
+    """Name and version of the program that made a dataset, both empty where it names none."""
+    file = root / "dataset_description.json"
+    told = read_object(file) if file.is_file() else {}
+    made = told.get("GeneratedBy") or told.get("PipelineDescription") or {}
+    first = made[0] if isinstance(made, list) else made
+    first = first if isinstance(first, dict) else {}
+    return str(first.get("Name", "")), str(first.get("Version", ""))
 
 
 @cache

@@ -27,6 +27,11 @@ from workflow_scripts.diffusion.motion import (
     register,
     rotation_degrees,
 )
+from workflow_scripts.diffusion.preprocessed import (
+    fields_of_preprocessed,
+    preprocessed_series,
+    still_volumes,
+)
 from workflow_scripts.diffusion.series import Series, read_series
 from workflow_scripts.diffusion.susceptibility import find_displacement, stretch, undistort
 
@@ -218,9 +223,43 @@ def write_gradients(gradients: Gradients, bval, bvec) -> None:
     np.savetxt(bvec, gradients.bvecs, fmt="%.6f")
 
 
+def take(source, out) -> None:
+    """Write the series of another program in place of a session's own, see `main`."""
+    path = source.preprocessed[0]
+    image, dwi, gradients, mask = preprocessed_series(source.preprocessed)
+    b0 = dwi[..., gradients.is_b0].mean(axis=-1)
+    if mask is None:
+        mask = brain_mask(b0, image.header.get_zooms()[:3])
+    write_series(out, image, dwi, b0, mask, gradients, still_volumes(path, gradients))
+    write_sidecar(
+        out.sidecar,
+        sources=list(source.preprocessed),
+        software=SOFTWARE,
+        measures={},
+        Description="Diffusion series, cleaned, aligned and undistorted",
+        SkullStripped=True,
+        **fields_of_preprocessed(path, dwi.shape[3], list(source.dwi)),
+    )
+
+
+def write_series(out, image, dwi, b0, mask, gradients: Gradients, table: pd.DataFrame) -> None:
+    """Write a prepared series (x, y, z, volumes), its mean b = 0 image, mask, tables."""
+    save_image(rounded(dwi), image, out.dwi)
+    save_image(b0, image, out.b0)
+    save_labels(mask, image, out.mask)
+    write_gradients(gradients, out.bval, out.bvec)
+    write_table(table.round(4), out.motion, resource("columns/diffusion.tsv"), dictionary=False)
+
+
 @threadpool_limits.wrap(limits=1)
 def main(source, out, params):
-    """Clean, align and undistort the diffusion series of a session, and write them as one."""
+    """Clean, align and undistort the diffusion series of a session, and write them as one.
+
+    A series that another program has prepared stands in for it.
+    """
+    if source.preprocessed:
+        take(source, out)
+        return
     settings = params.settings
     raw = read_series(list(source.dwi))
     image = raw[0].image
@@ -240,11 +279,7 @@ def main(source, out, params):
     field = bias_field(b0, mask, zooms)
     table = motion_table(series, motions, rigid, mask, zooms)
     dwi /= field[..., None]
-    save_image(rounded(dwi), image, out.dwi)
-    save_image(b0 / field, image, out.b0)
-    save_labels(mask, image, out.mask)
-    write_gradients(gradients, out.bval, out.bvec)
-    write_table(table.round(4), out.motion, resource("columns/diffusion.tsv"), dictionary=False)
+    write_series(out, image, dwi, b0 / field, mask, gradients, table)
     measures = {
         "dwi_mean_displacement_mm": table["displacement_mm"].mean(),
         "dwi_max_displacement_mm": table["displacement_mm"].max(),

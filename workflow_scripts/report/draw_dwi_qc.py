@@ -107,7 +107,9 @@ def show_motion(axes, motion: pd.DataFrame, column: str, outliers: np.ndarray, c
     )
     for start in np.flatnonzero(motion["series"].ne(motion["series"].shift()))[1:]:
         axes.axvline(start - 0.5, color="#777777", linewidth=0.8, linestyle=":")
-    axes.set_ylim(0, max(1.05 * motion[column].max(), 1))
+    if motion[column].isna().all():
+        axes.text(0.5, 0.5, "not known", transform=axes.transAxes, color=INK, ha="center")
+    axes.set_ylim(0, np.nanmax([1, *(1.05 * motion[column])]))
     axes.set_xlim(-0.5, len(motion) - 0.5)
     axes.set_title(f"{name}, {'mm' if unit == 'mm' else 'degrees'}", fontsize=9, color=INK, pad=3)
     axes.set_facecolor("#111111")
