@@ -77,11 +77,12 @@ def test_what_is_missing_failed_or_goes_on_is_told_with_its_time_beside_a_run(to
 
 
 def test_a_dry_run_ends_with_why_in_words(small_study, results, tmp_path):
-    """A key changed, a session as good as new, a file that was deleted; and nothing to do."""
+    """Results lie elsewhere, a key changed, a session is new, a file deleted."""
     plain = configuration(small_study / "bids", output_dir=str(results))
-    assert "would run" not in finished("-n", config=plain, folder=tmp_path).stderr
+    told = finished("-n", config=plain, folder=tmp_path).stderr
+    assert told.endswith("Why these jobs would run:\n  describe_dataset (1): its links changed\n")
     shutil.rmtree(results / "sub-3")
-    (results / "sub-4/anat/sub-4_dseg.nii.gz").unlink()
+    (results / "sub-4/anat/sub-4_dseg.json").unlink()
     study = STUDY | {"permutations": 12}
     config = plain | {"studies": {"study": study}}
     told = finished("--dry-run", config=config, folder=tmp_path).stderr

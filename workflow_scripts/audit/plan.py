@@ -32,11 +32,13 @@ def flat(value, key: str = "") -> dict[str, object]:
 
 
 def changed_keys(before: dict, now: dict) -> dict[str, tuple]:
-    """Keys of two configurations that differ, with both values, None where there is none."""
+    """Keys of two configurations that differ, with both values, None where there is none.
+
+    Without ``output_dir``, on which no job depends.
+    """
     old, new = flat(before), flat(json.loads(json.dumps(now)))
-    return {
-        key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)
-    }
+    both = {key: (old.get(key), new.get(key)) for key in {**old, **new} if key != "output_dir"}
+    return {key: (was, value) for key, (was, value) in both.items() if was != value}
 
 
 def changed_files(rule: str, recorded: dict[str, str]) -> list[str]:

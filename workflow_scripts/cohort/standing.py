@@ -67,6 +67,8 @@ def seconds_of_rules(root: Path) -> dict[str, tuple[float, float]]:
 def jobs_behind(targets: Iterable[str], rules: list) -> Iterator[tuple]:
     """Jobs that some files come from, those of single sessions only where they are asked for.
 
+    Of these, what one session needs of the cohort is what all need.
+
     Parameters
     ----------
     targets : paths in the output folder
@@ -78,7 +80,7 @@ def jobs_behind(targets: Iterable[str], rules: list) -> Iterator[tuple]:
     """
     from snakemake.io import apply_wildcards
 
-    queue, seen, last = list(targets), set(), None
+    queue, seen, last, followed = list(targets), set(), None, set(LEAVES)
     while queue:
         path = queue.pop()
         if path in seen:
@@ -96,7 +98,8 @@ def jobs_behind(targets: Iterable[str], rules: list) -> Iterator[tuple]:
             o for o, made_of in zip(outputs, made.output, strict=True) if not is_temp(made_of)
         ]
         yield made.name, lasting, apply_wildcards(str(made.log[0]), wildcards)
-        if made.name not in LEAVES and "prefix" not in made.wildcard_names:
+        if made.name not in followed:
+            followed |= {made.name} if "prefix" in made.wildcard_names else set()
             queue += [one for one in inputs_of(made, wildcards) if "sub-" not in one]
 
 
