@@ -17,7 +17,6 @@ os.environ |= {
 }
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import is_flagged
 
 from workflow_scripts.audit.plan import tell_plan
 from workflow_scripts.audit.record_run import record_run
@@ -26,7 +25,7 @@ from workflow_scripts.cohort.engines import of_engine
 from workflow_scripts.cohort.first_look import first_look
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
-from workflow_scripts.cohort.standing import jobs_behind, standing
+from workflow_scripts.cohort.standing import is_temp, jobs_behind, standing
 from workflow_scripts.cohort.status import report_status, steps_of_session
 from workflow_scripts.cohort.wiring import Wiring, paths
 from workflow_scripts.common.bids import beside, bids, of_contrast, session_prefix, sessions, tables
@@ -168,9 +167,7 @@ def closing(succeeded):
     told = sorted(asked & VERIFYING) if succeeded else []
     lines = [(OUTPUT_DIR / f"logs/{name}.log").read_text() for name in told]
     if not asked or asked - VERIFYING:
-        temporary = {
-            made.name: [is_flagged(path, "temp") for path in made.output] for made in workflow.rules
-        }
+        temporary = {made.name: [*map(is_temp, made.output)] for made in workflow.rules}
         kept, there = OUTPUT_DIR / "cohort/status.tsv", COHORT.sessions
         if CONFIG["participants"]:
             from workflow_scripts.report.flag_outliers import flags_of_run
