@@ -13,12 +13,17 @@ from workflow_scripts.audit.plan import (
 from workflow_scripts.common.fingerprint import contents
 
 BEFORE = {"diffusion": {"denoise": None, "gibbs": True}, "studies": {"one": {"seed": 1}}}
-NOW = {"diffusion": {"denoise": "mppca", "gibbs": True}, "studies": {"one": {"seed": 1}, "two": {}}}
+NOW = {"diffusion": {"denoise": "mppca", "gibbs": True}, "studies": {"one": {"seed": 1}}}
+NOW["studies"]["two"] = {"models": {"svm": {}}}
 
 
 def test_keys_of_the_configuration_that_differ():
     found = changed_keys(BEFORE, NOW | {"threads": (1, 2)})
-    assert found == {"diffusion.denoise": (None, "mppca"), "threads": (None, [1, 2])}
+    assert found == {
+        "diffusion.denoise": (None, "mppca"),
+        "studies.two": (None, {"models": {"svm": {}}}),
+        "threads": (None, [1, 2]),
+    }
     assert changed_keys(BEFORE, BEFORE) == {}
 
 
@@ -27,6 +32,7 @@ def test_keys_of_the_configuration_that_differ():
     [
         ("denoise", "mppca", "configuration key diffusion.denoise changed"),
         ("settings", {"a": {"denoise": 1}}, "configuration key diffusion.denoise changed"),
+        ("config", {"studies": {"two": {}}}, "configuration key studies.two changed"),
         ("sessions_shown", [1], "its sessions shown changed"),
         ("raw_bytes", 3, "a scan has another size"),
     ],
@@ -50,9 +56,10 @@ def test_jobs_are_summed_up_by_rule():
         ("fit", [], ["prepare"]),
         ("fit", [], ["prepare", "draw"]),
     ]
-    assert explain(jobs, {"a.b": (1, None)}).splitlines() == [
+    assert explain(jobs, {"a.b": (1, None), "c": (["x" * 90], {})}).splitlines() == [
         "Configuration that is not as in the last run:",
-        "  a.b: 1 -> None",
+        "  a.b: 1 -> none",
+        f"  c: ['{58 * 'x'}... -> {{...}}",
         "Why these jobs would run:",
         "  prepare (6): sessions are new: sub-1, sub-2, sub-3 and 2 more; its code changed (a.py)",
         "  fit (2): after prepare, draw",

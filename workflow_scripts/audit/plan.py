@@ -13,7 +13,7 @@ from workflow_scripts.audit.record_run import script_of
 from workflow_scripts.audit.records import last_run, with_uris
 from workflow_scripts.common.fingerprint import contents
 
-SHOWN, MOST_KEYS = 3, 20
+SHOWN, MOST_KEYS, LONGEST = 3, 20, 60
 NEEDED = "a file of it that is not kept is needed again"
 # Params that are no setting, in words.
 TOLD = {
@@ -23,22 +23,35 @@ TOLD = {
 }
 
 
-def flat(value, key: str = "") -> dict[str, object]:
-    """Values of nested dictionaries by their keys with dots."""
-    if not isinstance(value, dict):
-        return {key: value}
-    inner = (flat(item, f"{key}.{name}" if key else str(name)) for name, item in value.items())
-    return {name: item for found in inner for name, item in found.items()}
-
-
 def changed_keys(before: dict, now: dict) -> dict[str, tuple]:
     """Keys of two configurations that differ, with both values, None where there is none.
 
-    Without ``output_dir``, on which no job depends.
+    Nested ones with dots, as far down as both have them. Without ``output_dir``, on which no job
+    depends.
     """
-    old, new = flat(before), flat(json.loads(json.dumps(now)))
-    both = {key: (old.get(key), new.get(key)) for key in {**old, **new} if key != "output_dir"}
-    return {key: (was, value) for key, (was, value) in both.items() if was != value}
+
+    def differences(old, new, above):
+        for key in {**old, **new}:
+            was, value, name = old.get(key), new.get(key), f"{above}{key}"
+            if isinstance(was, dict) and isinstance(value, dict):
+                yield from differences(was, value, f"{name}.")
+            elif was != value and name != "output_dir":
+                yield name, (was, value)
+
+    return dict(differences(before, json.loads(json.dumps(now)), ""))
+
+
+def names_in(value) -> set[str]:
+    """All keys of nested dictionaries."""
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*map(names_in, value.values()))
+
+
+def in_short(value) -> str:
+    """A value of a configuration as text."""
+    text = "{...}" if isinstance(value, dict) else "none" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def changed_files(rule: str, recorded: dict[str, str]) -> list[str]:
@@ -66,8 +79,7 @@ def settings_told(names: list[str], params: dict, changed: dict[str, tuple]) -> 
     """
     for name in names:
         value = params[name]
-        leaves = {name} | (set(flat(value)) if isinstance(value, dict) else set())
-        leaves = {leaf.rsplit(".", 1)[-1] for leaf in leaves}
+        leaves = {name} | names_in(value)
         keys = [key for key in changed if key.rsplit(".", 1)[-1] in leaves]
         if name in TOLD:
             yield TOLD[name]
@@ -139,7 +151,7 @@ def explain(jobs: Iterable[tuple], changed: dict[str, tuple]) -> str:
             known["why"].setdefault(sentence, {})[about] = None
         if not reasons:
             known["after"] |= dict.fromkeys(before)
-    lines = [f"  {key}: {old!r} -> {new!r}" for key, (old, new) in changed.items()]
+    lines = [f"  {key}: {in_short(old)} -> {in_short(new)}" for key, (old, new) in changed.items()]
     if len(lines) > MOST_KEYS:
         lines[MOST_KEYS:] = [f"  and {len(lines) - MOST_KEYS} more keys"]
     lines = ["Configuration that is not as in the last run:", *lines] if changed else []
