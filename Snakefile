@@ -1,3 +1,5 @@
+import atexit
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -77,6 +79,18 @@ wildcard_constraints:
     engine="[A-Za-z0-9]+",
     fold="[0-9]+",
     model="[A-Za-z0-9_+]+",
+
+
+# Told here, since a job would wait for the lock of a run that goes on.
+if workflow.is_main_process and "status" in sys.argv[1:]:
+    print(
+        standing(
+            COHORT, steps_of, jobs_beside_steps(), OUTPUT_DIR, workflow.resource_settings.cores
+        )
+    )
+    sys.exit()
+if workflow.is_main_process:
+    atexit.register(tell_plan, workflow, CONFIG, PLACES, OUTPUT_DIR)
 
 
 onstart:

@@ -29,6 +29,7 @@ rule prepare_t1w:
     output:
         t1w=bids_anat("T1w.nii.gz", desc="preproc"),
         mask=bids_anat("mask.nii.gz", desc="brain" if OF_BRAIN else "body"),
+        automatic=temp(BEFORE),
         sidecar=bids_anat("T1w.json", desc="preproc"),
     log:
         "logs/prepare_t1w/{folder}/{prefix}.log",
@@ -188,6 +189,7 @@ if OF_BRAIN:
         input:
             t1w=rules.prepare_t1w.output.t1w,
             mask=rules.prepare_t1w.output.mask,
+            before=lambda wildcards: sessions(BEFORE, CORRECTIONS.keys() & {wildcards.prefix}),
             tissues=rules.segment_brain.output.tissues,
             regions=rules.segment_brain.output.regions,
             normalized=rules.register_to_mni.output.t1w,

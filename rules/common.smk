@@ -17,14 +17,16 @@ os.environ |= {
 }
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import is_flagged
 
+from workflow_scripts.audit.plan import tell_plan
 from workflow_scripts.audit.record_run import record_run
-from workflow_scripts.cohort.disk import announce, moved
+from workflow_scripts.cohort.disk import announce
 from workflow_scripts.cohort.engines import of_engine
+from workflow_scripts.cohort.first_look import first_look
 from workflow_scripts.cohort.index import natural_order
 from workflow_scripts.cohort.startup import INDEX, SPLIT, start
-from workflow_scripts.cohort.status import Step, report_status
+from workflow_scripts.cohort.standing import is_temp, jobs_behind, standing
+from workflow_scripts.cohort.status import report_status, steps_of_session
 from workflow_scripts.cohort.wiring import Wiring, paths
 from workflow_scripts.common.bids import beside, bids, of_contrast, session_prefix, sessions, tables
 from workflow_scripts.common.fingerprint import keep_parsed, shared_fingerprint
@@ -40,10 +42,8 @@ try:
     STARTING = start(config, plan_cohort, workflow.is_main_process, workflow.configfiles)
 except InputError as error:
     raise WorkflowError(str(error))
-if STARTING.moved_from:
-    print(moved(STARTING.moved_from, STARTING.bids_dir), file=sys.stderr)
-if STARTING.told:
-    print(*STARTING.told, sep="\n", file=sys.stderr)
+for told in STARTING.told:
+    print(told, file=sys.stderr)
 
 CONFIG, COHORT, STUDIES = STARTING.config, STARTING.cohort, STARTING.config["studies"]
 BIDS_DIR, OUTPUT_DIR, POPULATIONS = STARTING.bids_dir, STARTING.output_dir, STARTING.populations
@@ -146,21 +146,16 @@ def announcement():
 
 def steps_of(prefix):
     """Steps of the status table."""
-    made = [
-        Step(name, suffix, getattr(rules, name).output.sidecar, getattr(rules, name).log[0])
-        for suffix, names in steps(prefix).items()
-        for name in names
-    ]
-    aligned = rules.align_contrast.output.sidecar, rules.align_contrast.log[0]
-    made += [
-        Step("align_contrast", name, *(of_contrast(path, name) for path in aligned))
-        for name in CONTRASTS
-    ]
-    segmented = rules.segment_region.output.sidecar, rules.segment_region.log[0]
-    return made + [
-        Step(f"{region}_{name}", "T1w", *(of_engine(path, region, name) for path in segmented), why)
-        for region, name, why in SEGMENTATION.all_of(prefix)
-    ]
+    files = lambda name: (getattr(rules, name).output.sidecar, getattr(rules, name).log[0])
+    aligned = [(n, [of_contrast(p, n) for p in files("align_contrast")]) for n in CONTRASTS]
+    return steps_of_session(steps(prefix), files, aligned, SEGMENTATION.all_of(prefix))
+
+
+def jobs_beside_steps():
+    """Those that make pictures and what stands in the report, as from `jobs_behind`."""
+    asked = [] if CONFIG["participants"] else everything(None)[:2]
+    asked += qc_pictures() + viewers() + engine_pictures()
+    return jobs_behind(asked, list(workflow.rules))
 
 
 VERIFYING = {"audit", "freeze"}
@@ -172,9 +167,7 @@ def closing(succeeded):
     told = sorted(asked & VERIFYING) if succeeded else []
     lines = [(OUTPUT_DIR / f"logs/{name}.log").read_text() for name in told]
     if not asked or asked - VERIFYING:
-        temporary = {
-            made.name: [is_flagged(path, "temp") for path in made.output] for made in workflow.rules
-        }
+        temporary = {made.name: [*map(is_temp, made.output)] for made in workflow.rules}
         kept, there = OUTPUT_DIR / "cohort/status.tsv", COHORT.sessions
         if CONFIG["participants"]:
             from workflow_scripts.report.flag_outliers import flags_of_run
@@ -183,4 +176,6 @@ def closing(succeeded):
             lines.append(flags_of_run(OUTPUT_DIR, all_sidecars()))
         lines.append(report_status(COHORT, steps_of, OUTPUT_DIR, kept, ANATOMICAL["body_part"]))
         lines.append(record_run(OUTPUT_DIR, CONFIG, PLACES, temporary, there, STARTED, succeeded))
+        jobs = [] if succeeded else jobs_beside_steps()
+        lines.append(first_look(OUTPUT_DIR, STUDIES, jobs, STARTED) if kept else None)
     return "\n".join(filter(None, lines))

@@ -141,6 +141,7 @@ rule draw_viewer:
     """A page to go through a session's T1w, and what was made of it, in three planes."""
     input:
         unpack(alps_shown),
+        unpack(SHARED.explained(TRANSFORMS)),
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
         tissues=of_brain([rules.segment_brain.output.tissues]),

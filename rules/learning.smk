@@ -131,7 +131,8 @@ rule average_gradcam:
         atlas_names=rules.make_templates.output.atlas_names,
     output:
         **tables(index=f"{GRADCAM}_desc-mean_gradcam.tsv", regions=f"{GRADCAM}_regions.tsv"),
-        **tables(agreement=f"{GRADCAM}_agreement.tsv"),
+        **tables(agreement=f"{GRADCAM}_agreement.tsv", sessions=OF_SESSIONS[1]),
+        cams=OF_SESSIONS[0],
         maps=f"{GRADCAM}_desc-mean_gradcam.nii.gz",
         logits=f"{GRADCAM}_desc-logit_gradcam.nii.gz",
         attributions=f"{GRADCAM}_desc-integrated_gradients.nii.gz",

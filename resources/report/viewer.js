@@ -89,7 +89,10 @@
     const tell = () => {
       const voxel = at[0] * strides[0] + at[1] * strides[1] + at[2] * strides[2];
       const mm = affine.map(row => row[3] + at.reduce((sum, index, a) => sum + row[a] * index, 0));
-      const names = shown().map(layer => layer.labels[layer.volume[voxel]]?.name).filter(Boolean);
+      const names = shown().map(layer => {
+        const name = layer.labels[layer.volume[voxel]]?.name;
+        return name && layer.says ? `${layer.says} ${name}` : name;
+      }).filter(Boolean);
       told.textContent = `x ${mm[0].toFixed(0)}, y ${mm[1].toFixed(0)}, z ${mm[2].toFixed(0)} mm`
         + (names.length ? `: ${names.join(", ")}` : "");
     };

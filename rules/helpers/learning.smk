@@ -1,11 +1,11 @@
 from workflow_scripts.cohort.frozen import Frozen, image_files
 from workflow_scripts.cohort.population import session_prefixes, trainings
+from workflow_scripts.cohort.wiring import GRADCAM, OF_SESSIONS
 from workflow_scripts.common.inner import is_inner
 
 INPUT = "studies/{study}/input-{input}"
 TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
 TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
-GRADCAM = "studies/{study}/gradcam/model-{model}"
 MEANS = "maps", "logits", "attributions"  # Grad-CAM of both kinds, integrated gradients
 SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
 FROZEN = Frozen(CONFIG, COHORT.clinical)

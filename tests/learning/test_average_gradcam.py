@@ -10,6 +10,7 @@ from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning.agreement import agreement
 from workflow_scripts.learning.average_gradcam import (
     average_maps,
+    average_sessions,
     average_sums,
     hit_regions,
     region_p,
@@ -105,6 +106,24 @@ def test_sums_are_averaged_over_all_that_a_layer_classifies_correctly(tmp_path):
     np.testing.assert_allclose(means[2, 0], sums[:, 2, 0].sum(axis=0) / 4, rtol=1e-3)
     assert (means[1, 0] == 0).all()
     np.testing.assert_array_equal(affine, np.diag([8, 8, 8, 1]))
+
+
+def test_maps_of_a_session_are_those_of_the_class_that_most_trainings_predict():
+    """Of one that three trainings tested two agree; one that was tested once; and a tie."""
+    one = [(None, "sub-1", "1", "0"), (None, "sub-2", "1", "1")]
+    two = [(None, "sub-1", "1", "1"), ("ses-1", "sub-2", "0", "1")]
+    three = [("ses-1", "sub-2", "0", "0"), (None, "sub-1", "1", "1")]
+    columns = ["session_id", "participant_id", "label", "predicted"]
+    tables = [pd.DataFrame(rows, columns=columns) for rows in (one, two, three)]
+    cams = np.arange(6, dtype=np.float16).reshape(3, 2, 1, 1, 1)
+    means, index = average_sessions(list(cams), tables)
+    assert index[["participant_id", "predicted", "agreeing", "trainings"]].values.tolist() == [
+        ["sub-1", "1", 2, 3],
+        ["sub-2", "0", 1, 2],
+        ["sub-2", "1", 1, 1],
+    ]
+    assert index["session_id"].tolist()[1] == "ses-1" and index["session_id"].isna().sum() == 2
+    assert means.ravel().tolist() == [(2 + 5) / 2, 4, 1]
 
 
 def test_agreement_counted_by_hand(tmp_path):

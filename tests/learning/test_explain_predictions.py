@@ -14,6 +14,7 @@ from workflow_scripts.learning.explain_predictions import (
     in_brain,
     integrated_gradients,
     interpolation,
+    on_cells,
     sum_maps,
 )
 from workflow_scripts.learning.gradcam import cell_positions, channel_maps, gradcam
@@ -263,6 +264,22 @@ def test_maps_without_evidence_stay_0_and_others_have_their_maximum_in_the_brain
     maps = explain(channels, np.array([3.0]), scans, cells, mask)
     assert maps[..., 0].max() == 1
     assert (maps[..., 1] == 0).all()
+
+
+def test_maps_on_cells_are_those_of_the_brain_before_they_are_drawn():
+    rng = np.random.default_rng(4)
+    mask = head_mask((16, 16, 16), np.diag([4.0, 4, 4, 1]), first_outside=12)
+    cells = nib.affines.from_matvec(np.diag([8.0, 8, 8]), [3, 4, 5])
+    channels = list(rng.normal(size=(3, 6, 8, 8, 8)))
+    channels[2] = -np.abs(channels[2])  # nothing speaks for the class
+    weights = np.abs(rng.normal(size=6))
+    scans = pd.DataFrame({"volume": range(3), "score": [1.0, -1, 1], "predicted": list("abb")})
+    drawn = explain(channels, weights, scans, cells, mask)
+    maps = on_cells(channels, weights, scans, cells, mask)
+    assert not maps[2].any()
+    for number, cam in enumerate(maps):
+        again = in_brain(cam.astype(np.float32), cells, mask)
+        np.testing.assert_allclose(again, drawn[..., number], atol=2e-3)
 
 
 def test_each_layer_sums_the_maps_of_what_it_classifies_correctly():

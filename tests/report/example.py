@@ -143,7 +143,7 @@ def phantom(folder, zooms=(2.0, 2.0, 2.0), codes="RAS"):
         )
         paths[name] = str(folder / f"{name}.nii.gz")
         nib.save(image, paths[name])
-    return SimpleNamespace(**paths)
+    return SimpleNamespace(**paths, before=[])
 
 
 def cohort_features(ids, rng) -> pd.DataFrame:

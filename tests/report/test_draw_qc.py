@@ -46,6 +46,25 @@ def test_picture_of_four_rows_is_made_fast_and_always_the_same(tmp_path):
     assert height > 4 * FIELD_MM[1]
 
 
+def test_the_mask_before_a_correction_has_a_row_of_its_own_on_the_same_slices(tmp_path):
+    """Below that of the corrected mask: the line runs where the mask was, not where it is."""
+    source = phantom(tmp_path)
+    plain = np.asarray(draw_picture(source, ROWS, INDICES)).astype(int)
+    image = nib.load(source.mask)
+    before = np.asanyarray(image.dataobj).copy()
+    before[:, :, : before.shape[2] // 2] = 0  # no cerebellum at all
+    nib.save(nib.Nifti1Image(before, image.affine), tmp_path / "before.nii.gz")
+    source.before = [str(tmp_path / "before.nii.gz")]
+    picture = np.asarray(draw_picture(source, ROWS, INDICES)).astype(int)
+    high = FIELD_MM[1] + 4
+    np.testing.assert_array_equal(picture[: 2 * high], plain[: 2 * high])
+    np.testing.assert_array_equal(picture[3 * high :], plain[2 * high :])
+    added = picture[2 * high : 3 * high]
+    line = (added[..., 2] > 200) & (added[..., 0] < 120)
+    assert line[:, : FIELD_MM[0]].sum() == 0  # the lowest axial slice, where the mask was not
+    assert line[:, -FIELD_MM[1] :].sum() > 100
+
+
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "PSR", "AIL"])
 def test_right_half_is_drawn_on_the_right_whatever_the_storage(tmp_path, codes):
     source = phantom(tmp_path, codes=codes)

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.report.browser import CHROMIUM
 from tests.report.devtools import Page
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.transforms import LPS, write_itk_matrix
 from workflow_scripts.report.draw_qc import RIM_MM
 from workflow_scripts.report.draw_viewer import main
 
@@ -29,7 +31,7 @@ def volumes():
     thalamus = np.zeros(SHAPE, np.uint8)
     thalamus[12:16, 20:26, 16:20] = THALAMUS
     return {
-        "t1w": np.broadcast_to(100 + np.arange(SHAPE[0])[:, None, None], SHAPE).astype("f4"),
+        "sub-1_T1w": np.broadcast_to(100 + np.arange(SHAPE[0])[:, None, None], SHAPE).astype("f4"),
         "mask": (away < 22).astype(np.uint8),
         "dseg": np.where(away < 22, 2, 0).astype(np.uint8),
         "regions": thalamus,
@@ -37,7 +39,7 @@ def volumes():
     }
 
 
-def draw(folder, volumes, turned=False, brain=True):
+def draw(folder, volumes, turned=False, brain=True, maps=None):
     """Path of the page, of images whose axes run to right, anterior, superior or otherwise."""
     for name, data in volumes.items():
         image = nib.Nifti1Image(data, nib.affines.from_matvec(np.diag(ZOOMS), [-40, -50, -45]))
@@ -49,12 +51,13 @@ def draw(folder, volumes, turned=False, brain=True):
         nib.save(image, folder / f"{name}.nii.gz")
     path = {name: str(folder / f"{name}.nii.gz") for name in volumes}
     source = SimpleNamespace(
-        t1w=path["t1w"],
+        t1w=path["sub-1_T1w"],
         mask=path["mask"],
         tissues=[path["dseg"]] if brain else [],
         regions=[path["regions"]] if brain else [],
         sides=[path["sub-1_label-Thalamus_desc-anna_dseg"]],
         colour=[],
+        **(maps or {"maps": [], "maps_index": [], "transforms": []}),
     )
     page = folder / "sub-1_ses-2_desc-viewer_T1w.html"
     main(source, SimpleNamespace(page=page), SimpleNamespace(brain=brain))
@@ -87,6 +90,55 @@ def test_the_page_holds_the_volumes_to_the_right_to_the_front_and_up(volumes, tm
     assert stage["layers"][2]["labels"] == {
         str(THALAMUS): {"name": "thalamus", "colour": stage["layers"][2]["labels"]["6"]["colour"]}
     }
+
+
+MOVED_MM = np.array([6.0, -4.0, 5.0])  # from the T1w to the template
+INDEX = "volume\tparticipant_id\tsession_id\tlabel\tpredicted\tagreeing\ttrainings\n"
+
+
+def grad_cam(folder, peak, of="sub-1", study="npsle"):
+    """Files of a network's maps: that of a session has its maximum at a cell that is 8 mm wide."""
+    folder = folder / f"studies/{study}/gradcam"
+    folder.mkdir(parents=True)
+    cams = np.zeros((2, 9, 9, 9), np.float16)
+    cams[0], cams[(1, *peak)] = 1, 0.25
+    cells = nib.affines.from_matvec(np.diag([8.0, 8, 8]), [-40, -40, -40])
+    maps, index = folder / "model-a+b_desc-sessions_gradcam.safetensors", folder / "index.tsv"
+    save_file({"cams": cams, "affine": cells}, maps)
+    index.write_text(f"{INDEX}0\tsub-9\tn/a\tHC\tHC\t1\t1\n1\t{of}\tn/a\tHC\tNPSLE\t2\t3\n")
+    write_itk_matrix(LPS @ nib.affines.from_matvec(np.eye(3), -MOVED_MM) @ LPS, folder / "xfm.mat")
+    found = {"maps": [str(maps)], "maps_index": [str(index)]}
+    return found | {"transforms": [str(folder / "xfm.mat")]}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_map_lies_over_the_t1w_where_the_transform_takes_it(volumes, tmp_path, turned):
+    peak = np.array([5, 5, 6])
+    page = draw(tmp_path, volumes, turned, maps=grad_cam(tmp_path, peak))
+    stage, _, layers = stage_of(page)
+    assert stage["layers"][-1]["title"] == "Grad-CAM of npsle, a+b"
+    affine = np.vstack([stage["affine"], [0, 0, 0, 1]])
+    strong = nib.affines.apply_affine(affine, np.argwhere(layers[-1] >= 4))  # 60 % and more
+    np.testing.assert_allclose(strong.mean(axis=0), 8 * peak - 40 - MOVED_MM, atol=1)
+    assert np.abs(strong - strong.mean(axis=0)).max() < 8
+    assert not layers[-1][layers[0] == 0].any()  # none out of the brain
+    assert layers[-1].max() == 7  # of 90 % and more
+    note = stage["layers"][-1]["note"]
+    assert "speaks for NPSLE, as which 2 of the 3 trainings" in note and "label: HC" in note
+    assert "What it shows" in page.read_text()
+
+
+def test_a_session_that_no_network_has_tested_has_no_map(volumes, tmp_path):
+    maps = grad_cam(tmp_path, (5, 5, 5), of="sub-2")
+    one = draw(tmp_path, volumes, maps=maps).read_bytes()
+    assert draw(tmp_path, volumes).read_bytes() == one
+
+
+def test_an_empty_map_says_so(volumes, tmp_path):
+    page = draw(tmp_path, volumes, maps=grad_cam(tmp_path, (0, 0, 0)))
+    stage, _, layers = stage_of(page)
+    assert not layers[-1].any() and stage["layers"][-1]["labels"] == {}
+    assert stage["layers"][-1]["note"].startswith("Nothing in this brain speaks for NPSLE")
 
 
 def test_an_image_stored_in_another_order_gives_the_same_page(volumes, tmp_path):
@@ -134,8 +186,9 @@ def test_labels_on_another_grid_are_named(volumes, tmp_path):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 def test_nobody_is_kept_out(volumes, tmp_path):
-    with Page(draw(tmp_path, volumes)) as page:
+    with Page(draw(tmp_path, volumes, maps=grad_cam(tmp_path, (5, 5, 5)))) as page:
         page.wait("document.body.dataset.ready == 'yes'")
+        page.evaluate("document.querySelector('details').open = true")
         assert page.barriers() == []
 
 

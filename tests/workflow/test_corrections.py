@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.workflow.small_cohort import t1w
 from tests.workflow.snake import finished, jobs, said, snakemake
@@ -51,7 +52,7 @@ def copy(small_study, small_copy, tmp_path):
     return SimpleNamespace(bids=small_study / "bids", results=results, mask=mask, plain=small_copy)
 
 
-def test_a_corrected_mask_is_taken_told_and_on_record(copy, tmp_path):
+def test_a_corrected_mask_is_taken_told_and_on_record(copy, small_study, tmp_path):
     before = np.asanyarray(nib.load(copy.mask).dataobj)
     config = correct(copy)
     process = finished(config=config, folder=tmp_path)
@@ -67,7 +68,15 @@ def test_a_corrected_mask_is_taken_told_and_on_record(copy, tmp_path):
     flags = read_table(copy.results / "cohort/outliers.tsv")
     [note] = flags.loc[flags["reason"].str.contains("corrected"), "reason"]
     assert note.startswith("brain mask corrected by anna, 2026-11-30 (hole)")
+    picture = "sub-2/figures/sub-2_desc-qc_T1w.webp"
+    heights = [
+        Image.open(root / picture).height for root in (small_study / "results", copy.results)
+    ]
+    assert heights[1] * 4 == pytest.approx(heights[0] * 5, abs=20)  # a row more
+    assert not (copy.results / "sub-2/anat/sub-2_desc-automatic_mask.nii.gz").exists()
     page = (copy.results / "report/index.html").read_text()
+    assert "Brain mask before it was corrected" in page
+    assert "before it was corrected" not in (small_study / "results/report/index.html").read_text()
     assert "corrected by anna" in page and "was corrected by hand" in page
     assert "Nothing to be done" in said(snakemake("--dry-run", config=config, folder=tmp_path))
     audit = snakemake("audit", config=config | {"audit": {"recompute": 0}}, folder=tmp_path)

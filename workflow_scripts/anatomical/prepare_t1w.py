@@ -215,13 +215,17 @@ def found_brain(source, params, image) -> tuple[np.ndarray, str, np.ndarray | No
     return mask, taken_from(source.preprocessed[0]), t1w
 
 
-def find_brain(source, params, image) -> tuple[np.ndarray, str, dict, np.ndarray | None]:
+def find_brain(
+    source, params, image
+) -> tuple[np.ndarray, str, dict, np.ndarray | None, np.ndarray | None]:
     """Brain mask of a T1w, how it was found, fields of the sidecar, and the T1w that came with it.
 
-    With a correction the mask is that; the one before it is found too, to be compared with.
+    With a correction the mask is that; the one before it is found too, to be compared with, and
+    stands last, None where no brain was found.
     """
     if not source.correction:
         mask, how, t1w = found_brain(source, params, image)
+        automatic = mask
         told = {"BrainExtraction": how}
     else:
         mask = corrected_mask(source.correction, source.t1w, params.correction)
@@ -233,7 +237,8 @@ def find_brain(source, params, image) -> tuple[np.ndarray, str, dict, np.ndarray
             automatic, how, t1w = None, "none", None
         found = None if automatic is None else (automatic, how)
         told = told_of_correction(mask, found, params.correction, voxel_volume_ml(image))
-    return mask, how, {"SkullStripped": how == "input already skull-stripped"} | told, t1w
+    told = {"SkullStripped": how == "input already skull-stripped"} | told
+    return mask, how, told, t1w, automatic
 
 
 def main(source, out, params):
@@ -246,11 +251,13 @@ def main(source, out, params):
     image = load_scan(source.t1w)
     corrected = None
     if part == "brain":
-        mask, how, told, corrected = find_brain(source, params, image)
+        mask, how, told, corrected, automatic = find_brain(source, params, image)
     else:
         mask, how = body_mask(np.asanyarray(image.dataobj)), "Otsu"
+        automatic = mask
         told = {"SkullStripped": False, "BodyPart": part}
     save_labels(mask, image, out.mask)
+    save_labels(np.zeros_like(mask) if automatic is None else automatic, image, out.automatic)
     bias = "N4" if corrected is None else how
     if corrected is None:
         corrected = correct_bias(source.t1w, out.mask, part != "brain")

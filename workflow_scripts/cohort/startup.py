@@ -11,6 +11,7 @@ from workflow_scripts.cohort.arteries import check_arteries
 from workflow_scripts.cohort.cohort import Cohort, keep_apart, load_cohort, simulated_cohort
 from workflow_scripts.cohort.config import NETWORKS, WITH_RATERS, check_config, models_of
 from workflow_scripts.cohort.corrections import read_corrections
+from workflow_scripts.cohort.disk import moved
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
 from workflow_scripts.cohort.frozen import check_frozen
@@ -58,7 +59,7 @@ class Start:
     populations : rows of each study's population, by its name
     corrections : of brain masks, by session prefix, see `read_corrections`
     moved_from : folder in which the dataset lay at the last run, where that was another
-    told : sentences about the ratings of pictures, to be printed
+    told : sentences about that and about the ratings of pictures, to be printed
     """
 
     config: dict
@@ -256,6 +257,8 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     if config["corrections"]:
         there = cohort.sessions, cohort.usable("T1w")
         corrections = read_corrections(config["corrections"], *there, check=main_process)
+    if moved_from:
+        told = [moved(moved_from, bids_dir), *told]
     read = populations, corrections, moved_from, tuple(told)
     started = Start(config, cohort, bids_dir, output_dir, *read)
     if main_process:

@@ -7,13 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.cohort.engines import of_engine
 from workflow_scripts.cohort.index import write_rows
 from workflow_scripts.cohort.participants import exclusion_reason
 from workflow_scripts.common.bids import bids_uri, session_prefix
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.rows import read_rows
 
-STATES = ("DONE", "FAILED", "PENDING", "EXCLUDED", "MISSING", "INVALID")
+STATES = ("DONE", "RUNNING", "FAILED", "PENDING", "EXCLUDED", "MISSING", "INVALID")
 FIELDS = ["participant_id", "session_id", "suffix", "step", "status", "reason", "log"]
 LONGEST_REASON = 300
 SHOWN_FAILURES = SHOWN_NOTES = 10
@@ -34,6 +35,30 @@ class Step:
     log: str
     not_run: str | None = None
 
+    @property
+    def rule(self) -> str:
+        """The rule, whose logs lie in a folder of its name."""
+        return self.log.split("/")[1]
+
+
+def steps_of_session(names: dict, files, aligned: list, engines: list) -> list[Step]:
+    """Steps that a session goes through.
+
+    Parameters
+    ----------
+    names : rules by the suffix of the scan
+    files : function of a rule's name to the patterns of its result and its log
+    aligned : names of contrasts with these patterns
+    engines : region, engine, and why it is not run, of all that segment regions
+    """
+    made = [Step(name, suffix, *files(name)) for suffix in names for name in names[suffix]]
+    made += [Step("align_contrast", name, *patterns) for name, patterns in aligned]
+    patterns = files("segment_region")
+    return made + [
+        Step(f"{region}_{name}", "T1w", *(of_engine(path, region, name) for path in patterns), why)
+        for region, name, why in engines
+    ]
+
 
 def last_line(path: Path) -> str:
     """Last line of a log that is not blank, cut to 300 characters."""
@@ -44,13 +69,16 @@ def last_line(path: Path) -> str:
     return lines[-1][:LONGEST_REASON] if lines else "ended without a message"
 
 
-def state_of_step(step: Step, prefix: str, root: Path) -> dict:
+def state_of_step(step: Step, prefix: str, root: Path, marked: set[str] = frozenset()) -> dict:
     """``status``, ``reason`` and ``log`` of a step of a session whose scan is usable.
 
-    DONE with the result there; FAILED with a log and no result, since Snakemake removes what
-    a failed job has written; else PENDING.
+    RUNNING where the result is among the ``marked`` outputs of jobs that have begun; DONE with
+    the result there; FAILED with a log and no result, since Snakemake removes what a failed job
+    has written; else PENDING.
     """
     names = {"folder": prefix.replace("_", "/"), "prefix": prefix}
+    if step.result.format(**names) in marked:
+        return {"status": "RUNNING", "reason": None, "log": None}
     if (root / step.result.format(**names)).exists():
         return {"status": "DONE", "reason": None, "log": None}
     log = step.log.format(**names)
@@ -86,7 +114,12 @@ def state_of_scan(
 
 
 def cohort_status(
-    index: list[dict], exclusions: list[dict], problems: dict, steps_of, root: Path
+    index: list[dict],
+    exclusions: list[dict],
+    problems: dict,
+    steps_of,
+    root: Path,
+    marked: set[str] = frozenset(),
 ) -> list[dict]:
     """A row for each session and step.
 
@@ -96,10 +129,11 @@ def cohort_status(
     problems : BIDS URI -> what the preflight found wrong, None for a good scan
     steps_of : function of a session's prefix to its list of `Step`
     root : output folder
+    marked : outputs of jobs that go on
 
     Returns
     -------
-    dicts with the keys `FIELDS`
+    dicts with the keys `FIELDS`, and the step's ``rule``
     """
     sessions: dict[tuple, dict[str, list]] = {}
     for scan in index:
@@ -117,25 +151,31 @@ def cohort_status(
                 reason = f"not run: {step.not_run}"
                 found = {"status": "MISSING", "reason": reason, "log": None}
             elif "AVAILABLE" in states:
-                found = state_of_step(step, prefix, root)
+                found = state_of_step(step, prefix, root, marked)
             else:
                 status = next(name for name in STATES if name in states)
                 found = {"status": status, "reason": states[status], "log": None}
             named = dict(zip(FIELDS, (*session, step.suffix, step.name), strict=False))
-            rows.append(named | found)
+            rows.append(named | found | {"rule": step.rule})
     return rows
+
+
+def table_of(states: list[tuple[str, str]], heading: str) -> str:
+    """Table of names by state, the names in the order in which they come first."""
+    counts = Counter(states)
+    shown = [state for state in STATES if any(name == state for _, name in counts)]
+    names = list(dict.fromkeys(name for name, _ in states))
+    width = max(map(len, [heading, *names]))
+    lines = ["  ".join([f"{heading:{width}}", *(f"{state:>8}" for state in shown)])]
+    for name in names:
+        numbers = (f"{counts[name, state] or '.':>8}" for state in shown)
+        lines.append("  ".join([f"{name:{width}}", *numbers]))
+    return "\n".join(lines)
 
 
 def summary(rows: list[dict]) -> str:
     """Short table of steps by state, and the first failures with their logs."""
-    counts = Counter((row["step"], row["status"]) for row in rows)
-    shown = [state for state in STATES if any(name == state for _, name in counts)]
-    steps = list(dict.fromkeys(row["step"] for row in rows))
-    width = max(map(len, ["step", *steps]))
-    lines = ["  ".join([f"{'step':{width}}", *(f"{state:>8}" for state in shown)])]
-    for step in steps:
-        numbers = (f"{counts[step, state] or '.':>8}" for state in shown)
-        lines.append("  ".join([f"{step:{width}}", *numbers]))
+    lines = [table_of([(row["step"], row["status"]) for row in rows], "step")]
     failed = [row for row in rows if row["status"] == "FAILED"]
     for row in failed[:SHOWN_FAILURES]:
         name = session_prefix(row["participant_id"], row["session_id"])
@@ -161,6 +201,14 @@ def notes(rows: list[dict]) -> list[str]:
     ]
 
 
+def status_rows(cohort, steps_of, root: Path, marked: set[str] = frozenset()) -> list[dict]:
+    """`cohort_status` with what the preflight found, where it has run."""
+    preflight = root / "cohort/preflight.tsv"
+    checked = read_rows(preflight, quoted=True) if preflight.is_file() else []
+    problems = {row["path"]: problem_of(row) for row in checked}
+    return cohort_status(cohort.index, cohort.exclusions, problems, steps_of, root, marked)
+
+
 def report_status(cohort, steps_of, root: Path, kept: Path | None, body_part: str = "brain") -> str:
     """Summary of where the sessions stand.
 
@@ -172,10 +220,7 @@ def report_status(cohort, steps_of, root: Path, kept: Path | None, body_part: st
         no table of the cohort's scans either
     body_part : that the scans show
     """
-    preflight = root / "cohort/preflight.tsv"
-    checked = read_rows(preflight, quoted=True) if preflight.is_file() else []
-    problems = {row["path"]: problem_of(row) for row in checked}
-    rows = cohort_status(cohort.index, cohort.exclusions, problems, steps_of, root)
+    rows = status_rows(cohort, steps_of, root)
     if kept:
         from workflow_scripts.common.tables import read_descriptions, write_dictionary
 

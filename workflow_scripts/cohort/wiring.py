@@ -4,8 +4,16 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 import os
+from functools import cached_property
 
+from workflow_scripts.cohort.config import NETWORKS, models_of
+from workflow_scripts.cohort.population import session_prefixes
 from workflow_scripts.cohort.startup import SPLIT, Start
+from workflow_scripts.common.bids import sessions
+
+GRADCAM = "studies/{study}/gradcam/model-{model}"
+# The map of each tested session, and which volume is whose.
+OF_SESSIONS = f"{GRADCAM}_desc-sessions_gradcam.safetensors", f"{GRADCAM}_sessions.tsv"
 
 
 def paths(scans, prefix):
@@ -24,7 +32,7 @@ class Wiring:
 
     def __init__(self, started: Start, measured: int):
         self.scans, self.measured, self.given = started.scans, measured, started.preprocessed
-        self.studies = started.config["studies"]
+        self.studies, self.populations = started.config["studies"], started.populations
         self.simulated = not started.config["bids_dir"]
 
     def those_there(self, files):
@@ -81,6 +89,42 @@ class Wiring:
     def design_classes(self, wildcards):
         """Params function: the two classes of a study's design."""
         return self.studies[wildcards.study]["design"]["classes"]
+
+    def explained(self, transforms):
+        """Input function: maps of networks of each study that may have tested a session.
+
+        That are those of all its people but external ones and those of other classes: who is
+        tested is not known before the split is drawn. ``transforms`` are the patterns of the
+        files that bring the maps to the session's T1w.
+        """
+
+        def maps(wildcards):
+            made = [
+                [path.format(study=name, model=key) for path in OF_SESSIONS]
+                for name, tested in self._tested.items()
+                if wildcards.prefix in tested
+                for key in models_of(self.studies[name], *NETWORKS)
+            ]
+            return {
+                "maps": [path for path, _ in made],
+                "maps_index": [path for _, path in made],
+                "transforms": sessions(transforms, [wildcards.prefix]) if made else [],
+            }
+
+        return maps
+
+    @cached_property
+    def _tested(self) -> dict[str, set[str]]:
+        return {
+            name: {
+                prefix
+                for prefix, row in zip(session_prefixes(people), people, strict=True)
+                if row["external"] == "no"
+                and row["label"] in self.studies[name]["design"]["classes"]
+            }
+            for name, people in self.populations.items()
+            if "gradcam" in self.studies[name]["evaluation"]
+        }
 
     def of_split(self, table):
         """Input function: a table of a study's present split."""

@@ -1,4 +1,7 @@
-"""Mean maps of each class over the correctly classified test scans, and the regions they hit."""
+"""Mean maps of each class over the correctly classified test scans, and the regions they hit.
+
+And the map of each tested session, for the page on which one goes through it.
+"""
 
 import logging
 from itertools import product
@@ -12,6 +15,7 @@ from workflow_scripts.common.images import save_image, voxel_volume_ml
 from workflow_scripts.common.job import job
 from workflow_scripts.common.permutations import permutation_p
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.splits import SCAN
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.common.transforms import resample
 from workflow_scripts.learning.agreement import above, agreement
@@ -137,6 +141,37 @@ def average_sums(paths: list) -> tuple[np.ndarray, np.ndarray]:
     return means.astype(np.float16), part["affine"]
 
 
+def average_sessions(
+    cams: list[np.ndarray], tables: list[pd.DataFrame]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Mean map of each tested session, of the trainings that agree most on its class.
+
+    Parameters
+    ----------
+    cams : (scans, a, b, c) of each training, as from `explain_predictions.on_cells`
+    tables : of each, participant_id, session_id, label and predicted, a row for each map
+
+    Returns
+    -------
+    means : (sessions, a, b, c) float16
+    index : volume, participant_id, session_id, label, predicted, agreeing (trainings that
+        predicted it) and trainings (all that tested the session). Of classes that are predicted
+        as often as each other it is the one that comes first in the alphabet.
+    """
+    rows = pd.concat(tables, ignore_index=True).astype({"label": str, "predicted": str})
+    maps = np.concatenate(cams)
+    means, index = [], []
+    for scan, tested in rows.groupby(SCAN, dropna=False, sort=True):
+        counts = tested["predicted"].value_counts().sort_index()
+        predicted = counts.idxmax()
+        chosen = tested.index[tested["predicted"] == predicted]
+        means.append(maps[chosen].astype(np.float32).mean(axis=0))
+        entry = {"label": tested["label"].iloc[0], "predicted": predicted}
+        entry |= {"agreeing": len(chosen), "trainings": len(tested)}
+        index.append({"volume": len(index), **dict(zip(SCAN, scan, strict=True)), **entry})
+    return np.stack(means).astype(np.float16), pd.DataFrame(index)
+
+
 def region_p(
     maps: np.ndarray, cells: np.ndarray, thresholds: list[float], labels: np.ndarray, n: int, brain
 ) -> np.ndarray:
@@ -220,6 +255,9 @@ def main(source, out, params):
     layers, cells = average_sums(source.sums)
     save_file({"means": layers, "affine": cells}, out.layers)
     columns, thresholds = resource("columns/learning.tsv"), params.gradcam["thresholds"]
+    of_sessions, sessions = average_sessions([load_file(p)["cams"] for p in source.sums], tables)
+    save_file({"cams": of_sessions, "affine": cells}, out.cams)
+    write_table(sessions, out.sessions, columns)
     write_table(index, out.index, columns)
     inside = np.asanyarray(brain.dataobj) > 0
     write_table(agreement(means, index, thresholds, inside).round(4), out.agreement, columns)

@@ -98,6 +98,27 @@ def explain(
     return np.stack(maps, axis=-1).astype(np.float32)
 
 
+def on_cells(
+    channels: list, weights: np.ndarray, scans: pd.DataFrame, cells: np.ndarray, mask
+) -> np.ndarray:
+    """Grad-CAM of the predicted class of some scans, as it is before it is drawn over the brain.
+
+    Parameters
+    ----------
+    channels, weights, scans, cells, mask : as in `explain`
+
+    Returns
+    -------
+    (scans, a, b, c) float16, the maximum in the brain at 1; a map that is 0 there stays so
+    """
+    of_class = [weights if score > 0 else -weights for score in scans["score"]]
+    cams = np.stack([gradcam(*one) for one in zip(channels, of_class, strict=True)])
+    to_brain = interpolation(cells, cams.shape[1:], mask)
+    peaks = (to_brain @ cams.reshape(len(cams), -1).T).max(axis=0, initial=0)
+    shares = cams / np.where(peaks > 0, peaks, 1)[:, None, None, None]
+    return np.where(peaks[:, None, None, None] > 0, shares, 0).astype(np.float16)
+
+
 def integrated_gradients(classifier, volume: np.ndarray) -> np.ndarray:
     """What each voxel adds to the logit of the positive class minus that of the negative.
 
@@ -210,7 +231,8 @@ def main(source, out, params, threads: int):
     save_probability(attribute(classifier, scanned, tested, mask), mask, out.attributions)
     write_table(tested[COLUMNS], out.index, resource("columns/learning.tsv"))
     sums, counts = sum_maps(channels, layers, cells, mask)
-    save_file({"sums": sums, "counts": counts, "affine": cells}, out.sums)
+    cams = on_cells(channels, layers["weight"][0], tested, cells, mask)
+    save_file({"sums": sums, "counts": counts, "affine": cells, "cams": cams}, out.sums)
 
 
 if "snakemake" in globals():

@@ -145,7 +145,8 @@ def draw_picture(source, rows: dict, indices: dict[str, int]) -> Image.Image:
     Parameters
     ----------
     source : object or namedlist with the paths ``t1w``, ``mask``, ``tissues``,
-        ``regions`` (native), ``normalized``, ``template_mask``, ``template_wm`` (MNI152)
+        ``regions`` (native), ``before`` (a list: the mask before a correction, if there was
+        one), ``normalized``, ``template_mask``, ``template_wm`` (MNI152)
     rows : rows of the T1w in resources/report/qc.yaml
     indices : label of each region
 
@@ -172,6 +173,10 @@ def draw_picture(source, rows: dict, indices: dict[str, int]) -> Image.Image:
     drawn = [
         draw_row(normalized, template, mni_zooms, contours),
         draw_row(t1w, mask, zooms, [(mask, {True: colour["mask"]["brain_mask"]}, 2)]),
+        *(
+            draw_row(t1w, mask, zooms, [(automatic, {True: colour["before"]["automatic_mask"]}, 2)])
+            for automatic in (_on_grid(path, t1w)[0] > 0 for path in source.before)
+        ),
         draw_row(t1w, mask, zooms, [(tissues, of_tissues, 0)]),
         draw_row(t1w, mask, zooms, [(regions, of_regions, 0)]),
     ]

@@ -8,6 +8,7 @@ import base64
 import csv
 import gzip
 import json
+import re
 from itertools import cycle
 from pathlib import Path
 
@@ -15,11 +16,14 @@ import nibabel as nib
 import numpy as np
 import yaml
 from markupsafe import Markup
+from safetensors.numpy import load_file
 from scipy import ndimage
 
-from workflow_scripts.common.bids import entities_of
+from workflow_scripts.common.bids import entities_of, session_prefix
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.resources import resource
+from workflow_scripts.common.rows import read_rows
+from workflow_scripts.common.transforms import PointTransform, linear, move
 from workflow_scripts.report.colour_fa import BRIGHTNESS, read_regions
 from workflow_scripts.report.draw_qc import RIM_MM, window
 from workflow_scripts.report.pages import script_of, templates
@@ -28,6 +32,14 @@ from workflow_scripts.report.sessions import split_name
 PALETTE = ["#ff8c1a", "#22a7f0", "#8ee04e", "#ff4fd8", "#ffd23f", "#3ff0f0", "#b7a6ff", "#ff4b4b"]
 MASK = "#ff2d1f"
 VOXEL_MM = 1.0  # finer axes are shown in every second, third ... voxel
+# Shares of a map's maximum, and dark red over orange to pale yellow.
+LEVELS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+HEAT_COLOURS = ["#b30000", "#fc0000", "#ff4900", "#ff9300", "#ffdf00", "#ffff3e", "#ffffb0"]
+HEAT = {
+    n: (f"{level:.0%}".replace("%", " %") + (" and more" if n == len(LEVELS) else ""), colour)
+    for n, (level, colour) in enumerate(zip(LEVELS, HEAT_COLOURS, strict=True), 1)
+}
+MAP_NAME = re.compile(r"studies/(\w+)/gradcam/model-([\w+]+?)_desc-sessions")
 TISSUES = {1: ("CSF", "csf"), 2: ("grey matter", "gm"), 3: ("white matter", "wm")}
 
 
@@ -99,7 +111,7 @@ def t1w_stage(source, rim_mm: float | None) -> dict:
     Parameters
     ----------
     source : object with the paths t1w and mask, and the lists tissues, regions (both of a brain
-        alone) and sides (of engines)
+        alone), sides (of engines), maps, maps_index and transforms (of networks)
     rim_mm : how far from the brain the T1w is shown; None where there is no face
     """
     whole = canonical(source.t1w)
@@ -133,7 +145,71 @@ def t1w_stage(source, rim_mm: float | None) -> dict:
         title = f"{entities['label']} by {entities['desc']}"
         sides = {1: (f"{title}, left", colour), 2: (f"{title}, right", colour)}
         layers.append(layer(title, labels_on(path, whole)[box], sides, outline=True))
+    layers += map_layers(source, image, mask, box)
     return stage("T1w", image, box, np.round(255 * grey[box]).astype(np.uint8), layers)
+
+
+def map_layers(source, image: nib.Nifti1Image, mask: np.ndarray, box) -> list[dict]:
+    """Grad-CAM of each network that was tested on the session, brought to its T1w.
+
+    Parameters
+    ----------
+    source : object with the lists maps, maps_index and transforms, and the path t1w
+    image : whose grid is shown; the mask (x, y, z) is on it
+    """
+    prefix, layers = split_name(source.t1w)[0], []
+    tested = [
+        (path, row)
+        for path, index in zip(source.maps, source.maps_index, strict=True)
+        for row in read_rows(Path(index), quoted=True)
+        if session_prefix(row["participant_id"], row["session_id"]) == prefix
+    ]
+    if not tested:
+        return layers
+    inside = mask[box] > 0
+    voxels = np.argwhere(inside) + [part.start for part in box]
+    points = to_template(source.transforms, nib.affines.apply_affine(image.affine, voxels))
+    for path, row in tested:
+        cams = load_file(path)
+        cells = nib.affines.apply_affine(np.linalg.inv(cams["affine"]), points)
+        cam = cams["cams"][int(row["volume"])].astype(np.float32)
+        values = ndimage.map_coordinates(cam, cells.T, order=1, mode="nearest")
+        shares = np.zeros(inside.shape)
+        shares[inside] = values / (values.max() or 1)
+        study, model = MAP_NAME.search(str(path)).groups()
+        title = f"Grad-CAM of {study}, {model}"
+        of_map = layer(title, np.digitize(shares, LEVELS).astype(np.uint8), HEAT)
+        layers.append(of_map | {"says": title, "note": told_of_map(row, values.any())})
+    return layers
+
+
+def to_template(transforms: list[str], points: np.ndarray) -> np.ndarray:
+    """Where points (n, 3) of a T1w lie in MNI152, in mm.
+
+    Parameters
+    ----------
+    transforms : files ``[affine]`` or ``[affine, warp, inverse warp]`` from T1w to MNI152
+    """
+    affine, *warps = transforms
+    return PointTransform(warps[1:])(move(np.linalg.inv(linear(affine)), points))
+
+
+def told_of_map(row: dict, speaks: bool) -> str:
+    """What a map is of.
+
+    Parameters
+    ----------
+    row : of the index of the maps, see `average_gradcam.average_sessions`
+    speaks : whether it is not 0 everywhere
+    """
+    n, of = row["agreeing"], row["trainings"]
+    who = "the training that was" if of == "1" else f"{n} of the {of} trainings that were"
+    what = "What speaks" if speaks else "Nothing in this brain speaks"
+    return (
+        f"{what} for {row['predicted']}, as which {who} tested on this scan classified it (its "
+        f"label: {row['label']}), in the difference of the two logits. Colours are shares of the "
+        "map's maximum in this brain. This is no map of disease: a network at chance has one too."
+    )
 
 
 def diffusion_stage(colour: str, template_mask: str, regions: dict) -> dict:

@@ -102,6 +102,8 @@ def filters_of(
 def captions_of(sidecars: dict[str, dict]) -> dict[str, dict]:
     """Captions of the pictures by kind; that of the T1w is another one where it is of no brain.
 
+    That of a mask before it was corrected is left out where none was.
+
     Parameters
     ----------
     sidecars : content of the sidecars by session and kind
@@ -111,6 +113,8 @@ def captions_of(sidecars: dict[str, dict]) -> dict[str, dict]:
     part = captions["T1w"]["sidecar"]
     if any("BodyPart" in kinds.get(part, {}) for kinds in sidecars.values()):
         captions["T1w"] = of_bodies
+    elif not any("Correction" in kinds.get(part, {}) for kinds in sidecars.values()):
+        del captions["T1w"]["rows"]["before"]
     return captions
 
 
