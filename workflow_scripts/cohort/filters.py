@@ -73,7 +73,7 @@ def written(wanted: dict) -> str:
 
 
 def check_filters(filters: dict[str, dict], files: dict[str, list[dict]]) -> None:
-    """A filter, and each of its entities, must fit some scan of the dataset; no name in other capitals.
+    """A filter, and each of its entities, must fit some scan; no name may be in other capitals.
 
     Parameters
     ----------
