@@ -90,7 +90,8 @@ def templates(folder: Path) -> SimpleNamespace:
 def process(t1w: str, folder: Path, template, network: Path | None, lesions=()):
     """Outputs of segment_brain of a raw T1w, and its measures; ``lesions`` may be a mask's path."""
     raw = {"t1w": t1w, "template": template.t1w, "template_mask": template.mask}
-    t1 = outputs(folder, t1w="t1w.nii.gz", mask="mask.nii.gz", sidecar="t1w.json")
+    names = {"t1w": "t1w.nii.gz", "mask": "mask.nii.gz", "sidecar": "t1w.json"}
+    t1 = outputs(folder, **names, automatic=[])
     settings = SimpleNamespace(brain_extraction="deepbet", body_part="brain")
     prepare_t1w.main(SimpleNamespace(**raw, preprocessed=[], correction=[]), t1, settings)
     transforms = ["x.mat", "x.nii.gz", "inverse.nii.gz"]

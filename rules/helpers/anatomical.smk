@@ -1,5 +1,5 @@
 TISSUES = ["CSF", "GM", "WM"]
-BEFORE = bids_anat("mask.nii.gz", desc="automatic")  # a correction
+BEFORE = [bids_anat("mask.nii.gz", desc="automatic")] if CONFIG["corrections"] else []
 TEMPLATE = f"templates/tpl-{SPACE}"
 # Memory in MB of a step on the template's grid, beside that for the scan.
 ON_TEMPLATE = {2: 1000, 1: 4000}[ANATOMICAL["template_resolution"]]

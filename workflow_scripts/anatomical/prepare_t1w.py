@@ -257,7 +257,8 @@ def main(source, out, params):
         automatic = mask
         told = {"SkullStripped": False, "BodyPart": part}
     save_labels(mask, image, out.mask)
-    save_labels(np.zeros_like(mask) if automatic is None else automatic, image, out.automatic)
+    for path in out.automatic:
+        save_labels(np.zeros_like(mask) if automatic is None else automatic, image, path)
     bias = "N4" if corrected is None else how
     if corrected is None:
         corrected = correct_bias(source.t1w, out.mask, part != "brain")
