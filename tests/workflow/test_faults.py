@@ -72,9 +72,11 @@ def ends_right(config, folder, target=TARGET):
     return process
 
 
-@pytest.mark.parametrize(("made", "kilobytes", "inodes"), [(False, 900, 1000), (True, 10000, 15)])
+@pytest.mark.parametrize(
+    ("made", "kilobytes", "inodes"), [(False, 900, 1000), (True, 150, 1000), (True, 10000, 15)]
+)
 def test_full_disk(config, templates, tmp_path, made, kilobytes, inodes):
-    """Of bytes, when the templates are made, and of inodes, when a scan is prepared.
+    """Of bytes, when the templates are made or a scan is prepared, and of inodes.
 
     Nothing half written stands under a result's name.
     """

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -10,6 +11,8 @@ import traceback
 import warnings
 
 from workflow_scripts.common.record import write_record
+
+ROOM_BYTES = 65536
 
 
 class InputError(Exception):
@@ -49,7 +52,18 @@ def job(snakemake, inputs_read: bool = True):
             print(f"ERROR in rule {snakemake.rule}: {error}", file=log)
             sys.exit(1)
         except Exception:
+            _make_room(snakemake.output)
             traceback.print_exc(file=log)
             sys.exit(1)
         finally:
             tempfile.tempdir = None
+
+
+def _make_room(outputs) -> None:
+    """On a full disk, remove what a failed job has written, as Snakemake does a moment later.
+
+    Else its log could not say that the disk is full.
+    """
+    if shutil.disk_usage(os.curdir).free < ROOM_BYTES:
+        for path in filter(os.path.isfile, outputs):
+            os.remove(path)
