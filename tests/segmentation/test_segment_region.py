@@ -179,7 +179,7 @@ def test_doubts_are_flags_and_no_numbers(paths, tmp_path):
     assert sidecar["Measures"] == {}
     sidecar, _, _ = segmented(paths, tmp_path, "atlas", balls(paths, 7, 9, 9), (1, 2))
     small, uneven = sidecar["Flags"]
-    assert "outside 6 to 24" in small and "the left thalamus is 0.4" in uneven
+    assert "outside 6 to 24" in small and "thalamus: the left side is 0.4" in uneven
 
 
 def test_a_region_at_the_edge_of_the_scan_is_flagged(paths, tmp_path):

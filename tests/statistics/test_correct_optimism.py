@@ -27,6 +27,9 @@ def permutations():
     return pd.DataFrame(rows)
 
 
+SIDES = ("bootstrap", "original")
+
+
 def apparent(predictions):
     rows = predictions[predictions["role"] == "train"]
     return {model: scores for (model, _), scores in by_model(rows, CLASSES).items()}
@@ -47,6 +50,15 @@ def test_optimism_is_taken_off_with_its_sign():
     assert auc["ci_high"] == pytest.approx(0.9975 - 0.2)
     assert brier["optimism"] == pytest.approx(-0.15) and brier["value"] == pytest.approx(0.27)
     assert np.isnan(brier["ci_low"])
+
+
+def test_limits_that_do_not_hold_the_value_are_none():
+    samples = pd.DataFrame(
+        {f"{metric}_{of}": [0.9, 1.0] for metric in ("auc", "brier") for of in SIDES}
+    )
+    auc, _ = correct_optimism({"auc": 0.85, "brier": 0.95}, samples)
+    assert auc["value"] == pytest.approx(0.85)
+    assert np.isnan(auc["ci_low"]) and np.isnan(auc["ci_high"])
 
 
 def test_permutation_p_counts_the_observed_one():

@@ -69,14 +69,31 @@ def pairs(pairwise: pd.DataFrame, units: dict) -> list[dict]:
     ]
 
 
-def adjusted(groups: pd.DataFrame, pairwise: pd.DataFrame, units: dict) -> dict | None:
-    """The tests with covariates held constant, None where no covariate was declared."""
+def held(terms: list[str], declared: list[str]) -> list[str]:
+    """Columns that are held constant, of the terms that they are coded as.
+
+    >>> held(["age", "sex_M", "site_B", "site_C"], ["age", "sex", "site"])
+    ['age', 'sex', 'site']
+    """
+
+    def column(term):
+        return next((c for c in declared if term == c or term.startswith(f"{c}_")), term)
+
+    return list(dict.fromkeys(map(column, terms)))
+
+
+def adjusted(
+    groups: pd.DataFrame, pairwise: pd.DataFrame, units: dict, declared: list[str]
+) -> dict | None:
+    """The tests with covariates held constant, None where none was ``declared``."""
     if "adjusted_p" not in groups:
         return None
     whole = groups[groups["group"].astype(str) == "all"].set_index("feature")
     limits = [f"adjusted_difference{end}" for end in ("", "_low", "_high")]
     return {
-        "covariates": ", ".join(map(label, whole["adjusted_for"].iloc[0].split(", "))),
+        "covariates": ", ".join(
+            map(label, held(whole["adjusted_for"].iloc[0].split(", "), declared))
+        ),
         "differ": [label(f) for f in whole.index[whole["adjusted_p_corrected"] < ALPHA]],
         "lines": [
             {
@@ -118,7 +135,7 @@ def groups_section(name: str, study: dict, read: Callable) -> dict:
         "pairs_tested": int(pairwise["n_tests"].iloc[0]),
         "differ": [line["name"] for line in lines if line["significant"]],
         "not_shown": [line["short"] for line in lines if not line["significant"]],
-        "adjusted": adjusted(groups, pairwise, units),
+        "adjusted": adjusted(groups, pairwise, units, study["evaluation"]["groups"]["covariates"]),
         "groups_all": tabulate(groups, groups_units),
         "pairs_all": tabulate(pairwise, pairwise_units),
         "plot": plots.distributions(values, units, features, study["classes"], f"{name}-groups"),

@@ -222,10 +222,10 @@ def doubts(volumes: dict[str, float], region: str) -> list[str]:
         return [f"no voxel of the {region} on the {' and the '.join(empty)}: look at it"]
     flags = []
     if not low <= volumes["both"] <= high:
-        flags.append(f"a {region} of {volumes['both']:.1f} mL, outside {low:g} to {high:g}")
+        flags.append(f"{region}: {volumes['both']:.1f} mL, outside {low:g} to {high:g}")
     ratio, (least, most) = volumes["left"] / volumes["right"], LEFT_TO_RIGHT
     if not least <= ratio <= most:
-        flags.append(f"the left {region} is {ratio:.2f} times the right one")
+        flags.append(f"{region}: the left side is {ratio:.2f} times the right one")
     return flags
 
 

@@ -24,7 +24,8 @@ def correct_optimism(apparent: dict[str, float], samples: pd.DataFrame) -> list[
 
     Optimism is the mean, over the samples, of a model's value in its own sample
     minus its value in the original participants. The limits are those of the
-    values in the samples, shifted by the optimism; missing where these do not vary.
+    values in the samples, shifted by the optimism; missing where these do not vary, or, as
+    happens with few samples, do not hold the value itself.
 
     Parameters
     ----------
@@ -41,13 +42,16 @@ def correct_optimism(apparent: dict[str, float], samples: pd.DataFrame) -> list[
     for metric in ("auc", "brier"):
         inside = samples[f"{metric}_bootstrap"].to_numpy(float)
         optimism = float((inside - samples[f"{metric}_original"]).mean())
-        limits = np.clip(np.percentile(inside, [2.5, 97.5]) - optimism, 0, 1)
+        value = apparent[metric] - optimism
+        low, high = np.clip(np.percentile(inside, [2.5, 97.5]) - optimism, 0, 1)
+        if np.ptp(inside) <= 1e-9 or not low <= np.clip(value, 0, 1) <= high:
+            low = high = np.nan
         rows.append(
             {
                 "metric": metric,
-                "value": apparent[metric] - optimism,
-                "ci_low": limits[0] if np.ptp(inside) > 1e-9 else np.nan,
-                "ci_high": limits[1] if np.ptp(inside) > 1e-9 else np.nan,
+                "value": value,
+                "ci_low": low,
+                "ci_high": high,
                 "ci_method": "location-shifted bootstrap",
                 "optimism": optimism,
             }
