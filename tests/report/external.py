@@ -21,7 +21,7 @@ STUDY = {
     "sessions": "all",
     "external": {"column": "site", "values": ["B"]},
     "requires": ["dwi"],
-    "bootstraps": 20,
+    "bootstraps": 40,
     "inputs": {"mri": {"columns": ["alps"]}},
     "design": {"kind": "folds", "folds": 4},
     "models": {name: {"kind": "logistic", "inputs": ["mri"]} for name in MODELS},

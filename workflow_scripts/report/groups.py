@@ -82,13 +82,12 @@ def held(terms: list[str], declared: list[str]) -> list[str]:
     return list(dict.fromkeys(map(column, terms)))
 
 
-def adjusted(
-    groups: pd.DataFrame, pairwise: pd.DataFrame, units: dict, declared: list[str]
-) -> dict | None:
-    """The tests with covariates held constant, None where none was ``declared``."""
+def adjusted(groups: pd.DataFrame, pairwise: pd.DataFrame, units: dict, study: dict) -> dict | None:
+    """The tests with covariates held constant, None where the ``study`` declares none."""
     if "adjusted_p" not in groups:
         return None
     whole = groups[groups["group"].astype(str) == "all"].set_index("feature")
+    declared = study["evaluation"]["groups"]["adjust"]
     limits = [f"adjusted_difference{end}" for end in ("", "_low", "_high")]
     return {
         "covariates": ", ".join(
@@ -135,7 +134,7 @@ def groups_section(name: str, study: dict, read: Callable) -> dict:
         "pairs_tested": int(pairwise["n_tests"].iloc[0]),
         "differ": [line["name"] for line in lines if line["significant"]],
         "not_shown": [line["short"] for line in lines if not line["significant"]],
-        "adjusted": adjusted(groups, pairwise, units, study["evaluation"]["groups"]["covariates"]),
+        "adjusted": adjusted(groups, pairwise, units, study),
         "groups_all": tabulate(groups, groups_units),
         "pairs_all": tabulate(pairwise, pairwise_units),
         "plot": plots.distributions(values, units, features, study["classes"], f"{name}-groups"),
