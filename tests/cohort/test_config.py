@@ -616,7 +616,10 @@ def pelvis(**changes):
     return {
         "bids_dir": "b",
         "output_dir": "o",
-        "anatomical": {"body_part": changes.pop("body_part", "pelvis")},
+        "anatomical": {
+            "body_part": changes.pop("body_part", "pelvis"),
+            "preprocessed": changes.pop("preprocessed", None),
+        },
         "segmentation": {"manual": "m", "regions": regions},
         "studies": {"s": study | changes},
     }
@@ -635,6 +638,7 @@ def test_a_pelvis_has_no_diffusion_and_no_vessels():
         ({"unet": {"study": "other"}}, "net.study: other is no study"),
         ({"evaluation": {"regions": None}}, "studies.s.evaluation.regions: is of brains"),
         ({"scans": ["T1w", "dwi"]}, "studies.s.scans: dwi is of brains"),
+        ({"preprocessed": {"derivatives": "d"}}, "anatomical.preprocessed: is of brains"),
     ],
 )
 def test_what_a_pelvis_has_not_is_named(changes, message):

@@ -118,6 +118,10 @@ def check_config(config: dict) -> dict:
                 problems.append(
                     f"corrections: are of brain masks, not of a {body_part}; leave it out"
                 )
+            if config["anatomical"]["preprocessed"]:
+                problems.append(
+                    f"anatomical.preprocessed: is of brains, not of a {body_part}; leave it out"
+                )
             config["scans"] = {n: f for n, f in config["scans"].items() if n not in OF_BRAINS}
     if problems:
         raise InputError("the configuration has errors:\n  " + "\n  ".join(problems))
