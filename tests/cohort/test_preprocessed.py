@@ -134,6 +134,11 @@ def test_a_folder_of_another_program_is_refused(tmp_path, program):
     assert "fMRIPrep or sMRIPrep" in told and str(tmp_path / "d") in told
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    told = problem(given(series=str(tmp_path / "nowhere"), dwi=["sub-1_dwi.nii.gz"]))
+    assert told == f"diffusion.preprocessed: no folder {tmp_path / 'nowhere'}; correct it"
+
+
 def dwi(start: str, *ends: str) -> list[str]:
     folder = "/".join(part for part in start.split("_") if part[:4] in ("sub-", "ses-"))
     ends = ends or ("dwi.nii.gz", "dwi.bval", "dwi.bvec")

@@ -82,7 +82,7 @@ class Preprocessed:
         Raises
         ------
         InputError
-            If a folder is of another program, or with the sessions that lack a file.
+            If a folder is not there or of another program, or with the sessions that lack a file.
         """
         if "transforms" in self.taken and self.registration not in NONLINEAR:
             raise InputError(
@@ -94,6 +94,8 @@ class Preprocessed:
             (KEY_T1W, self.anatomical, ANATOMICAL_PROGRAMS),
             (KEY_DWI, self.diffusion, DIFFUSION_PROGRAMS),
         ):
+            if folder and not Path(folder).is_dir():
+                raise InputError(f"{key}: no folder {folder}; correct it")
             if folder:
                 program = generated_by(Path(folder))[0]
                 if program.lower() not in [name.lower() for name in programs]:
