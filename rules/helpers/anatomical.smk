@@ -3,7 +3,7 @@ BEFORE = [bids_anat("mask.nii.gz", desc="automatic")] if CONFIG["corrections"] e
 TEMPLATE = f"templates/tpl-{SPACE}"
 # Memory in MB of a step on the template's grid, beside that for the scan.
 ON_TEMPLATE = {2: 1000, 1: 4000}[ANATOMICAL["template_resolution"]]
-NONLINEAR = ANATOMICAL["registration"] in ("syn", "fsl_fnirt")
+NONLINEAR = STARTING.nonlinear
 TRANSFORMS = [bids_anat("xfm.mat", from_="T1w", to=SPACE, mode="image")]
 if NONLINEAR:
     TRANSFORMS += [

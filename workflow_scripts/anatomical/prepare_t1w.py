@@ -132,11 +132,16 @@ def corrected_mask(path: str, t1w: str, correction: dict) -> np.ndarray:
     values = np.unique(data[data != 0])
     if len(values) != 1:
         raise InputError(f"{path}: holds {len(values) + 1} values; a mask has 0 and one more")
+    require_brain_volume(path, data != 0, voxel_volume_ml(scan))
+    return data != 0
+
+
+def require_brain_volume(path: str, mask: np.ndarray, voxel_ml: float) -> None:
+    """Raise InputError where a mask (x, y, z) that was given has not the volume of a brain."""
     low, high = PLAUSIBLE_BRAIN_ML
-    volume = (data != 0).sum() * voxel_volume_ml(scan)
+    volume = mask.sum() * voxel_ml
     if not low <= volume <= high:
         raise InputError(f"{path}: has {volume:.0f} mL; a brain has {low:g} to {high:g}")
-    return data != 0
 
 
 def told_of_correction(mask: np.ndarray, found, correction: dict, voxel_ml: float) -> dict:
@@ -207,11 +212,7 @@ def found_brain(source, params, image) -> tuple[np.ndarray, str, np.ndarray | No
         asked = source.t1w, source.template, source.template_mask, params.brain_extraction
         return *extract_brain(*asked), None
     t1w, mask = preprocessed_t1w(source.preprocessed, image)
-    low, high = PLAUSIBLE_BRAIN_ML
-    if not low <= (volume := mask.sum() * voxel_volume_ml(image)) <= high:
-        raise InputError(
-            f"{source.preprocessed[1]}: has {volume:.0f} mL; a brain has {low:g} to {high:g}"
-        )
+    require_brain_volume(source.preprocessed[1], mask, voxel_volume_ml(image))
     return mask, taken_from(source.preprocessed[0]), t1w
 
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from workflow_scripts.common.antspyx import ants
-from workflow_scripts.common.bids import dataset_of, generated_by
+from workflow_scripts.common.bids import made_by
 from workflow_scripts.common.images import load_scan
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.transforms import LPS, move, write_itk_matrix
@@ -20,7 +20,7 @@ THERE_AND_BACK_MM = 1.0
 
 def taken_from(path: str) -> str:
     """What a sidecar says of a file of another program: ``taken from fMRIPrep 23.2.1``."""
-    return " ".join(["taken from", *generated_by(dataset_of(Path(path).parent))]).strip()
+    return f"taken from {made_by(path)}"
 
 
 def on_grid_of(path: str, scan: nib.Nifti1Image) -> np.ndarray:

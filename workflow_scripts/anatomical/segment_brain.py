@@ -188,9 +188,10 @@ def main(source, out, params):
     given = source.preprocessed
     method = taken_from(given[0]) if given else params.tissue_segmentation
     mask, frame = ants.image_read(source.mask), nib.load(source.t1w)
-    box = box_around(mask.numpy())
+    inside = mask.numpy()
+    box = box_around(inside)
     t1w = ants.image_read(source.t1w)
-    t1w = t1w.new_image_like(lesions_filled(t1w.numpy(), mask.numpy(), t1w.spacing, source))
+    t1w = t1w.new_image_like(lesions_filled(t1w.numpy(), inside, t1w.spacing, source))
     t1w, mask = part_of(t1w, box), part_of(mask, box)
 
     def brought(path, onto, **options):
@@ -218,8 +219,7 @@ def main(source, out, params):
         )
     shares = None
     if given:
-        whole_mask = np.asanyarray(nib.load(source.mask).dataobj)
-        posteriors = preprocessed_tissues(given, frame, whole_mask)[box]
+        posteriors = preprocessed_tissues(given, frame, inside)[box]
     elif method == "atropos":
         posteriors = coarse_probabilities(t1w, mask, priors, params.prior_weight)
         inner = atlas == indices["ventricles"]

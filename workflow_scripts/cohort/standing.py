@@ -105,7 +105,9 @@ def jobs_behind(targets: Iterable[str], rules: list) -> Iterator[tuple]:
 
 def is_temp(output) -> bool:
     """Whether Snakemake removes an output after use."""
-    return bool(getattr(output, "flags", {}).get("temp"))
+    from snakemake.io import is_flagged
+
+    return bool(is_flagged(output, "temp"))
 
 
 def inputs_of(rule, wildcards: dict) -> Iterator[str]:

@@ -21,7 +21,7 @@ from workflow_scripts.cohort.population import (
     number_of_splits,
     session_prefixes,
 )
-from workflow_scripts.cohort.preprocessed import Preprocessed
+from workflow_scripts.cohort.preprocessed import NONLINEAR, Preprocessed
 from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
 from workflow_scripts.cohort.segmentation import complete_pretrained, place_paths, weights_of
 from workflow_scripts.cohort.written import check_files, expanded
@@ -132,6 +132,11 @@ class Start:
         return [table] * bool(table) + [
             str(Path(table).parent / row["mask"]) for row in rows if row.get("mask")
         ]
+
+    @property
+    def nonlinear(self) -> bool:
+        """Whether the registration to the template has warps."""
+        return self.config["anatomical"]["registration"] in NONLINEAR
 
     @cached_property
     def preprocessed(self) -> Preprocessed:

@@ -19,9 +19,7 @@ MANUAL, CORRECTIONS = "bids:manual:", "bids:corrections:"
 # Of datasets by the programs that made them, in small letters.
 FMRIPREP, QSIPREP = "bids:fmriprep:", "bids:qsiprep:"
 PROGRAMS = {"fmriprep": FMRIPREP, "smriprep": FMRIPREP, "qsiprep": QSIPREP}
-PREPARED = re.compile(
-    r"_(desc-preproc_(T1w|dwi)|desc-brain_mask|label-\w+_probseg|xfm)\.\w+(\.gz)?"
-)
+PREPARED = re.compile(r"_(desc-preproc_(T1w|dwi)|desc-brain_mask|label-\w+_probseg|xfm)\.")
 VESSEL_SUFFIXES = {"mask", "probseg", "contours", "points"}
 
 
@@ -296,6 +294,11 @@ def generated_by(root: Path) -> tuple[str, str]:
     first = made[0] if isinstance(made, list) else made
     first = first if isinstance(first, dict) else {}
     return str(first.get("Name", "")), str(first.get("Version", ""))
+
+
+def made_by(path: str) -> str:
+    """Name and version of the program that made a file of a dataset, as one text."""
+    return " ".join(generated_by(dataset_of(Path(path).parent))).strip()
 
 
 @cache

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.common.bids import dataset_of, generated_by
+from workflow_scripts.common.bids import made_by
 from workflow_scripts.common.epi import grids_differ
 from workflow_scripts.common.gradients import Gradients, read_gradients
 from workflow_scripts.common.images import load_scan
@@ -58,7 +58,7 @@ def fields_of_preprocessed(path: str, volumes: int, raw: list[str]) -> dict:
     volumes : of the prepared series
     raw : the session's raw series
     """
-    program = " ".join(generated_by(dataset_of(Path(path).parent)))
+    program = made_by(path)
     there = sum(load_scan(one).shape[3] for one in raw)
     notes = [
         f"motion as {program} measured it is not defined as ours is, so displacements are missing"
