@@ -100,9 +100,10 @@ SEGMENTATION = {
         constant(G + "train_unet", "KEPT_APART") == ("test", "validation", "external")
     ),
     "splits of that study had such networks of its own": lambda: (
-        calls(G + "segment_region", "in_pieces", "of_tested_split")
-        and "splits['role'] == 'test'" in text_of(G + "segment_region", "of_tested_split")
-        and "source.splits, where, split)" in text_of(G + "train_unet", "main")
+        "source.splits, where, split)" in text_of(G + "train_unet", "main")
+    ),
+    "of the split that tests a participant": lambda: (
+        "splits['role'] == 'test'" in text_of(G + "segment_region", "of_tested_split")
     ),
     "nothing was brought to a template": lambda: (
         "if source.transforms:" in text_of("anatomical/align_contrast", "main")
