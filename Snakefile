@@ -21,6 +21,7 @@ if not CONFIG["bids_dir"]:
 
     if DEMO_COHORT.BODY_PART == "pelvis":
 
+        include: "rules/helpers/demo_pelvis.smk"
         include: "rules/demo_pelvis.smk"
 
     else:
@@ -73,7 +74,7 @@ wildcard_constraints:
     study="[A-Za-z0-9_]+",
     split="[0-9]+",
     repeat="[0-9]+",
-    input="[A-Za-z0-9_]+",
+    input="[A-Za-z0-9_]+(_split-[0-9]+)?",
     network="network[A-Za-z0-9]*",
     region="|".join(SEGMENTATION.labels) or "-",
     engine="[A-Za-z0-9]+",

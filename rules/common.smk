@@ -135,7 +135,8 @@ def everything(wildcards):
     """All that a run makes; the report stands for what it needs."""
     if CONFIG["participants"]:
         return preprocessed_files() + qc_pictures() + engine_pictures() + viewers()
-    return [".bidsignore", "report/index.html", *aligned_contrasts()]
+    frozen = SEGMENTATION.for_new_patients(rules.train_unet.output.model)
+    return [".bidsignore", "report/index.html", *aligned_contrasts(), *frozen]
 
 
 def announcement():

@@ -17,3 +17,16 @@ rule simulate_participants:
         demo=CONFIG["demo"],
     script:
         "../workflow_scripts/demo/simulate_participants.py"
+
+
+rule compare_with_truth:
+    """What was recovered of the simulated truth."""
+    input:
+        unpack(lambda wildcards: true_and_found()),
+        features="cohort/features.tsv",
+    output:
+        **tables(recovered="demo/recovered.tsv", summary="demo/recovered_summary.tsv"),
+    log:
+        "logs/compare_with_truth.log",
+    script:
+        "../workflow_scripts/demo/compare_with_truth.py"

@@ -179,23 +179,6 @@ rule simulate_vessel_image:
         "../workflow_scripts/demo/simulate_vessel_image.py"
 
 
-rule compare_with_truth:
-    """What was recovered of the simulated truth."""
-    input:
-        volumes=lambda wildcards: sessions(rules.simulate_t1w.output.volumes, T1W),
-        true_masks=lambda wildcards: sessions(rules.simulate_t1w.output.brain, T1W),
-        masks=lambda wildcards: sessions(bids_anat("mask.nii.gz", desc="brain"), T1W),
-        alps=lambda wildcards: sessions(rules.simulate_dwi.output.truth, DWI),
-        vessels=true_vessels,
-        features="cohort/features.tsv",
-    output:
-        **tables(recovered="demo/recovered.tsv", summary="demo/recovered_summary.tsv"),
-    log:
-        "logs/compare_with_truth.log",
-    script:
-        "../workflow_scripts/demo/compare_with_truth.py"
-
-
 rule compare_gradcam_with_truth:
     """Mean Grad-CAM against the planted effect."""
     input:

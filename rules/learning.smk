@@ -15,7 +15,7 @@ rule cache_volumes:
     resources:
         runtime=need(30, sessions=0.1),
     params:
-        entry=lambda wildcards: STUDIES[wildcards.study]["inputs"][wildcards.input],
+        entry=input_entry,
     script:
         "../workflow_scripts/learning/cache_volumes.py"
 

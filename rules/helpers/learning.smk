@@ -1,19 +1,19 @@
 from workflow_scripts.cohort.frozen import Frozen, image_files
 from workflow_scripts.cohort.population import session_prefixes, trainings
-from workflow_scripts.cohort.wiring import GRADCAM, OF_SESSIONS
+from workflow_scripts.cohort.wiring import GRADCAM, INPUT, OF_SESSIONS
 from workflow_scripts.common.inner import is_inner
 
-INPUT = "studies/{study}/input-{input}"
 TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
 TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
 MEANS = "maps", "logits", "attributions"  # Grad-CAM of both kinds, integrated gradients
 SINGLE_GRADCAM = f"{GRADCAM}_split-{{split}}_repeat-{{repeat}}"
 FROZEN = Frozen(CONFIG, COHORT.clinical)
+input_entry, input_of_model = SHARED.input_entry, SHARED.input_of_model
 
 
 def image_paths(wildcards):
     """Images of an input, of each session of the study's population its channels."""
-    entry = STUDIES[wildcards.study]["inputs"][wildcards.input]
+    entry = input_entry(wildcards)
     return [
         path
         for prefix in session_prefixes(POPULATIONS[wildcards.study])
@@ -23,10 +23,12 @@ def image_paths(wildcards):
 
 def regions_around(wildcards):
     """Label images that an input is cut around, of each session of the study's population."""
-    around = STUDIES[wildcards.study]["inputs"][wildcards.input].get("segmented")
+    around = input_entry(wildcards).get("segmented")
     if not around:
         return []
-    sides = of_engine(rules.segment_region.output.sides, around["region"], around["engine"])
+    region, split = around["region"], wildcards.input.partition("_split-")[2]
+    engine = SEGMENTATION.in_split(region, around["engine"], split)
+    sides = of_engine(rules.segment_region.output.sides, region, engine)
     return sessions(sides, session_prefixes(POPULATIONS[wildcards.study]))
 
 
@@ -55,17 +57,9 @@ def of_template(*outputs):
 
 def brains(wildcards):
     """Normalized brains of a study's sessions, where an input is in MNI152."""
-    entry = STUDIES[wildcards.study]["inputs"][wildcards.input]
-    wanted = entry["space"] == "MNI152"
+    wanted = input_entry(wildcards)["space"] == "MNI152"
     brain = rules.register_to_mni.output.brain
     return sessions(brain, session_prefixes(POPULATIONS[wildcards.study])) if wanted else []
-
-
-def input_of_model(ending):
-    """Input function: a file of the image that a model reads."""
-    return lambda wildcards: f"{INPUT}_{ending}".format(
-        study=wildcards.study, input=model("inputs")(wildcards)[0]
-    )
 
 
 VOLUMES = {

@@ -6,8 +6,8 @@ WITH_SITES = [name for name, settings in STUDIES.items() if "site" in settings]
 
 
 def truth_tables():
-    """The simulated heads' truth: what was recovered, its summary, and Grad-CAM if any."""
-    if CONFIG["bids_dir"] or DEMO_COHORT.BODY_PART != "brain":
+    """A simulated cohort's truth: what was recovered, its summary, and Grad-CAM if any."""
+    if CONFIG["bids_dir"] or not true_and_found()["masks"]:
         return []
     recovered = rules.compare_with_truth.output
     gradcam = [rules.compare_gradcam_with_truth.output.table] if gradcam_models() else []

@@ -303,6 +303,24 @@ def test_screening_leaves_noise_out_and_sees_the_training_side_alone(study, tmp_
     assert whole["dropped"] == [] and whole["coefficients"][3] != 0
 
 
+def test_labels_of_the_test_side_reach_no_stack(stacked, study, tmp_path):
+    """Exchanged there, they change neither what is fitted and chosen nor a score."""
+    other = tmp_path / "study"
+    shutil.copytree(study, other)
+    exchanged = dict(zip(CLASSES, CLASSES[::-1], strict=True))
+    for name in ("splits", *MEMBERS):
+        table = read_table(other / f"{name}.tsv")
+        tested = (table["role"] == "test") & (table["split"] == 1)
+        table.loc[tested, "label"] = table.loc[tested, "label"].map(exchanged)
+        table.to_csv(other / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
+    run(other)
+    before, after = (read_table(f / "signature_predictions.tsv") for f in (study, other))
+    assert (before["label"] != after["label"]).all()
+    pd.testing.assert_frame_equal(before.drop(columns="label"), after.drop(columns="label"))
+    files = [folder / "model-signature_stack.json" for folder in (study, other)]
+    assert files[0].read_text() == files[1].read_text()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"model": "x"}'])
 def test_a_file_that_is_no_stack_is_named(tmp_path, text):
     (tmp_path / "model-x_stack.json").write_text(text)

@@ -665,12 +665,3 @@ def test_an_image_too_small_for_a_network_of_monai_is_named():
     config = pelvis(models={"cnn": {"kind": "cnn", "inputs": ["joints"], "encoder": "densenet121"}})
     with pytest.raises(InputError, match="joints has 16 voxels along an axis, and densenet121"):
         check_config(config)
-
-
-@pytest.mark.parametrize(
-    "design", [{"kind": "folds"}, {"kind": "leave_site_out", "column": "scanner"}]
-)
-def test_a_network_of_a_region_that_nobody_is_left_to_train_is_named(design):
-    config = pelvis(design=design)
-    with pytest.raises(InputError, match="nobody is left to train the network net; take holdout"):
-        check_config(config)

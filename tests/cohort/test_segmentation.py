@@ -171,6 +171,52 @@ def test_a_network_runs_once_for_the_same_weights():
     assert found.network_of("/v") == "network"
 
 
+UNET = {"kind": "unet", "rater": "anna", "study": "s", "splits": 2, "split": 1}
+
+
+def drawn(engines, people=5):
+    """Segmentation of participants drawn by anna."""
+    config = checked({name: {"kind": "atlas"} for name in engines}, manual="m")
+    found = config["segmentation"]["regions"]["thalamus"]["engines"]
+    for name, engine in engines.items():
+        found[name] = {"channels": ["T1w"], "folds": 2} | engine
+    rows = [
+        {"participant_id": f"sub-{n}", "session_id": None, "suffix": suffix, "path": "x"}
+        for n in range(people)
+        for suffix in ("T1w", "thalamus_anna")
+    ]
+    return Segmentation(config, Cohort([], rows, [], {}))
+
+
+def test_a_network_of_a_study_with_several_splits_is_another_in_each():
+    vote = {"kind": "vote", "of": ["net", "atlas"]}
+    found = drawn({"net": UNET, "atlas": ATLAS, "vote": vote})
+    shown = {name for _, name, why in found.all_of("sub-1") if not why}
+    assert shown == {"net", "atlas", "vote", "anna"}  # the twins stand behind the network's name
+    assert found.parted("thalamus", "net") and not found.parted("thalamus", "atlas")
+    assert found.in_split("thalamus", "net", 2) == "netsplit2"
+    assert found.in_split("thalamus", "atlas", 2) == "atlas"
+    assert found.settings("Thalamus", "netsplit2")["of_split"] == 2
+    assert found.settings("Thalamus", "votesplit2")["of"] == ["netsplit2", "atlas"]
+    assert found.settings("Thalamus", "vote")["of"] == ["net", "atlas"]
+    assert found.settings("Thalamus", "net")["by_split"] == ["netsplit1", "netsplit2"]
+    assert found.for_new_patients("{engine}_{fold}") == ["netsplit1_0"]
+
+
+def test_of_one_split_a_network_is_one():
+    one = {key: value for key, value in UNET.items() if key != "splits"}
+    found = drawn({"net": one})
+    assert not found.parted("thalamus", "net")
+    assert "by_split" not in found.settings("Thalamus", "net")
+    assert found.for_new_patients("{region}_{engine}_{fold}") == ["Thalamus_net_0"]
+    assert drawn({"net": one}, people=3).for_new_patients("{engine}") == []  # four are needed
+
+
+def test_an_engine_with_the_name_of_a_split_is_refused():
+    with pytest.raises(InputError, match="netsplit1: is the name of net in split 1 .*rename it"):
+        drawn({"net": UNET, "netsplit1": ATLAS})
+
+
 def pretrained(folder, **told):
     """Section with a network of another run, whose description says this."""
     weights = folder / "Thalamus_net_fold-0_model.safetensors"

@@ -1,13 +1,18 @@
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from workflow_scripts.common.job import InputError
+from workflow_scripts.common.tables import read_table
 from workflow_scripts.demo.compare_with_truth import (
     ALPS,
+    JOINTS,
     LESIONS,
     VOLUMES,
+    main,
     recovered_masks,
     recovered_measures,
     summarise,
@@ -83,3 +88,26 @@ def test_sessions_of_a_participant_are_kept_apart():
     assert summarise(table)["participants"].item() == 1
     with pytest.raises(InputError, match="no row for a_ses-2"):
         recovered_measures(truth, features[1:], LESIONS)
+
+
+def test_joints_are_held_against_the_pelvis_that_was_simulated(tmp_path):
+    """Half of the left joint found, all of the right one: Dice of 2 * 24 / (24 + 32) by voxels."""
+    true = np.zeros((4, 4, 4), "u1")
+    true[0], true[3] = 1, 2
+    found = true.copy()
+    found[0, :2] = 0
+    for name, sides in (("true", true), ("found", found)):
+        nib.save(nib.Nifti1Image(sides, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    row = {"participant_id": "sub-01", "session_id": None}
+    truth = pd.DataFrame([row | {"left_volume_ml": 1.6, "right_volume_ml": 1.6}])
+    volumes = dict(zip(JOINTS, (0.8, 1.6), strict=True))
+    features = pd.DataFrame([row | volumes])
+    for name, one in (("truth", truth), ("features", features)):
+        one.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
+    source = {"joints": [tmp_path / "truth.tsv"], "features": tmp_path / "features.tsv"}
+    source |= {"true_masks": [tmp_path / "true.nii.gz"], "masks": [tmp_path / "found.nii.gz"]}
+    out = SimpleNamespace(recovered=tmp_path / "recovered.tsv", summary=tmp_path / "summary.tsv")
+    main(SimpleNamespace(**source, get=source.get), out, None)
+    table = read_table(out.recovered).set_index("measure")
+    assert table.at["joints_dice", "recovered"] == pytest.approx(2 * 24 / (24 + 32), abs=1e-4)
+    assert list(table.loc[list(JOINTS), "error_percent"]) == [-50, 0]

@@ -99,6 +99,12 @@ SEGMENTATION = {
     "tests, validates or calls external was trained on": lambda: (
         constant(G + "train_unet", "KEPT_APART") == ("test", "validation", "external")
     ),
+    "splits of that study had such networks of its own": lambda: (
+        "source.splits, where, split)" in text_of(G + "train_unet", "main")
+    ),
+    "of the split that tests a participant": lambda: (
+        "splits['role'] == 'test'" in text_of(G + "segment_region", "of_tested_split")
+    ),
     "nothing was brought to a template": lambda: (
         "if source.transforms:" in text_of("anatomical/align_contrast", "main")
     ),

@@ -96,3 +96,22 @@ def test_nobody_who_is_tested_trains(tmp_path):
         InputError, match="key: 3 of 5 participants with a mask are on the training"
     ):
         who_may_train([*sides[:3], *sides[5:7]], str(path), "key")
+
+
+def test_of_one_split_only_those_whom_it_tests_are_kept_apart(tmp_path):
+    names = [f"sub-{i}" for i in range(6)]
+    tested = {1: names[:2], 2: names[2:4], 3: names[4:]}
+    rows = [
+        {"split": s, "participant_id": n, "role": "test" if n in apart else "train"}
+        for s, apart in tested.items()
+        for n in names
+    ]
+    path = tmp_path / "splits.tsv"
+    table = pd.DataFrame(rows).assign(session_id="n/a", label="x", weight=1)
+    table.to_csv(path, sep="\t", index=False)
+    sides = [f"{name}/anat/{name}_desc-anna_dseg.nii.gz" for name in names]
+    assert who_may_train(sides, str(path), "key", of_split=2) == [0, 1, 4, 5]
+    with pytest.raises(InputError, match="key: 0 of 6 .* side of every split, 4 are needed"):
+        who_may_train(sides, str(path), "key")
+    with pytest.raises(InputError, match="key: 3 of 4 .* side of split 1, 4 are needed"):
+        who_may_train(sides[1:5], str(path), "key", of_split=1)

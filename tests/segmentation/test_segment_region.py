@@ -1,6 +1,7 @@
 """Regions by engine, on a made-up head whose transform to the template is known."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,6 +69,7 @@ def segmented(
     members=(),
     probabilities=(),
     affine=None,
+    given=None,
     **settings,
 ):
     """Sidecar, label image and probabilities of an engine that reads such labels."""
@@ -86,6 +88,7 @@ def segmented(
     else:
         source["members"] = [str(path) for path in members]
         source["probabilities"] = [str(path) for path in probabilities]
+    source |= given or {}
     settings |= {"kind": kind, "labels": list(labels), "engine": "e", "region": "thalamus"}
     made = SimpleNamespace(
         sides=str(out / "dseg.nii.gz"),
@@ -96,6 +99,46 @@ def segmented(
     main(inputs, made, SimpleNamespace(settings=settings))
     sidecar = json.loads(Path(made.sidecar).read_text())
     return sidecar, np.asanyarray(nib.load(made.sides).dataobj), nib.load(made.probabilities)
+
+
+def test_of_several_splits_the_mask_of_the_one_that_tests_is_taken(paths, tmp_path):
+    """Its voxels and its network; in which others it is in doubt is told."""
+    own = nib.load(str(paths[0] / "t1w.nii.gz")).affine
+    members, soft, sidecars = [], [], []
+    for split in (1, 2, 3):
+        sides = balls(paths, left=9 + split / 2)
+        members.append(tmp_path / f"{split}.nii.gz")
+        soft.append(tmp_path / f"{split}_probseg.nii.gz")
+        sidecars.append(tmp_path / f"{split}.json")
+        nib.save(nib.Nifti1Image(sides, own), members[-1])
+        shares = np.stack([sides == 1, sides == 2], axis=-1).astype(np.float32)
+        nib.save(nib.Nifti1Image(shares, own), soft[-1])
+        told = {"Model": f"bids::{split}", "Flags": ["doubt"] * (split != 2)}
+        sidecars[-1].write_text(json.dumps(told))
+    folder = tmp_path / "head"
+    shutil.copytree(paths[0], folder)
+    for person, chosen in (("07", 2), ("08", 1)):
+        shutil.copy(paths[0] / "t1w.nii.gz", folder / f"sub-{person}_T1w.nii.gz")
+        table = tmp_path / "splits.tsv"
+        roles = {1: "train", 2: "test", 3: "test"}
+        rows = "".join(f"{s}\tsub-07\tn/a\tx\t{role}\t1\n" for s, role in roles.items())
+        table.write_text("split\tparticipant_id\tsession_id\tlabel\trole\tweight\n" + rows)
+        given = {"t1w": str(folder / f"sub-{person}_T1w.nii.gz"), "splits": str(table)}
+        given |= {"sidecars": [str(path) for path in sidecars]}
+        sidecar, sides, _ = segmented(
+            paths,
+            tmp_path / person,
+            "unet",
+            members=members,
+            probabilities=soft,
+            given=given,
+            by_split=["esplit1", "esplit2", "esplit3"],
+        )
+        np.testing.assert_array_equal(sides, balls(paths, left=9 + chosen / 2))
+        assert sidecar["Model"] == f"bids::{chosen}" and sidecar["Split"] == chosen
+        others = ", ".join(f"esplit{n}" for n in (1, 3) if n != chosen)
+        told = f"in doubt in other splits too, see the flags of {others}"
+        assert [flag for flag in sidecar["Flags"] if "doubt" in flag] == [told]
 
 
 def test_midplane_is_that_of_the_template(paths):

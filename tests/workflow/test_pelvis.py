@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import deepcopy
 from pathlib import Path
 
 import nibabel as nib
@@ -57,6 +58,7 @@ STUDY = {
 }
 UNET = {"kind": "unet", "rater": "anna", "channels": ["T1w", "STIR"], "spacing": [4, 6, 4]}
 UNET |= {"folds": 4, "epochs": 20, "study": "dlr", "threads": 1}
+TESTED = {1: (1, 2), 2: (3, 4)}
 
 
 def ill(number):
@@ -147,6 +149,8 @@ def test_who_is_tested_trained_no_network(results):
     for path in (results / "segmentation").glob("*_model.json"):
         sources = json.loads(path.read_text())["Sources"]
         assert sources and not [one for one in sources if any(name in one for name in tested)]
+        if "fold-0" in path.name:  # of all others, for new patients; one of these has no STIR
+            assert len(sources) == PEOPLE - 4 - (f"sub-{PEOPLE}" not in tested)
     inner = of_study(results, "split-1_inner_splits").query("role != 'rest'")
     assert not tested & set(inner["participant_id"])
     for path in (results / "studies/dlr/models").glob("*_model.json"):
@@ -229,6 +233,63 @@ def test_the_frozen_chain_scores_a_person_of_another_dataset_as_its_study_did(
             assert score == pytest.approx(tested.at[(person, model), "probability"], abs=1e-6)
     metrics = read_table(tmp_path / "scored/predictions/metrics.tsv")
     assert set(metrics["model"]) == {"net", "oedema", "signature", "combined"}
+
+
+@pytest.fixture(scope="module")
+def by_split(results, config, tmp_path_factory):
+    """Output folder of the same scans in two splits, that test two people each."""
+    root = tmp_path_factory.mktemp("by_split")
+    folder = root / "results"
+    shutil.copytree(results, folder)
+    rows = [
+        f"{split}\tsub-{number:02d}\t{'test' if number in tested else 'train'}"
+        for split, tested in TESTED.items()
+        for number in range(1, PEOPLE)  # the last one has no STIR
+    ]
+    (root / "splits.tsv").write_text("\n".join(["split\tparticipant_id\trole", *rows]) + "\n")
+    study = STUDY | {"split": 2, "design": {"kind": "given", "table": str(root / "splits.tsv")}}
+    study |= {"models": {"oedema": NET | {"inputs": ["STIR"]}}, "evaluation": {"metrics": {}}}
+    new = deepcopy(config) | {"output_dir": str(folder), "studies": {"dlr": study}}
+    region = new["segmentation"]["regions"]["sacroiliac_joints"]
+    region["engines"]["unet"] |= {"folds": 2, "epochs": 6}
+    finished("studies", config=new, folder=root)
+    return folder
+
+
+def test_each_of_several_splits_has_a_network_of_the_region_of_its_own(by_split):
+    """Trained on nobody whom the split tests, and not on whom it segments."""
+    for split, tested in TESTED.items():
+        paths = [*(by_split / "segmentation").glob(f"*_unetsplit{split}_fold-*_model.json")]
+        assert len(paths) == 2
+        for path in paths:
+            sources = " ".join(json.loads(path.read_text())["Sources"])
+            assert not [number for number in tested if f"sub-{number:02d}" in sources]
+            users = [
+                sidecar.name[:6]
+                for sidecar in by_split.glob(f"sub-*/anat/*_desc-unetsplit{split}_dseg.json")
+                if path.stem in sidecar.read_text()
+            ]
+            assert users and not [name for name in users if name in sources]
+
+
+def test_images_are_cut_around_the_masks_of_their_split(by_split):
+    """And who is tested has for volume and picture the mask of that split."""
+    first, second = (
+        np.load(by_split / f"studies/dlr/input-STIR_split-{split}_volumes.npy") for split in TESTED
+    )
+    assert first.shape == second.shape == (PEOPLE - 1, 1, 32, 8, 16)
+    assert (first != second).any(axis=(1, 2, 3, 4)).sum() > PEOPLE / 2
+    for split, tested in TESTED.items():
+        for number in tested:
+            beginning = f"sub-{number:02d}/anat/sub-{number:02d}_label-SacroiliacJoints_desc-unet"
+            taken, own = (
+                nib.load(by_split / f"{beginning}{of}_dseg.nii.gz").get_fdata()
+                for of in ("", f"split{split}")
+            )
+            np.testing.assert_array_equal(taken, own)
+    tested = of_study(by_split, "predictions").query("role == 'test'")
+    found = tested.groupby("split")["participant_id"].agg(set).to_dict()
+    assert found == {s: {f"sub-{number:02d}" for number in who} for s, who in TESTED.items()}
 
 
 def test_an_unchanged_run_does_nothing(results, config, tmp_path):

@@ -41,7 +41,6 @@ OLD_MODELS = (
 )
 IMAGE_MODELS = ("contrastive", "cnn", "one_class_svm")
 NETWORKS = ("contrastive", "cnn")
-TEST_EVERYBODY = ("folds", "leave_site_out", "random_trials")
 OF_MONAI, LEAST_OF_MONAI = ("resnet10", "resnet18", "resnet50", "resnet101", "densenet121"), 32
 NO_PROBABILITY = ("svm", "one_class_svm")
 SIDECARS = "sidecars"  # whose scanner is the site, instead of a column
@@ -156,12 +155,6 @@ def _segmented_problems(name: str, study: dict, regions: dict):
                 yield (
                     f"{where}: the network {one} is trained on masks of people whom this study "
                     f"tests; set segmentation.regions.{region}.engines.{one}.study to {name}"
-                )
-            elif engines[one]["kind"] == "unet" and study["design"]["kind"] in TEST_EVERYBODY:
-                yield (
-                    f"{where}: {study['design']['kind']} test everybody in a split or another, so "
-                    f"that nobody is left to train the network {one}; take holdout or given, "
-                    "or an engine whose network other people have trained (pretrained_unet, import)"
                 )
 
 

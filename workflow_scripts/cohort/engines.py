@@ -27,6 +27,11 @@ def of_engine(pattern: str, region: str, engine: str) -> str:
     return pattern.replace("{region}", region_label(region)).replace("{engine}", engine)
 
 
+def engine_of_split(engine: str, split: int | str) -> str:
+    """Name, also in files, of an engine as a split of a study has it."""
+    return f"{engine}split{split}"
+
+
 def with_command(engine: dict) -> dict:
     """An engine of kind `command` with its command and the images that this reads."""
     if engine["kind"] != "command":
@@ -45,7 +50,8 @@ class Segmentation:
 
     Attributes
     ----------
-    engines : settings by region and engine, raters among them
+    engines : settings by region and engine, raters among them; those with ``of_split`` segment for
+        one split of a study alone, see `in_split`
     networks : folder of weights by the name of its label images
     """
 
@@ -81,10 +87,45 @@ class Segmentation:
                         f"segmentation.regions.{region}.engines.{name}.rater: {rater} has no mask "
                         f"in segmentation.manual ({', '.join(raters) or 'nobody has'}); correct it"
                     )
+            self._part_by_split(region)
         for engines in self.engines.values():
             for name, engine in engines.items():
                 if engine["kind"] == "network" and engine["weights"] not in self.networks.values():
                     self.networks[f"network{name}"] = engine["weights"]
+
+    def _part_by_split(self, region: str) -> None:
+        """Give networks of studies that draw several splits an engine for each of these.
+
+        So do `vote` and `mean` of such networks. The network's own name then stands for the mask
+        of the split that tests a participant.
+        """
+        engines = dict(self.engines[region])
+        for name, engine in engines.items():
+            members = {other: engines[other].get("splits", 0) for other in engine.get("of", [])}
+            for split in range(1, max(engine.get("splits", 0), *members.values(), 0) + 1):
+                twin = engine_of_split(name, split)
+                if twin in engines:
+                    raise InputError(
+                        f"segmentation.regions.{region}.engines.{twin}: is the name of {name} in "
+                        f"split {split} of its study; rename it"
+                    )
+                of = [engine_of_split(n, split) if drawn else n for n, drawn in members.items()]
+                self.engines[region][twin] = engine | {"of_split": split, "of": of}
+            if engine.get("splits"):
+                twins = [engine_of_split(name, n + 1) for n in range(engine["splits"])]
+                self.engines[region][name] = engine | {"by_split": twins}
+
+    def in_split(self, region: str, name: str, split: int | str) -> str:
+        """Name of an engine as a split of a study has it: trained on nobody whom that tests.
+
+        Its own, where it is the same in all of them, or ``split`` is no number.
+        """
+        twin = engine_of_split(name, split)
+        return twin if twin in self.engines[region] else name
+
+    def parted(self, region: str, name: str) -> bool:
+        """Whether an engine finds a region anew for each split of a study."""
+        return self.in_split(region, name, 1) != name
 
     @staticmethod
     def _labels(engine: dict, region: str) -> list[int]:
@@ -158,6 +199,15 @@ class Segmentation:
                     "regions": rules.make_templates.output.regions if self._of_brain else [],
                     "channels": self._channels(settings, rules),
                 }
+            case "unet" if "by_split" in settings:
+                return {
+                    key: [of_engine(path, region, twin) for twin in settings["by_split"]]
+                    for key, path in (
+                        ("members", made.sides),
+                        ("probabilities", made.probabilities),
+                        ("sidecars", made.sidecar),
+                    )
+                } | {"splits": rules.draw_splits.output.splits.format(**settings)}
             case "unet":
                 fold = self.fold_of(region, name, wildcards.prefix)
                 trained = {
@@ -221,6 +271,28 @@ class Segmentation:
             if all(prefix in scans for scans in have)
         }
 
+    def _too_few(self, engine: dict, region: str) -> str | None:
+        number, least = len(self._trained_on(engine, region)), max(engine["folds"], FEWEST_TRAINED)
+        if number >= least:
+            return None
+        return (
+            f"{number} participants have a mask of {engine['rater']} and all channels, {least} are "
+            "needed"
+        )
+
+    def for_new_patients(self, pattern: str) -> list[str]:
+        """Files of the networks that find a study's regions in others, trained on all who may.
+
+        ``pattern`` has {region}, {engine} and {fold}. Of several splits the first one's.
+        """
+        return [
+            of_engine(pattern, region, self.in_split(region, name, 1)).replace("{fold}", "0")
+            for region, engines in self.engines.items()
+            for name, engine in engines.items()
+            if engine.get("study") and "of_split" not in engine
+            if not self._too_few(engine, region)
+        ]
+
     def fold_of(self, region: str, name: str, prefix: str) -> int:
         """Fold of a participant, from 1; 0 for who was not drawn, and for the network of all."""
         engine = self.engines[region][name]
@@ -241,14 +313,8 @@ class Segmentation:
         for channel in engine.get("channels", []):
             if prefix not in self._contrasts[channel]:
                 return f"no {channel}"
-        if engine["kind"] == "unet":
-            number = len(self._trained_on(engine, region))
-            least = max(engine["folds"], FEWEST_TRAINED)
-            if number < least:
-                return (
-                    f"{number} participants have a mask of {engine['rater']} and all channels, "
-                    f"{least} are needed"
-                )
+        if engine["kind"] == "unet" and (reason := self._too_few(engine, region)):
+            return reason
         if engine["kind"] == "multi_atlas":
             number = len(self.others(region, engine["rater"], prefix))
             if number < FEWEST_ATLASES:
@@ -278,7 +344,8 @@ class Segmentation:
         return [
             (region, name, self.why_not(region, name, prefix))
             for region, engines in self.engines.items()
-            for name in engines
+            for name, engine in engines.items()
+            if "of_split" not in engine
         ]
 
     def runs(self, prefix: str) -> list[tuple[str, str]]:

@@ -101,7 +101,7 @@ def check_frozen(config: dict) -> None:
                 f"frozen_models: its networks read images cut around {region} as the engine "
                 f"{engine} of their study found it; add segmentation.regions.{region}.engines."
                 f"{engine} of kind pretrained_unet, whose weights lie beside the study in "
-                f"segmentation/*_{engine}_fold-0_model.safetensors"
+                f"segmentation/*_{engine}*_fold-0_model.safetensors"
             )
 
 

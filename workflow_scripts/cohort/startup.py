@@ -258,6 +258,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
             scans, inside = cohort.scans("vesselwall"), session_prefixes(populations[name])
             vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}
             check_arteries(config["vessel_wall"]["arteries"], vessels, name)
+    _count_splits(config, populations)
     corrections = {}
     if config["corrections"]:
         there = cohort.sessions, cohort.usable("T1w")
@@ -280,6 +281,15 @@ def _name_splits(config: dict) -> None:
         for engine in region["engines"].values():
             if engine.get("study"):
                 engine["split"] = config["studies"][engine["study"]]["split"]
+
+
+def _count_splits(config: dict, populations: dict) -> None:
+    """Give networks the number of splits, if several, whose tested people they keep apart."""
+    for region in config["segmentation"]["regions"].values():
+        for engine in region["engines"].values():
+            design = config["studies"].get(engine.get("study"), {}).get("design")
+            drawn = number_of_splits(populations[engine["study"]], design) if design else 1
+            engine |= {"splits": drawn} if drawn > 1 else {}
 
 
 def _former_place(index: Path, bids_dir: Path) -> str | None:

@@ -10,7 +10,9 @@ from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.population import session_prefixes
 from workflow_scripts.cohort.startup import SPLIT, Start
 from workflow_scripts.common.bids import sessions
+from workflow_scripts.common.inner import outer_split
 
+INPUT = "studies/{study}/input-{input}"
 GRADCAM = "studies/{study}/gradcam/model-{model}"
 # The map of each tested session, and which volume is whose.
 OF_SESSIONS = f"{GRADCAM}_desc-sessions_gradcam.safetensors", f"{GRADCAM}_sessions.tsv"
@@ -33,6 +35,7 @@ class Wiring:
     def __init__(self, started: Start, measured: int):
         self.scans, self.measured, self.given = started.scans, measured, started.preprocessed
         self.studies, self.populations = started.config["studies"], started.populations
+        self.segmentation = started.segmentation
         self.simulated = not started.config["bids_dir"]
 
     def those_there(self, files):
@@ -81,6 +84,22 @@ class Wiring:
             return settings[keys[0]] if keys else settings
 
         return read
+
+    def input_entry(self, wildcards):
+        """Settings of an input, whose name has the split where it is another in each."""
+        return self.studies[wildcards.study]["inputs"][wildcards.input.split("_split-")[0]]
+
+    def input_of_model(self, ending):
+        """Input function: a file of the image that a model reads, in its split."""
+
+        def path(wildcards):
+            name = self.model("inputs")(wildcards)[0]
+            around = self.studies[wildcards.study]["inputs"][name].get("segmented")
+            if around and self.segmentation.parted(around["region"], around["engine"]):
+                name += f"_split-{outer_split(int(wildcards.split))}"
+            return f"{INPUT}_{ending}".format(study=wildcards.study, input=name)
+
+        return path
 
     def evaluation(self, name):
         """Params function: settings of an evaluation."""

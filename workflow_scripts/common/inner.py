@@ -18,3 +18,12 @@ def inner_split(split: int, fold: int) -> int:
 def is_inner(split: int) -> bool:
     """Whether a number is that of an inner split."""
     return split > MOST_SPLITS
+
+
+def outer_split(split: int) -> int:
+    """Number of the split whose training side an inner split parts; any other's own.
+
+    >>> outer_split(2003), outer_split(2)
+    (2, 2)
+    """
+    return split // MOST_SPLITS if is_inner(split) else split

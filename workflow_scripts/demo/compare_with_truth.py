@@ -24,6 +24,10 @@ ALPS = {
     "alps_right": "alps_right",
     "alps_native_unrotated": "alps",
 }
+JOINTS = {
+    f"segmentation_sacroiliac_joints_{side}_volume_ml": f"{side}_volume_ml"
+    for side in ("left", "right")
+}
 VESSELS = {"nwi": "nwi", "lumen_area_mm2": "lumen_area_mm2"}
 # Where lesion masks are given.
 LESIONS = {"lesions_volume_ml": "lesion_volume_ml"}
@@ -73,13 +77,14 @@ def recovered_measures(truth, features, measures):
     return pd.concat(parts, ignore_index=True)
 
 
-def recovered_masks(people, true_masks, masks):
-    """Dice coefficient of each session's brain mask, as rows for the same table.
+def recovered_masks(people, true_masks, masks, measure="brain_mask_dice"):
+    """Dice coefficient of each session's mask of brain or joints, as rows for the same table.
 
     Parameters
     ----------
     people : DataFrame with the columns of `keys_of`, a row per session
     true_masks, masks : paths, in that order
+    measure : name of the rows
     """
     found = []
     for paths in zip(true_masks, masks, strict=True):
@@ -89,7 +94,7 @@ def recovered_masks(people, true_masks, masks):
                 f"{paths[1]}: grid {mask.shape} is not that of the T1w {true.shape}; remake it"
             )
         found.append(dice(true, mask))
-    return people.assign(measure="brain_mask_dice", true=1.0, recovered=found)
+    return people.assign(measure=measure, true=1.0, recovered=found)
 
 
 def with_error(table):
@@ -133,15 +138,17 @@ def main(source, out, params):
     volumes = VOLUMES | (LESIONS if LESIONS.keys() <= {*features.columns} else {})
     parts = []
     for paths, measures in (
-        (source.volumes, volumes),
-        (source.alps, ALPS),
-        (source.vessels, VESSELS),
+        (source.get("volumes"), volumes),
+        (source.get("alps"), ALPS),
+        (source.get("vessels"), VESSELS),
+        (source.get("joints"), JOINTS),
     ):
         if paths:
             truth = pd.concat([read_table(path) for path in paths], ignore_index=True)
             parts.append(recovered_measures(truth, features, measures))
     people = parts[0][keys_of(parts[0])].drop_duplicates()
-    parts.append(recovered_masks(people, source.true_masks, source.masks))
+    measure = "joints_dice" if source.get("joints") else "brain_mask_dice"
+    parts.append(recovered_masks(people, source.true_masks, source.masks, measure))
     table = with_error(pd.concat(parts, ignore_index=True))
     columns = resource("columns/demo.tsv")
     write_table(table.round(4), out.recovered, columns)

@@ -6,6 +6,7 @@ from workflow_scripts.report.text import label, labels, load, number, require, s
 
 ALPS = ["alps", "alps_native_unrotated"]
 VESSELS = ["nwi", "lumen_area_mm2"]
+MASKS = {"brain_mask_dice": "brain masks", "joints_dice": "sacroiliac joints"}
 
 
 def truth_section(table_path, summary_path, features_path) -> dict:
@@ -28,14 +29,15 @@ def truth_section(table_path, summary_path, features_path) -> dict:
     units = {name: entry.get("Units", "") for name, entry in features.items()}
     place = {name: order for order, name in enumerate(labels())}
     names = sorted(table["measure"].unique(), key=lambda name: place.get(name, len(place)))
-    dice = table.loc[table["measure"] == "brain_mask_dice", "recovered"]
+    masks = table[table["measure"].isin(MASKS)]
     panels = {
         "volumes": [name for name in names if name.endswith("_ml")],
         "alps": [name for name in ALPS if name in names],
         "vessels": [name for name in VESSELS if name in names],
     }
-    if dice.empty or not panels["volumes"]:
-        raise InputError(f"{table_path}: lacks volumes or brain_mask_dice; remake it")
+    if masks.empty or not panels["volumes"]:
+        raise InputError(f"{table_path}: lacks volumes or Dice of masks; remake it")
+    dice = masks["recovered"]
     order = summary["measure"].map({name: number for number, name in enumerate(names)})
     errors = summary.iloc[order.argsort(kind="stable")]
     row = errors.set_index("measure")
@@ -46,7 +48,12 @@ def truth_section(table_path, summary_path, features_path) -> dict:
             if found
         },
         "summary": tabulate(errors.assign(measure=errors["measure"].map(label)), dictionary),
-        "dice": {"mean": number(dice.mean()), "min": number(dice.min()), "n": len(dice)},
+        "dice": {
+            "of": MASKS[masks["measure"].iloc[0]],
+            "mean": number(dice.mean()),
+            "min": number(dice.min()),
+            "n": len(dice),
+        },
         "alps": [
             {
                 "name": label(name),

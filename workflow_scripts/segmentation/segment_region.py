@@ -1,5 +1,6 @@
 """A region of a session by one engine: left and right on the grid of its T1w, with volumes."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.common.antspyx import ants
-from workflow_scripts.common.bids import bids_uri
+from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.engines import (
     LEFT,
     RIGHT,
@@ -30,6 +31,7 @@ from workflow_scripts.common.images import (
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.registration import from_template
 from workflow_scripts.common.scans import require_usable
+from workflow_scripts.common.splits import read_splits
 from workflow_scripts.segmentation.bring_back import as_many_voxels, bring_back
 from workflow_scripts.segmentation.fuse_atlases import Atlas, fuse, most_alike
 from workflow_scripts.segmentation.run_program import run_program, without_places
@@ -186,6 +188,27 @@ def unet(source, settings: dict, right: np.ndarray) -> Found:
     return Found(sides, shares, {"Model": bids_uri(source.model)}, in_pieces(sides))
 
 
+def of_tested_split(source, settings: dict, right: np.ndarray) -> Found:
+    """What the network of that split of a study finds which tests the participant.
+
+    The first split's where none does, or several the first of these.
+    """
+    person = f"sub-{entities_of(Path(source.t1w).name)['sub']}"
+    splits = read_splits(source.splits)
+    tested = splits.loc[(splits["role"] == "test") & (splits["participant_id"] == person), "split"]
+    split = int(tested.min()) if len(tested) else 1
+    told = [json.loads(Path(path).read_text()) for path in source.sidecars]
+    sides = np.asanyarray(nib.load(source.members[split - 1]).dataobj)
+    shares = np.moveaxis(
+        nib.load(source.probabilities[split - 1]).get_fdata(dtype=np.float32), -1, 0
+    )
+    flags, twins = in_pieces(sides), zip(settings["by_split"], told, strict=True)
+    doubted = [name for name, one in twins if one["Flags"] and one is not told[split - 1]]
+    if doubted:
+        flags.append(f"in doubt in other splits too, see the flags of {', '.join(doubted)}")
+    return Found(sides, shares, {"Model": told[split - 1]["Model"], "Split": split}, flags)
+
+
 ENGINES = {
     "atlas": of_labels,
     "network": of_labels,
@@ -292,7 +315,8 @@ def main(source, out, params):
         right = right_of_midplane(source.t1w, source.template, source.transforms)
     else:
         right = right_of_middle(mask, head.affine)
-    found = ENGINES[kind](source, settings, right)
+    find = of_tested_split if "by_split" in settings else ENGINES[kind]
+    found = find(source, settings, right)
     body = "brain" if source.transforms else body_part_of(region)
     given = source.labels if kind in GIVEN else None
     try:

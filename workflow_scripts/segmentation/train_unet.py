@@ -24,13 +24,16 @@ FEWEST = 4  # sessions
 KEPT_APART = ("test", "validation", "external")
 
 
-def who_may_train(sides: list[str], splits: str, where: str) -> list[int]:
+def who_may_train(
+    sides: list[str], splits: str, where: str, of_split: int | None = None
+) -> list[int]:
     """Places of the masks of those whom no split of a study tests, validates or calls external.
 
     Parameters
     ----------
     sides : paths of the masks
     splits : path of the study's splits
+    of_split : number of the one split that counts, if not all do
 
     Raises
     ------
@@ -38,13 +41,16 @@ def who_may_train(sides: list[str], splits: str, where: str) -> list[int]:
         If fewer than `FEWEST` are left.
     """
     table = read_splits(splits)
+    if of_split is not None:
+        table = table[table["split"] == of_split]
     apart = set(table.loc[table["role"].isin(KEPT_APART), "participant_id"])
     people = [f"sub-{entities_of(Path(path).name)['sub']}" for path in sides]
     places = [place for place, name in enumerate(people) if name not in apart]
     if len(places) < FEWEST:
         raise InputError(
-            f"{where}: {len(places)} of {len(people)} participants with a mask are on the "
-            f"training side of every split, {FEWEST} are needed; draw more, or test fewer people"
+            f"{where}: {len(places)} of {len(people)} participants with a mask are on the training "
+            f"side of {'every split' if of_split is None else f'split {of_split}'}, {FEWEST} are "
+            "needed; draw more, or test fewer people"
         )
     return places
 
@@ -54,10 +60,12 @@ def main(source, out, params, threads):
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     settings = params.settings
-    where = f"segmentation.regions.{settings['region']}.engines.{settings['engine']}"
+    split = settings.get("of_split")
+    name = settings["engine"].removesuffix(f"split{split}")
+    where = f"segmentation.regions.{settings['region']}.engines.{name}"
     places = range(len(source.sides))
     if source.splits:
-        places = who_may_train(source.sides, source.splits, where)
+        places = who_may_train(source.sides, source.splits, where, split)
     extent = None if source.affines else extent_of([source.sides[place] for place in places])
     # Of each session all its channels, one session after the other.
     each, images, targets = len(settings["channels"]), [], []
