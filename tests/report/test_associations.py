@@ -52,5 +52,5 @@ def test_change_over_time_tells_groups_and_who_is_left_out():
     assert (line["n_worsened"], line["n_stable"], line["without"]) == (12, 11, 1)
     assert line["slope"].startswith("-0.") and part["rule"].startswith("1.5 from 0, 1 from 0.5")
     shown = page("longitudinal", part)
-    assert 'id="figure-s-longitudinal"' in shown and "edss" in shown
+    assert 'id="figure-s-longitudinal"' in shown and "EDSS" in shown
     assert shown.count("#cc6677") >= 12
