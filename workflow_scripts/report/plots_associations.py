@@ -54,6 +54,7 @@ def spaghetti(sessions: pd.DataFrame, name: str) -> Markup:
     colours = {"yes": WORSENED, "no": STABLE}
     for axis, feature in zip(axes, features, strict=True):
         axis.axhline(0, color=GREY, lw=0.8)
+        later_ones = []
         for _, rows in sessions[sessions["feature"] == feature].groupby("participant_id"):
             if len(rows) > 1:
                 values = rows["value"].to_numpy()
@@ -66,10 +67,15 @@ def spaghetti(sessions: pd.DataFrame, name: str) -> Markup:
                     f"{of}, {number(years)} years: {number(percent)} %, {number(value)}"
                     for of, years, percent, value in [*later][1:]
                 ]
-                dots(axis, rows["years"][1:], change[1:], texts, 3.5, alpha=0.6, color=colour)
+                later_ones += zip(
+                    rows["years"][1:], change[1:], texts, [colour] * len(texts), strict=True
+                )
+        if later_ones:  # at once, which is faster
+            x, y, texts, colour = zip(*later_ones, strict=True)
+            dots(axis, x, y, texts, 3.5, alpha=0.6, color=colour)
         axis.set(title=label(feature), xlabel="years")
     axes[0].set_ylabel("change, %")
     handles = [mpl.lines.Line2D([], [], color=colour) for colour in colours.values()]
-    axes[0].legend(handles, ["worsened", "stable"], fontsize=8, frameon=False)
+    axes[0].legend(handles, ["worsened", "stable"], fontsize=8, frameon=False, loc="lower left")
     caption = f"Change since the first session of {', '.join(map(label, features))}"
     return to_svg(figure, name, caption)
