@@ -1,11 +1,12 @@
 "use strict";
-// Ratings of the pictures, and tables that sort. Without it the page shows the same.
+// Ratings of the pictures, tables that sort, values of the points. Without it the page shows the same.
 (() => {
   const RATINGS = ["good", "doubtful", "bad"];
   const COLUMNS = ["rater", "date", "participant_id", "session_id", "picture", "rating", "reason",
     "comment", "version", "sha256"];
   const EXCLUSION = ["participant_id", "session_id", "suffix", "reason"];
   const LONG = 20; // rows from which on a table has a filter
+  const REACH = 12; // points of a plot's own size within which a value is told
   const collator = new Intl.Collator("en", {numeric: true});
 
   const clean = text => text.replace(/\s+/g, " ").trim();
@@ -311,6 +312,65 @@
     table.parentElement.before(line);
   };
 
+  // --- Values of points ---
+
+  const told = document.createElement("div");
+  told.id = "told";
+  told.setAttribute("role", "status");
+  document.body.append(told);
+
+  // Of the point that is nearest to the pointer, or that the arrow keys have come to.
+  const readable = svg => {
+    const mark = document.createElementNS(svg.namespaceURI, "circle");
+    mark.setAttribute("class", "at");
+    mark.setAttribute("r", 6);
+    let points = null, at = -1;
+    // The browser's own titles, which need a still hand and a while, are taken over.
+    const find = () => points ??= [...svg.querySelectorAll("g > title")].map(title => {
+      const {x, y, width, height} = title.parentNode.getBBox();
+      const point = {x: x + width / 2, y: y + height / 2, text: title.textContent};
+      title.remove();
+      return point;
+    });
+    const show = number => {
+      at = number;
+      const point = points?.[at];
+      told.textContent = point?.text || "";
+      if (!point) return mark.remove();
+      mark.setAttribute("cx", point.x);
+      mark.setAttribute("cy", point.y);
+      svg.append(mark);
+      const {x, y} = new DOMPoint(point.x, point.y).matrixTransform(svg.getScreenCTM());
+      const room = document.documentElement.clientWidth - told.offsetWidth - 4;
+      told.style.left = `${scrollX + Math.max(4, Math.min(x - told.offsetWidth / 2, room))}px`;
+      told.style.top = `${scrollY + y - told.offsetHeight - 10}px`;
+    };
+    const nearest = event => {
+      const {x, y} = new DOMPoint(event.clientX, event.clientY)
+        .matrixTransform(svg.getScreenCTM().inverse());
+      let best = -1, least = REACH;
+      find().forEach((point, number) => {
+        const distance = Math.hypot(point.x - x, point.y - y);
+        if (distance < least) [best, least] = [number, distance];
+      });
+      if (best != at) show(best);
+    };
+    const STEPS = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1};
+    svg.tabIndex = 0;
+    svg.addEventListener("pointermove", nearest);
+    svg.addEventListener("pointerdown", nearest);
+    svg.addEventListener("pointerleave", () => show(-1));
+    svg.addEventListener("blur", () => show(-1));
+    svg.addEventListener("keydown", event => {
+      if (event.key == "Escape") return show(-1);
+      if (!(event.key in STEPS) || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      show(Math.max(0, Math.min(at + STEPS[event.key], find().length - 1)));
+    });
+  };
+
+  document.querySelectorAll("svg:has(g > title)").forEach(readable);
   for (const table of document.querySelectorAll(".wide > table")) {
     sortable(table);
     filterable(table);

@@ -52,5 +52,31 @@ def test_change_over_time_tells_groups_and_who_is_left_out():
     assert (line["n_worsened"], line["n_stable"], line["without"]) == (12, 11, 1)
     assert line["slope"].startswith("-0.") and part["rule"].startswith("1.5 from 0, 1 from 0.5")
     shown = page("longitudinal", part)
-    assert 'id="figure-s-longitudinal"' in shown and "edss" in shown
+    assert 'id="figure-s-longitudinal"' in shown and "EDSS" in shown
     assert shown.count("#cc6677") >= 12
+
+
+def test_the_overview_of_a_study_without_models_tells_what_is_shown(betas):
+    def overview(**parts) -> str:
+        study = {"screened": 24, "analysed": 24, "several": False, "external": 0}
+        study |= {"classes": ["mild", "severe"], "groups": None, "classifiers": None}
+        study |= {"associations": None, "longitudinal": None} | parts
+        html = templates().get_template("overview.html.j2").render(study=study)
+        return " ".join(html.split())
+
+    part = associations_section("s", STUDY, reader(associations=betas))
+    first, second = part["lines"]
+    second["significant"] = False
+    told = f"Of 2 associations e0 with {first['outcome']} (beta {first['beta']}, n = 200) is shown"
+    assert told in overview(associations=part)
+    first["significant"] = False
+    assert "Of 2 associations none is shown" in overview(associations=part)
+    sessions = followed(24, 1)
+    tables = {"longitudinal": longitudinal(sessions), "trajectories": sessions}
+    change = longitudinal_section("s", STUDY, reader(**tables))
+    [line] = change["lines"]
+    shown = f"in {line['feature']} (difference in slope {line['slope']}, n = 12 + 12)"
+    for line["significant"], text in ((True, shown), (False, "in no feature")):
+        assert f"Where EDSS worsened, change over time differs {text} (p corr. below" in overview(
+            longitudinal=change
+        )

@@ -126,6 +126,23 @@ def test_an_engine_that_says_no_more_than_it_must_has_its_text(kind):
     assert dict(steps)["Thalamus, e"]
 
 
+@pytest.mark.parametrize(
+    ("given", "found", "says"),
+    [
+        ({"kind": "unet", "rater": "anna"}, {}, "by the network of the other folds, of 5."),
+        ({"kind": "unet", "rater": "anna"}, {"study": "s", "splits": 3}, "Each of the 3 splits"),
+        ({"kind": "command", "program": "synthseg"}, {}, "synthseg was run on the T1w after"),
+    ],
+)
+def test_keys_of_an_engine_that_are_not_given_are_not_told(given, found, says):
+    section = {"manual": "/m", "regions": {"thalamus": {"engines": {"e": given}}}}
+    checked = check_config({"output_dir": "r", "studies": {}, "segmentation": section})
+    checked["segmentation"]["regions"]["thalamus"]["engines"]["e"] |= found
+    steps = Methods({}, checked).images()["Regions by several engines"]
+    assert says in dict(steps)["Thalamus, e"]
+    assert ("Nobody whom the study s tests" in dict(steps)["Thalamus, e"]) == bool(found)
+
+
 def test_tissues_without_shares_and_labels_of_a_network_are_said():
     fields = {"TissueSegmentation": "atropos", "PartialVolumes": True, "Labels": "atlas"}
     fields["LesionsFilled"] = False

@@ -564,7 +564,8 @@ def test_labels_of_histograms_do_not_touch(monkeypatch):
     features = pd.DataFrame(
         {n: c * (1 + 0.004 * rng.standard_normal(18)) for n, c in zip(names, centres, strict=True)}
     )
-    plots.measures(features, {}, pd.DataFrame({"measure": [], "value": []}), names, "measures")
+    nothing = pd.DataFrame(columns=["participant_id", "session_id", "measure", "value"])
+    plots.measures(features, {}, nothing, names, "measures")
     figures[0].canvas.draw()
     for axis in figures[0].axes[: len(names)]:
         low, high = axis.get_xlim()

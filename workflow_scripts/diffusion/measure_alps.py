@@ -294,7 +294,7 @@ def main(source, out, params):
     colours = colour_fa(tensor, image.affine, brain, transform, template)
     save_probability(colours, template, out.colour)
     flagged = table[table["flags"] != ""]
-    flags = [f"ALPS, {row.roi}: {row.flags}" for row in flagged.itertuples()]
+    flags = [f"ALPS, {row.roi.replace('_', ' ')}: {row.flags}" for row in flagged.itertuples()]
     if not COMPARABLE_B[0] <= shell <= COMPARABLE_B[1]:
         flags.append(f"ALPS, b = {shell:g}: not comparable with ALPS at b = 1000")
     terms = f"alps_shift_sd ({SHIFT_MM:g} mm), alps_noise_sd ({SAMPLES} bootstrap samples)"

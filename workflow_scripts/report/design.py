@@ -92,7 +92,10 @@ def balance_part(study: dict, read: Callable, names: dict[str, str]) -> dict | N
         row = shown.loc[sizes.idxmax()]
         difference = number(row["standardized_difference"])
         widest = f"{row['variable']} in {word(study)} {row[word(study)]}, {difference} SD"
-    return {"all": tabulate(shown, dictionary), "widest": widest}
+    made = tabulate(shown, dictionary)
+    for cell, column in zip(made["head"], shown.columns, strict=True):
+        cell["text"] = column in (word(study), "variable")
+    return {"all": made, "widest": widest}
 
 
 def design_section(name: str, study: dict, read: Callable) -> dict:

@@ -90,7 +90,7 @@ def adjusted(groups: pd.DataFrame, pairwise: pd.DataFrame, units: dict, study: d
     declared = study["evaluation"]["groups"]["adjust"]
     limits = [f"adjusted_difference{end}" for end in ("", "_low", "_high")]
     return {
-        "covariates": ", ".join(
+        "covariates": " and ".join(
             map(label, held(whole["adjusted_for"].iloc[0].split(", "), declared))
         ),
         "differ": [label(f) for f in whole.index[whole["adjusted_p_corrected"] < ALPHA]],

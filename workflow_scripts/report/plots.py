@@ -1,4 +1,8 @@
-"""Plots of the report as inline SVG, the same bytes for the same numbers."""
+"""Plots of the report as inline SVG, the same bytes for the same numbers.
+
+Points carry what they are and their value as a `<title>`, which the page shows where one points
+or goes with the arrow keys.
+"""
 
 import io
 import re
@@ -11,12 +15,14 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from workflow_scripts.report.text import label, unit_of, with_unit
+from workflow_scripts.report.sessions import names_of
+from workflow_scripts.report.text import interval, label, number, p_value, unit_of, with_unit
 
 # Paul Tol's muted colours, told apart with colour-blind eyes too.
 GROUPS = ["#4477aa", "#cc6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"]
 BLUE, DARK, GREY, ALERT = GROUPS[0], "#003366", "#888888", "#c1121f"
 DOTS = 300
+TOLD = 5000  # points of a figure from which on they carry no text
 WIDTH_OF_LABEL = 36  # characters
 STYLE = {
     "svg.fonttype": "none",
@@ -50,6 +56,10 @@ def to_svg(figure: Figure, name: str, caption: str) -> Markup:
     for unwanted in (r"<metadata>.*?</metadata>", r"<style.*?</style>", r"<!--.*?-->"):
         body = re.sub(unwanted, "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
+    # Matplotlib has no titles, but a link per point.
+    link = r"""<a xlink:href=(["'])(.*?)\1[^>]*>"""
+    titled = r"<g><title>\2</title>" if len(re.findall(link, body)) <= TOLD else "<g>"
+    body = re.sub(link, titled, body).replace("</a>", "</g>")
     box = re.search(r'viewBox="([^"]*)"', text).group(1)
     width = float(box.split()[2])
     return Markup(
@@ -59,13 +69,36 @@ def to_svg(figure: Figure, name: str, caption: str) -> Markup:
     )
 
 
+def dots(axis, x, y, texts, size: float, **style) -> None:
+    """Points, each with its text.
+
+    Parameters
+    ----------
+    axis : of a figure for `to_svg`
+    x, y : of the points; those that are not numbers are left out
+    texts : one per point
+    size : diameter, points
+    style : of `matplotlib.axes.Axes.scatter`
+    """
+    style = {"linewidths": 0, "clip_on": False, "zorder": 2} | style
+    # The last link is nobody's: a single one would be that of all points.
+    axis.scatter(x, y, size**2, urls=[*texts, ""], **style)
+
+
 def _spread(values: np.ndarray) -> np.ndarray:
     """Fixed sideways offsets, -0.5..0.5, of the dots of a strip."""
     return (np.arange(len(values)) * 0.618034 % 1) - 0.5
 
 
-def strips(axis, groups: list[np.ndarray], names: list[str]) -> None:
-    """Box plots side by side, with the values as dots where there are not too many."""
+def strips(axis, groups: list[pd.Series], names: list[str], titles: pd.Series) -> None:
+    """Box plots side by side, with the values as dots where there are not too many.
+
+    Parameters
+    ----------
+    groups : values of each box
+    names : of the boxes
+    titles : what each value is of, by the index of the values
+    """
     places = range(1, len(groups) + 1)
     axis.boxplot(
         groups, widths=0.6, showfliers=False, medianprops={"color": "black"}, manage_ticks=False
@@ -73,7 +106,8 @@ def strips(axis, groups: list[np.ndarray], names: list[str]) -> None:
     for place, values in zip(places, groups, strict=True):
         if sum(map(len, groups)) <= DOTS:
             colour = GROUPS[(place - 1) % len(GROUPS)]
-            axis.plot(place + 0.4 * _spread(values), values, "o", ms=3, alpha=0.6, color=colour)
+            texts = titles[values.index] + ": " + values.map(number)
+            dots(axis, place + 0.4 * _spread(values), values, texts, 4, alpha=0.6, color=colour)
     axis.set_xticks(places, [f"{n}\nn = {len(g)}" for n, g in zip(names, groups, strict=True)])
     axis.set_xlim(0.5, len(groups) + 0.5)
 
@@ -86,14 +120,15 @@ def distributions(
 
     Parameters
     ----------
-    values : DataFrame with label and the measures
+    values : DataFrame with participant_id, session_id, label and the measures
     units : unit of each measure
     """
     wide = max(2.6, 0.95 * len(classes))
     figure, axes = panels(len(measures), 10 // round(wide), wide, 2.6)
     for axis, measure in zip(axes, measures, strict=True):
         known = values.dropna(subset=measure)
-        strips(axis, [known.loc[known["label"] == c, measure].to_numpy() for c in classes], classes)
+        groups = [known.loc[known["label"] == c, measure] for c in classes]
+        strips(axis, groups, classes, names_of(known))
         axis.set_title(label(measure))
         axis.set_ylabel(unit_of(measure, units))
     return to_svg(figure, name, f"Distributions by class of {', '.join(map(label, measures))}")
@@ -107,17 +142,10 @@ def measures(features: pd.DataFrame, units: dict, outliers: pd.DataFrame, names,
         known = features[measure].dropna()
         axis.hist(known, bins=min(40, max(8, round(2 * len(known) ** 0.5))), color="#9db7d5")
         axis.axvline(known.median(), color="black", lw=1)
-        flagged = outliers.loc[outliers["measure"] == measure, "value"].dropna()
-        axis.plot(
-            flagged,
-            np.zeros(len(flagged)),
-            "^",
-            ms=8,
-            color=ALERT,
-            clip_on=False,
-            zorder=5,
-            in_layout=False,
-        )
+        flagged = outliers[outliers["measure"] == measure].dropna(subset="value")
+        value, none = flagged["value"], np.zeros(len(flagged))
+        texts = names_of(flagged) + ": " + value.map(number)
+        dots(axis, value, none, texts, 9, marker="^", color=ALERT, zorder=5, in_layout=False)
         axis.set_xlabel(fill(with_unit(measure, units), WIDTH_OF_LABEL))
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.xaxis.get_major_locator().set_params(nbins=4)
@@ -134,7 +162,7 @@ def recovered(
 
     Parameters
     ----------
-    table : DataFrame with measure, true, recovered
+    table : DataFrame with participant_id, measure, true, recovered
     units : unit of each measure
     same_axes : whether all panels have the same range
     """
@@ -145,7 +173,11 @@ def recovered(
         low, high = (end(ranged[["true", "recovered"]]) for end in (np.nanmin, np.nanmax))
         ends = low - 0.05 * (high - low), high + 0.05 * (high - low)
         axis.plot(ends, ends, "--", color=GREY, lw=1)
-        axis.plot(rows["true"], rows["recovered"], "o", ms=4, alpha=0.7, color=BLUE)
+        texts = [
+            f"{row.participant_id}: recovered {number(row.recovered)}, true {number(row.true)}"
+            for row in rows.itertuples()
+        ]
+        dots(axis, rows["true"], rows["recovered"], texts, 5, alpha=0.7, color=BLUE)
         unit = unit_of(measure, units)
         axis.set(title=label(measure), xlabel=f"true, {unit}" if unit else "true")
         axis.set(xlim=ends, ylim=ends, aspect="equal")
@@ -154,14 +186,33 @@ def recovered(
     return to_svg(figure, name, caption)
 
 
-def forest(axis, values: np.ndarray, low: np.ndarray, high: np.ndarray, names: list[str], null):
-    """Estimates with their intervals, one below the other, and a line where there is no effect."""
+def forest(axis, table: pd.DataFrame, columns: list[str], names: list[str], null, more) -> None:
+    """Estimates with their intervals, one below the other, and a line where there is no effect.
+
+    Parameters
+    ----------
+    table : a row per estimate
+    columns : of the estimate and the ends of its interval
+    names : of the rows
+    null : value without effect
+    more : what else is told of each row
+    """
+    values, low, high = (table[column].to_numpy(float) for column in columns)
     places = np.arange(len(values))[::-1]
+    texts = [
+        f"{name}: {interval(*limits, decimals=2)}{rest}"
+        for name, *limits, rest in zip(names, values, low, high, more, strict=True)
+    ]
     axis.axvline(null, ls="--", color=GREY, lw=1)
     axis.hlines(places, low, high, color=BLUE, lw=1.5)
-    axis.plot(values, places, "s", ms=5, color=DARK)
+    dots(axis, values, places, texts, 6, marker="s", color=DARK, clip_on=True)
     axis.set_yticks(places, names)
     axis.set_ylim(-0.6, len(values) - 0.4)
+
+
+def tested(p: float, n: float) -> str:
+    """What stands behind an estimate: its corrected p and the number of participants."""
+    return f", p corr. {p_value(p)}, n = {number(n)}"
 
 
 @mpl.rc_context(STYLE)
@@ -172,8 +223,8 @@ def correlations(table: pd.DataFrame, name: str) -> Markup:
     figure, axes = panels(len(features), 3, 3.6, 0.9 + 0.3 * rows)
     for axis, feature in zip(axes, features, strict=True):
         part = table[table["feature"] == feature]
-        values = [part[column].to_numpy(float) for column in ("r", "r_low", "r_high")]
-        forest(axis, *values, list(part["clinical"].map(label)), 0)
+        names, more = part["clinical"].map(label), map(tested, part["p_corrected"], part["n"])
+        forest(axis, part, ["r", "r_low", "r_high"], names, 0, more)
         axis.set(title=label(feature), xlabel="r (95 % interval)", xlim=(-1, 1))
     caption = f"Correlations of {', '.join(map(label, features))} with clinical columns"
     return to_svg(figure, name, caption)

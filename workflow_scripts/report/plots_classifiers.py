@@ -15,12 +15,14 @@ from workflow_scripts.report.plots import (
     GREY,
     GROUPS,
     STYLE,
+    dots,
     forest,
     panels,
     strips,
     to_svg,
 )
-from workflow_scripts.report.text import label
+from workflow_scripts.report.sessions import names_of
+from workflow_scripts.report.text import interval, label, number
 
 # Line and colour of each estimate; that of the test sides is drawn last, on top.
 LINES = {
@@ -94,10 +96,11 @@ def scores(predictions: pd.DataFrame, models: list[str], classes: list[str], nam
     """Score minus threshold of the test scans per class; above the dashed line is positive."""
     figure, axes = panels(len(models), 3, 3.1, 2.8)
     above = predictions["score"] - predictions["threshold"]
+    titles = names_of(predictions) + ", split " + predictions["split"].astype(str)
     for axis, model in zip(axes, models, strict=True):
         own = predictions["model"] == model
-        groups = [above[own & (predictions["label"] == c)].to_numpy() for c in classes]
-        strips(axis, groups, classes)
+        groups = [above[own & (predictions["label"] == c)] for c in classes]
+        strips(axis, groups, classes, titles)
         axis.axhline(0, ls="--", color=GREY, lw=1)
         axis.set_title(label(model))
     axes[0].set_ylabel("score - threshold")
@@ -137,7 +140,13 @@ def calibration(table: pd.DataFrame, models: list[str], name: str) -> Markup:
         for estimate, part in rows.items():
             line = LINES[estimate]
             x, y = part["predicted_probability"], part["observed_share"]
-            axis.plot(x, y, marker="o", ms=4, label=label(estimate), **line)
+            axis.plot(x, y, label=label(estimate), **line)
+            texts = [
+                f"{label(estimate)}: {interval(row.observed_share, row.ci_low, row.ci_high, 2)} "
+                f"observed, {row.predicted_probability:.2f} predicted, n = {number(row.n)}"
+                for row in part.itertuples()
+            ]
+            dots(axis, x, y, texts, 5, color=line["color"])
             if estimate != "apparent":
                 axis.vlines(x, part["ci_low"], part["ci_high"], color=line["color"], lw=1)
         axis.set(title=label(model), xlabel="predicted probability", box_aspect=1)
@@ -184,12 +193,13 @@ def coefficients(table: pd.DataFrame, name: str) -> Markup:
     models = list(table["model"].unique())
     rows = table["model"].value_counts().max()
     figure, axes = panels(len(models), 3, 3.6, 1.0 + 0.3 * rows)
-    ratios = table[["odds_ratio", "odds_ratio_low", "odds_ratio_high"]]
+    columns = ["odds_ratio", "odds_ratio_low", "odds_ratio_high"]
+    ratios = table[columns]
     reach = min(max(ratios.max().max(), 1 / ratios.min().min(), 2.0) * 1.1, LARGEST_RATIO)
     for axis, model in zip(axes, models, strict=True):
         part = table[table["model"] == model]
-        values = [part[column].to_numpy(float) for column in ratios]
-        forest(axis, *values, list(part["term"].map(label)), 1)
+        people = part["n_negative"] + part["n_positive"]
+        forest(axis, part, columns, part["term"].map(label), 1, people.map(", n = {}".format))
         axis.set_xscale("log")
         ticks = (0.2, 0.5, 1, 2, 5) if reach < 10 else (0.01, 0.1, 1, 10, 100)
         axis.set_xticks([tick for tick in ticks if 1 / reach <= tick <= reach])

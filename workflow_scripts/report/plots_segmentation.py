@@ -6,7 +6,9 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats
 
-from workflow_scripts.report.plots import BLUE, DARK, GREY, GROUPS, STYLE, panels, to_svg
+from workflow_scripts.report.plots import BLUE, DARK, GREY, GROUPS, STYLE, dots, panels, to_svg
+from workflow_scripts.report.sessions import names_of
+from workflow_scripts.report.text import number
 
 FEWEST = 5
 
@@ -37,14 +39,16 @@ def violins(both: pd.DataFrame, name: str) -> Markup:
     for axis, rater in zip(axes, raters, strict=True):
         rows = both[both["reference"] == rater]
         names = list(rows["engine"].unique())
-        groups = [rows.loc[rows["engine"] == one, "dice"].to_numpy() for one in names]
+        groups = [rows.loc[rows["engine"] == one, "dice"] for one in names]
+        titles = names_of(rows)
         for place, values in enumerate(groups, 1):
             colour = GROUPS[(place - 1) % len(GROUPS)]
             if len(values) >= FEWEST and np.ptp(values) > 0:
                 body = axis.violinplot([values], [place], widths=0.8, showextrema=False)
                 body["bodies"][0].set(facecolor=colour, alpha=0.3)
             offsets = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.3
-            axis.plot(place + offsets, values, "o", ms=3, color=colour, alpha=0.7)
+            texts = titles[values.index] + ": " + values.map("{:.3f}".format)
+            dots(axis, place + offsets, values, texts, 4, color=colour, alpha=0.7)
             axis.hlines(np.median(values), place - 0.25, place + 0.25, color="black", lw=1.2)
         axis.set_xticks(
             range(1, len(names) + 1),
@@ -74,7 +78,11 @@ def bland_altman(both: pd.DataFrame, pairs, name: str) -> Markup:
             fit = stats.linregress(middle, difference)
             ends = np.array([middle.min(), middle.max()])
             axis.plot(ends, fit.intercept + fit.slope * ends, color=GROUPS[1], lw=1.2)
-        axis.plot(middle, difference, "o", ms=4, alpha=0.7, color=BLUE)
+        texts = [
+            f"{of}: {engine} {number(one)} mL, {rater} {number(other)} mL"
+            for of, one, other in zip(names_of(rows), found, drawn, strict=True)
+        ]
+        dots(axis, middle, difference, texts, 5, alpha=0.7, color=BLUE)
         axis.set(title=f"{engine} - {rater}", xlabel="mean, mL")
     axes[0].set_ylabel("difference, mL")
     caption = "Difference of volumes against their mean, with bias, limits of agreement and slope"

@@ -88,7 +88,7 @@ def _engine_line(name: str, rows: pd.DataFrame) -> dict:
     run = rows[rows["run"] == "yes"]
     return {
         "engine": name,
-        "kind": rows["kind"].iloc[0],
+        "kind": label(rows["kind"].iloc[0]),
         "run": len(run),
         "not_run": len(rows) - len(run),
         "flagged": int(run["flags"].notna().sum()),

@@ -25,6 +25,11 @@ def prefixes(table: pd.DataFrame) -> pd.Series:
     )
 
 
+def names_of(table: pd.DataFrame) -> pd.Series:
+    """``sub-X[, ses-Y]`` of each row, to be read."""
+    return prefixes(table).str.replace("_ses-", ", ses-", regex=False)
+
+
 def split_name(path) -> tuple[str, str]:
     """Session and kind of a derivative: ``sub-01_ses-1``, ``desc-preproc_dwi``."""
     found = NAME.fullmatch(Path(path).name)

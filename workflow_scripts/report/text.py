@@ -175,7 +175,7 @@ def tabulate(table: pd.DataFrame, dictionary: dict, formats: dict | None = None)
         units = entry.get("Units", "")
         head.append(
             {
-                "label": label(name),
+                "label": label(name).removesuffix(f" {units.lower()}"),
                 "units": "" if units == "unit of the measure" else units,
                 "note": ". Source: ".join(note for note in notes if note),
                 "text": not pd.api.types.is_numeric_dtype(table[name]),
