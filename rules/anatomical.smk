@@ -210,7 +210,7 @@ else:
         """Slices of all contrasts of a session, with the outline of a region."""
         input:
             scans=lambda wildcards: contrasts_of(wildcards.prefix),
-            sides=lambda wildcards: regions_shown(wildcards.prefix),
+            sides=lambda w: SEGMENTATION.shown(rules.segment_region.output.sides, w.prefix),
         output:
             picture=bids_figures("T1w.webp", desc="qc"),
         log:

@@ -112,7 +112,8 @@ def all_sidecars(wildcards=None):
 def preprocessed_files(wildcards=None):
     """What is made of each session; and the check of the cohort, if the run is about it all."""
     check = [] if CONFIG["participants"] else ["cohort/check.txt"]
-    return check + all_sidecars() + aligned_contrasts() + segmented("sidecar")
+    measured = [row["sidecar"] for row in radiomics(T1W.values()) if row["sidecar"]]
+    return check + all_sidecars() + aligned_contrasts() + segmented("sidecar") + measured
 
 
 def qc_pictures(wildcards=None):
@@ -135,7 +136,9 @@ def everything(wildcards):
     """All that a run makes; the report stands for what it needs."""
     if CONFIG["participants"]:
         return preprocessed_files() + qc_pictures() + engine_pictures() + viewers()
-    return [".bidsignore", "report/index.html", *aligned_contrasts()]
+    made = rules.collect_radiomics.output
+    found = expand([made.table, made.stability], scope="cohort", region=SEGMENTATION.measured)
+    return [".bidsignore", "report/index.html", *aligned_contrasts(), *found]
 
 
 def announcement():

@@ -57,13 +57,3 @@ def contrasts_of(prefix):
     names = [name for name, prefixes in CONTRASTS.items() if prefix in prefixes]
     paths = [rules.prepare_t1w.output.t1w, *(of_contrast(aligned, name) for name in names)]
     return sessions(paths, [prefix])
-
-
-def regions_shown(prefix):
-    """Label images of the regions of a session whose volumes are features."""
-    made = SEGMENTATION.chosen(prefix)
-    return [
-        path
-        for one in made
-        for path in sessions(of_engine(rules.segment_region.output.sides, *one), [prefix])
-    ]

@@ -102,6 +102,10 @@ def read_cases(source, params, settings: dict, together: list[str] | None = None
         params.classes,
         params.key,
         imputed,
+        {
+            region: read_table(path)
+            for region, path in zip(params.regions, source.radiomics, strict=True)
+        },
     )
 
 

@@ -23,7 +23,12 @@ from workflow_scripts.cohort.population import (
 )
 from workflow_scripts.cohort.preprocessed import NONLINEAR, Preprocessed
 from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
-from workflow_scripts.cohort.segmentation import complete_pretrained, place_paths, weights_of
+from workflow_scripts.cohort.segmentation import (
+    complete_pretrained,
+    complete_radiomics,
+    place_paths,
+    weights_of,
+)
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import (
     CORRECTIONS,
@@ -205,6 +210,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     place_paths(config["segmentation"], _make_absolute)
     _check_networks(weights_of(config))
     complete_pretrained(config["segmentation"], config["scans"])
+    complete_radiomics(config["segmentation"])
     _make_absolute(config, "frozen_models")
     check_frozen(config)
     _make_absolute(config, "ratings")

@@ -9,7 +9,7 @@ from functools import cached_property
 from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.population import session_prefixes
 from workflow_scripts.cohort.startup import SPLIT, Start
-from workflow_scripts.common.bids import sessions
+from workflow_scripts.common.bids import gradient_tables, sessions
 
 GRADCAM = "studies/{study}/gradcam/model-{model}"
 # The map of each tested session, and which volume is whose.
@@ -38,6 +38,23 @@ class Wiring:
     def those_there(self, files):
         """Files of the dataset that can be read; of the simulated one all, which rules make."""
         return [path for path in files if self.simulated or os.access(path, os.R_OK)]
+
+    def gradients_of(self, wildcards):
+        """Gradient tables of a session's series, and those of its images of reverse phase."""
+        dwi, epi = (paths(self.scans[name], wildcards.prefix) for name in ("dwi", "epi"))
+        images = [] if self.simulated else epi
+        return gradient_tables(dwi) + self.those_there(gradient_tables(images))
+
+    def all_gradients(self, wildcards):
+        """Gradient tables that are there; where one lacks, preflight says so."""
+        of_all = ("dwi",) if self.simulated else ("dwi", "epi")
+        images = [
+            p
+            for name in of_all
+            for prefix in self.scans[name]
+            for p in paths(self.scans[name], prefix)
+        ]
+        return self.those_there(gradient_tables(images))
 
     def raw_bytes(self, path):
         """Size of a raw scan, so that one replaced by an older file is seen too."""
