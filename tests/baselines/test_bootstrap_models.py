@@ -172,6 +172,7 @@ def run(folder, threads, cohort):
         models=MRI,
         inputs=INPUTS,
         together=list(INPUTS),
+        regions=[],
         classes=CLASSES,
         seed=5,
         key=KEY,

@@ -37,7 +37,6 @@ REFERENCE = {
     "morph_area_mesh": (388, 3),
     "morph_sphericity": (0.843, 0.005),
     "morph_diam": (13.1, 0.1),
-    "morph_moran_i": (0.0397, 0.0003),
     "stat_skew": (1.08, 0.005),
     "stat_kurt": (-0.355, 0.0005),
     "stat_cov": (0.812, 0.0005),

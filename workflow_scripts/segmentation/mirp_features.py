@@ -18,6 +18,9 @@ IVH_BINS = 1000  # of images without a unit (IBSI)
 def features_of(image: str, mask: str, families: list[str], settings: dict) -> dict[str, float]:
     """Features of the voxels of a mask, by the names that mirp gives them; none without voxels.
 
+    Without Moran's I and Geary's C, which mirp estimates in a region of 1000 voxels and more by
+    random draws of 100, until a standard error of .002: minutes for a dark joint in bright bone.
+
     Parameters
     ----------
     image, mask : paths of NIfTI images on one grid
@@ -27,7 +30,9 @@ def features_of(image: str, mask: str, families: list[str], settings: dict) -> d
         their own
     """
     from mirp import extract_features
+    from mirp._features.morph_3d_data import Data3DSpatial
 
+    Data3DSpatial.compute_spatial_information = lambda *args, **named: None
     tables = extract_features(
         image=image,
         mask=mask,
