@@ -1,4 +1,4 @@
-from workflow_scripts.cohort.evaluations import input_tables, radiomics_read, regions_read
+from workflow_scripts.cohort.evaluations import input_tables, radiomics_read
 from workflow_scripts.cohort.evaluations import FLAGGED, MODEL, STUDY, TABLE_MODELS, table_inputs
 
 CASES = {
@@ -10,7 +10,6 @@ CASES = {
 CASES_PARAMS = {
     "inputs": lambda made: table_inputs(STUDIES[made.study]),
     "together": lambda made: list(table_inputs(STUDIES[made.study], "complete_cases")),
-    "regions": lambda made: regions_read(STUDIES[made.study]),
     "classes": design_classes,
     "seed": study("seed"),
     "key": "studies.{study}",

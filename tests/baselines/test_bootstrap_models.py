@@ -172,7 +172,6 @@ def run(folder, threads, cohort):
         models=MRI,
         inputs=INPUTS,
         together=list(INPUTS),
-        regions=[],
         classes=CLASSES,
         seed=5,
         key=KEY,

@@ -102,7 +102,6 @@ def test_table_is_the_same_with_any_number_of_threads(tmp_path):
         settings=SVM,
         inputs=INPUTS,
         together=list(INPUTS),
-        regions=[],
         classes=CLASSES,
         seed=5,
         key=KEY,

@@ -29,8 +29,8 @@ def refit(tmp_path):
             **{n: tmp_path / f"{n}.tsv" for n in ("splits", "features", "clinical", "flagged")}
         )
         params = SimpleNamespace(
-            settings=settings, inputs=INPUTS, together=list(together), regions=[],
-            classes=CLASSES, seed=1, key=KEY, permutations=9, added_value={"inputs": ["mri"]},
+            settings=settings, inputs=INPUTS, together=list(together), classes=CLASSES, seed=1,
+            key=KEY, permutations=9, added_value={"inputs": ["mri"]},
         )  # fmt: skip
         vars(params).update(more)
         out = SimpleNamespace(table=tmp_path / "made.tsv")

@@ -9,7 +9,7 @@ from tests.cohort.test_config import pelvis
 from workflow_scripts.cohort.cohort import Cohort
 from workflow_scripts.cohort.config import check_config, shown_config
 from workflow_scripts.cohort.engines import Segmentation
-from workflow_scripts.cohort.evaluations import radiomics_read, regions_read, table_inputs
+from workflow_scripts.cohort.evaluations import radiomics_read, table_inputs
 from workflow_scripts.cohort.segmentation import complete_radiomics, place_paths
 from workflow_scripts.common.job import InputError
 
@@ -37,7 +37,6 @@ def test_defaults_and_what_the_models_read():
     assert asked["bin_number"] == 32 and asked["spacing"] is None and asked["distance"] == 2
     assert len(asked["families"]) == 11
     assert table_inputs(study) == {"radiomics": {"region": REGION, "stable": 0.75}}
-    assert regions_read(study) == [REGION]
     assert radiomics_read("s", study) == ["studies/s/SacroiliacJoints_radiomics.tsv"]
     assert study["requires"] == ["T1w"]  # who lacks a contrast has no value of it
 

@@ -73,15 +73,11 @@ def table_inputs(study: dict, *missing: str) -> dict[str, list[str] | dict]:
     return input_tables(study, [name for names in read for name in names])
 
 
-def regions_read(study: dict) -> list[str]:
-    """Regions whose radiomics the table models of a study read."""
-    read = [one for one in table_inputs(study).values() if isinstance(one, dict)]
-    return sorted({one["region"] for one in read})
-
-
 def radiomics_read(name: str, study: dict) -> list[str]:
-    """Tables of radiomics that the table models of a study read."""
-    return [RADIOMICS.format(study=name, region=region_label(one)) for one in regions_read(study)]
+    """Tables of the regions whose radiomics the table models of a study read."""
+    read = [one["region"] for one in table_inputs(study).values() if isinstance(one, dict)]
+    labels = dict.fromkeys(map(region_label, read))
+    return [RADIOMICS.format(study=name, region=label) for label in labels]
 
 
 def inputs_of(evaluation: str, name: str, study: dict) -> dict:
