@@ -112,7 +112,7 @@ def all_sidecars(wildcards=None):
 def preprocessed_files(wildcards=None):
     """What is made of each session; and the check of the cohort, if the run is about it all."""
     check = [] if CONFIG["participants"] else ["cohort/check.txt"]
-    measured = [row["sidecar"] for row in radiomics(T1W.values()) if row["sidecar"]]
+    measured = SEGMENTATION.radiomics_files(T1W, rules.measure_radiomics.output.sidecar)
     return check + all_sidecars() + aligned_contrasts() + segmented("sidecar") + measured
 
 
@@ -158,6 +158,7 @@ def jobs_beside_steps():
     """Those that make pictures and what stands in the report, as from `jobs_behind`."""
     asked = [] if CONFIG["participants"] else everything(None)[:2]
     asked += qc_pictures() + viewers() + engine_pictures()
+    asked += SEGMENTATION.radiomics_files(T1W, rules.measure_radiomics.output.sidecar)
     return jobs_behind(asked, list(workflow.rules))
 
 

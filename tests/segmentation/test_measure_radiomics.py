@@ -81,6 +81,7 @@ def session(folder, images, inside, body=None, zooms=(2, 2, 2)):
     )
 
 
+@pytest.mark.full
 @needs_mirp
 def test_the_digital_phantom_has_the_reference_values_of_ibsi(tmp_path):
     phantom = np.pad(np.array(PHANTOM, float).transpose(2, 1, 0), 3)
@@ -109,6 +110,7 @@ def block(shape=(24, 20, 12), low=(6, 6, 3), high=(18, 14, 9)):
     return inside
 
 
+@pytest.mark.full
 @needs_mirp
 def test_channels_masks_and_axes(tmp_path):
     """Of a ramp along each axis the means of the three masks are known."""

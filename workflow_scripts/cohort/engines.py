@@ -399,6 +399,11 @@ class Segmentation:
                 )
         return found
 
+    def radiomics_files(self, heads: dict[str, dict], pattern: str) -> list[str]:
+        """Sidecars of all sessions and regions that are measured, see `radiomics_of`."""
+        found = self.radiomics_of(heads.values(), pattern)
+        return [row["sidecar"] for row in found if row["sidecar"]]
+
     def _why_not_measured(self, region: str, settings: dict, prefix: str) -> str | None:
         if prefix not in self._heads:
             return "no T1w"
