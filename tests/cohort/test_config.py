@@ -237,7 +237,7 @@ CONTRADICTIONS = {
     ),
     "an input of two kinds": (
         {"inputs.brain.columns": ["age"]},
-        r"studies.s.inputs.brain: is either columns of tables, channels of an image or radiomics of a region; give one",
+        r"inputs.brain: is either columns of tables, channels of an image or radiomics",
     ),
     "an input of no kind": (
         {"inputs.other": {"downsample": 2}},

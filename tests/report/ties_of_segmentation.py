@@ -88,8 +88,7 @@ SEGMENTATION = {
         "np.asanyarray(sides.dataobj) > 0" in text_of(G + "measure_radiomics", "measured")
         and calls(G + "mirp_features", "extract_features", "features_of")
         and uses(G + "mirp_features", "compute_spatial_information")
-        and "name != OF_SHAPE or not asked['images']"
-        in text_of(G + "measure_radiomics", "measured")
+        and "name != OF_SHAPE or channel == first" in text_of(G + "measure_radiomics", "measured")
     ),
     "Intensities are in units of their mean over brain or body": in_units_of_the_mean,
     "and intensities were brought to grey levels between the least and": lambda: (

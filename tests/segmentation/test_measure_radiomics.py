@@ -84,7 +84,7 @@ def session(folder, images, inside, body=None, zooms=(2, 2, 2)):
 @pytest.mark.full
 @needs_mirp
 def test_the_digital_phantom_has_the_reference_values_of_ibsi(tmp_path):
-    phantom = np.pad(np.array(PHANTOM, float).transpose(2, 1, 0), 3)
+    phantom = np.pad(np.array(PHANTOM, float).transpose(2, 1, 0), 3, constant_values=-1)
     families = ["morphological", "statistical", "intensity_histogram", "glcm", "glszm", "ngldm"]
     settings = SETTINGS | {"channels": ["T1w"], "families": families}
     source = session(tmp_path, {"T1w": abs(phantom)}, phantom > 0)
@@ -94,9 +94,7 @@ def test_the_digital_phantom_has_the_reference_values_of_ibsi(tmp_path):
     found = {name: values["original"] for name, values in told["Features"].items()}
     for name, (value, tolerance) in REFERENCE.items():
         assert found[f"T1w_{name}"] == pytest.approx(value, abs=tolerance), name
-    # intensities are in units of their mean over the body, where there is a signal
-    mean = abs(phantom)[phantom != 0].mean()
-    assert found["T1w_stat_mean"] * mean == pytest.approx(2.15, abs=0.005)
+    assert found["T1w_stat_mean"] * abs(phantom).mean() == pytest.approx(2.15, abs=0.005)
     assert told["MirpVersion"] and told["Measures"] == {}
     assert told["Flags"] == ["eroded mask: 5 voxels, fewer than 12: not measured"]
     assert {values["eroded"] for values in told["Features"].values()} == {None}
@@ -120,7 +118,12 @@ def test_channels_masks_and_axes(tmp_path):
     source = session(tmp_path, images, inside, zooms=(1.5, 1.5, 4))
     settings = SETTINGS | {"channels": list(images), "families": ["statistical"]}
     found, version, flags = measure_radiomics.measured(source, settings)
-    assert flags == ["17 % of the region lie outside of the FLAIR: not measured"]
+    # 2 of 12 columns of the mask, 3 of 14 of the dilated one less its edges
+    outside = masks_of(inside, (1.5, 1.5, 4), 2.0)["dilated"]
+    share = (outside & (x < 8)).sum() / outside.sum()
+    assert flags == [
+        f"{100 * share:.0f} % of the dilated mask lie outside of the FLAIR: not measured"
+    ]
     assert version == subprocess.run(
         [MIRP, "-c", "from importlib.metadata import version; print(version('mirp'))"],
         capture_output=True, text=True,
@@ -230,3 +233,23 @@ def test_the_table_has_all_sessions_and_the_reasons(tmp_path):
     assert stability["n"].tolist() == [3, 3]
     values = np.array([[1, 1.1, 0.9], [2, 2.3, 1.9], [3, 3.1, 2.9]])
     assert stability["icc"][0] == pytest.approx(by_pingouin(values)) and stability["icc"][1] < 0
+
+
+def test_the_shape_is_of_the_first_channel_or_missing(tmp_path, monkeypatch):
+    """Whichever channels can be measured: columns are the same in all sessions."""
+    asked = []
+
+    def run_program(settings, images, folder, where):
+        asked.append(json.loads((folder / "asked.json").read_text())["images"])
+        (folder / "features.json").write_text('{"features": {}, "version": "x"}')
+        return folder / "features.json"
+
+    monkeypatch.setattr(measure_radiomics, "run_program", run_program)
+    inside = block()
+    x = np.indices(inside.shape)[0]
+    settings = SETTINGS | {"channels": ["T1w", "STIR"], "families": ["morphological", "glcm"]}
+    for t1w in (np.ones(inside.shape), np.where(x < 9, 0, 1.0)):
+        source = session(tmp_path, {"T1w": t1w, "STIR": 3 * np.ones(inside.shape)}, inside)
+        measure_radiomics.measured(source, settings)
+    assert asked[0] == {"T1w.nii.gz": ["morphological", "glcm"], "STIR.nii.gz": ["glcm"]}
+    assert asked[1] == {"STIR.nii.gz": ["glcm"]}

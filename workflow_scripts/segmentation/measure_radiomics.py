@@ -19,7 +19,7 @@ from workflow_scripts.segmentation import mirp_features
 from workflow_scripts.segmentation.run_program import run_program
 
 OF_SHAPE = "morphological"  # the family that is taken of the first channel alone
-OUTSIDE = 0.01  # share of a region's voxels that may lie outside of a contrast
+OUTSIDE = 0.01  # share of the largest mask's voxels that may lie outside of a contrast
 AROUND_MM = 10.0  # what local intensities, spheres of 1 cm3, and the interpolation reach
 ROUNDING_MM = 1e-3
 
@@ -98,16 +98,17 @@ def measured(source, settings: dict) -> tuple[dict, str, list[str]]:
         return {}, settings["version"], flags
     box, body = box_around(masks["dilated"], zooms), np.asanyarray(body.dataobj) > 0
     affine = sides.slicer[box].affine
-    families, asked = settings["families"], {"images": {}, "masks": []}
+    families, first = settings["families"], settings["channels"][0]
+    reached, asked = masks[names[-1]], {"images": {}, "masks": []}
     with tempfile.TemporaryDirectory() as folder:
         for channel, path in zip(settings["channels"], source.channels, strict=True):
             data = on_one_grid(path).get_fdata(dtype=np.float32)
-            outside = (~np.isfinite(data[inside]) | (data[inside] == 0)).mean()
+            outside = (~np.isfinite(data[reached]) | (data[reached] == 0)).mean()
             if outside > OUTSIDE:
-                share = f"{100 * outside:.0f} % of the region"
+                share = f"{100 * outside:.0f} % of the {names[-1]} mask"
                 flags.append(f"{share} lie outside of the {channel}: not measured")
                 continue
-            own = [name for name in families if name != OF_SHAPE or not asked["images"]]
+            own = [name for name in families if name != OF_SHAPE or channel == first]
             if own:
                 asked["images"][f"{channel}.nii.gz"] = own
                 image = relative(np.nan_to_num(data), body)[box].astype(np.float32)
