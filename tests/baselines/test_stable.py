@@ -96,7 +96,7 @@ def test_the_step_takes_the_icc_of_its_rows():
 
 
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
-@pytest.mark.parametrize("settings", [{}, {"screening": 0.2}, {"missing": "impute"}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"screening": 0.2}], ids=str)
 def test_test_people_never_touch_what_is_chosen(penalty, settings):
     """Whatever their features are, with whichever mask."""
     (splits, *others), table = cohort(signal=1.5, healthy=20, ill=20)
@@ -109,15 +109,13 @@ def test_test_people_never_touch_what_is_chosen(penalty, settings):
     missing = table.copy()
     missing.loc[of_tested, ["eroded", "dilated"]] = np.nan
     settings = LASSO | {"penalty": penalty, "penalties": [0.5, 1]} | settings
-    imputed = settings["missing"] == "impute"
     (before,), (changed,), (unknown,) = (
-        fitted(built((splits, *others), one, imputed=imputed), settings)[1]
-        for one in (table, other, missing)
+        fitted(built((splits, *others), one), settings)[1] for one in (table, other, missing)
     )
     assert before == changed == unknown
     assert before["unstable"] and np.count_nonzero(before["coefficients"]) > 0
     of_trained = table.assign(**{m: table[m].where(of_tested, -table[m]) for m in MASKS[1:]})
-    [trained] = fitted(built((splits, *others), of_trained, imputed=imputed), settings)[1]
+    [trained] = fitted(built((splits, *others), of_trained), settings)[1]
     assert trained["unstable"] != before["unstable"]
 
 
@@ -155,7 +153,7 @@ def test_lasso_is_at_its_optimum():
     assert model.predict_proba(x)[:, 1].sum() == pytest.approx(y.sum(), abs=0.05)
 
 
-def test_who_lacks_features_is_left_out_or_imputed():
+def test_who_lacks_features_is_left_out():
     parts, table = cohort()
     first = table["participant_id"].iloc[0]
     of_first = table["participant_id"] == first
@@ -164,9 +162,6 @@ def test_who_lacks_features_is_left_out_or_imputed():
     inputs = {"radiomics": RADIOMICS} | INPUTS
     complete = built(parts, table, inputs)
     assert first not in set(complete.scans["participant_id"])
-    everybody = built(parts, table, inputs, imputed=True)
-    assert first in set(everybody.scans["participant_id"])
-    assert everybody.terms(["radiomics"]).isna().any(axis=None)
     with pytest.raises(InputError, match=r"no session has a feature of the thalamus; see .*reason"):
         built(parts, table.assign(feature=None), inputs)
 

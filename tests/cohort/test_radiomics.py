@@ -75,6 +75,10 @@ TWICE = {"other": {"radiomics": {"region": REGION, "stable": 0.9}}}
             {"models": {"n": {"kind": "stack", "of": ["m"], "inputs": ["radiomics"]}}},
             r"models\.n\.inputs: a stack reads no radiomics",
         ),
+        (
+            {"models": {"n": LOGISTIC | {"missing": "impute"}}},
+            r"models\.n\.missing: who lacks one of the radiomics of a region lacks all",
+        ),
         ({"evaluation": {"missing": None}}, r"evaluation\.missing: counts columns, and the table"),
         ({"evaluation": {"nomogram": {"model": "m"}}}, r"nomogram\.model: m reads radiomics"),
         (
