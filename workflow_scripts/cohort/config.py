@@ -599,8 +599,8 @@ def _model_problems(where: str, model: dict, study: dict):
             yield f"{where}.inputs: radiomics of one region stand in two of them; keep one"
         if measured and model.get("missing") == "impute":
             yield (
-                f"{where}.missing: who lacks one of the radiomics of a region lacks all, and there is "
-                "nothing to predict them from; write complete_cases"
+                f"{where}.missing: who lacks one of the radiomics of a region lacks all, and they "
+                "cannot be predicted from each other; write complete_cases"
             )
         if measured and model["kind"] == "stack":
             yield f"{where}.inputs: a stack reads no radiomics; give them to a logistic model"
