@@ -235,12 +235,13 @@ def test_the_table_has_all_sessions_and_the_reasons(tmp_path):
     assert stability["icc"][0] == pytest.approx(by_pingouin(values)) and stability["icc"][1] < 0
 
 
-def test_the_shape_is_of_the_first_channel_or_missing(tmp_path, monkeypatch):
+def test_the_shape_is_of_the_first_channel_and_masks_lie_in_the_contrast(tmp_path, monkeypatch):
     """Whichever channels can be measured: columns are the same in all sessions."""
-    asked = []
+    asked, counts = [], []
 
     def run_program(settings, images, folder, where):
         asked.append(json.loads((folder / "asked.json").read_text())["images"])
+        counts.append(np.asarray(nib.load(folder / "STIR_original.nii.gz").dataobj).sum())
         (folder / "features.json").write_text('{"features": {}, "version": "x"}')
         return folder / "features.json"
 
@@ -248,8 +249,16 @@ def test_the_shape_is_of_the_first_channel_or_missing(tmp_path, monkeypatch):
     inside = block()
     x = np.indices(inside.shape)[0]
     settings = SETTINGS | {"channels": ["T1w", "STIR"], "families": ["morphological", "glcm"]}
-    for t1w in (np.ones(inside.shape), np.where(x < 9, 0, 1.0)):
-        source = session(tmp_path, {"T1w": t1w, "STIR": 3 * np.ones(inside.shape)}, inside)
-        measure_radiomics.measured(source, settings)
-    assert asked[0] == {"T1w.nii.gz": ["morphological", "glcm"], "STIR.nii.gz": ["glcm"]}
-    assert asked[1] == {"STIR.nii.gz": ["glcm"]}
+    whole = np.ones(inside.shape)
+    images = [
+        {"T1w": whole, "STIR": 3 * whole},
+        {"T1w": np.where(x < 9, 0, 1.0), "STIR": 3 * whole},
+        {"T1w": whole, "STIR": np.where(x < 6, 0, 3.0) * np.where((x == 6) & inside, np.nan, 1)},
+    ]
+    flags = [measure_radiomics.measured(session(tmp_path, i, inside), settings)[2] for i in images]
+    assert asked[0] == {"T1w": ["morphological", "glcm"], "STIR": ["glcm"]}
+    assert asked[1] == {"STIR": ["glcm"]} and flags[1][0].endswith("of the T1w: not measured")
+    assert counts[:2] == [576, 576] and flags[0] == []
+    # 48 voxels of the mask and 48 around it, of 576 and 432
+    assert asked[2] == asked[0] and counts[2] == 576 - 48
+    assert flags[2] == ["10 % of the dilated mask lie outside of the STIR: measured on the rest"]

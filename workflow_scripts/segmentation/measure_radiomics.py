@@ -19,7 +19,8 @@ from workflow_scripts.segmentation import mirp_features
 from workflow_scripts.segmentation.run_program import run_program
 
 OF_SHAPE = "morphological"  # the family that is taken of the first channel alone
-OUTSIDE = 0.01  # share of the largest mask's voxels that may lie outside of a contrast
+# Shares of the largest mask's voxels that lie outside of a contrast, where it has no signal.
+FLAGGED_OUTSIDE, MOST_OUTSIDE = 0.01, 0.1
 AROUND_MM = 10.0  # what local intensities, spheres of 1 cm3, and the interpolation reach
 ROUNDING_MM = 1e-3
 
@@ -88,7 +89,7 @@ def on_one_grid(path) -> nib.Nifti1Image:
 def measured(source, settings: dict) -> tuple[dict, str, list[str]]:
     """Features of a session, by channel and name, then by `MASKS`, mirp's version, and flags.
 
-    None where a mask or a channel cannot be measured.
+    None where a mask cannot be measured, and none of a channel that does not hold the region.
     """
     sides, body = on_one_grid(source.sides), on_one_grid(source.mask)
     zooms, inside = sides.header.get_zooms()[:3], np.asanyarray(sides.dataobj) > 0
@@ -99,38 +100,35 @@ def measured(source, settings: dict) -> tuple[dict, str, list[str]]:
     box, body = box_around(masks["dilated"], zooms), np.asanyarray(body.dataobj) > 0
     affine = sides.slicer[box].affine
     families, first = settings["families"], settings["channels"][0]
-    reached, asked = masks[names[-1]], {"images": {}, "masks": []}
+    asked = {key: settings[key] for key in ("bin_number", "spacing")} | {"images": {}}
+    asked["masks"] = names
     with tempfile.TemporaryDirectory() as folder:
         for channel, path in zip(settings["channels"], source.channels, strict=True):
-            data = on_one_grid(path).get_fdata(dtype=np.float32)
-            outside = (~np.isfinite(data[reached]) | (data[reached] == 0)).mean()
-            if outside > OUTSIDE:
+            data = np.nan_to_num(on_one_grid(path).get_fdata(dtype=np.float32))
+            outside = (data[masks[names[-1]]] == 0).mean()
+            if outside > FLAGGED_OUTSIDE:
+                told = "not measured" if outside > MOST_OUTSIDE else "measured on the rest"
                 share = f"{100 * outside:.0f} % of the {names[-1]} mask"
-                flags.append(f"{share} lie outside of the {channel}: not measured")
-                continue
+                flags.append(f"{share} lie outside of the {channel}: {told}")
             own = [name for name in families if name != OF_SHAPE or channel == first]
-            if own:
-                asked["images"][f"{channel}.nii.gz"] = own
-                image = relative(np.nan_to_num(data), body)[box].astype(np.float32)
-                nib.save(nib.Nifti1Image(image, affine), f"{folder}/{channel}.nii.gz")
-        for name in names:
-            asked["masks"].append(f"mask-{name}.nii.gz")
-            mask = nib.Nifti1Image(masks[name][box].astype(np.uint8), affine)
-            nib.save(mask, f"{folder}/mask-{name}.nii.gz")
-        asked |= {key: settings[key] for key in ("bin_number", "spacing")}
+            if outside > MOST_OUTSIDE or not own:
+                continue
+            asked["images"][channel] = own
+            images = {channel: relative(data, body).astype(np.float32)}
+            for name in names:
+                images[f"{channel}_{name}"] = (masks[name] & (data != 0)).astype(np.uint8)
+            for name, image in images.items():
+                nib.save(nib.Nifti1Image(image[box], affine), f"{folder}/{name}.nii.gz")
         Path(folder, "asked.json").write_text(json.dumps(asked))
         words = shlex.join([settings["python"], "-I", mirp_features.__file__])
         program = {"run": f"{words} {{folder}}", "result": "features.json", "threads": 1}
         where = f"segmentation.regions.{settings['region']}.radiomics"
         told = json.loads(run_program(program, {}, Path(folder), where).read_text())
     found: dict[str, dict] = {}
-    for image, by_mask in told["features"].items():
+    for channel, by_mask in told["features"].items():
         for mask, features in by_mask.items():
             for name, value in features.items():
-                row = found.setdefault(
-                    f"{image.removesuffix('.nii.gz')}_{name}", dict.fromkeys(MASKS)
-                )
-                row[mask.removeprefix("mask-").removesuffix(".nii.gz")] = value
+                found.setdefault(f"{channel}_{name}", dict.fromkeys(MASKS))[mask] = value
     return found, told["version"], flags
 
 

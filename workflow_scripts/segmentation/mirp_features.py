@@ -55,11 +55,16 @@ def features_of(image: str, mask: str, families: list[str], settings: dict) -> d
 
 
 def main(folder: Path) -> None:
-    """Read asked.json of a folder, and write features.json: by image and mask, and the version."""
+    """Read asked.json of a folder, and write features.json: by image and mask, and the version.
+
+    Images are <image>.nii.gz, their masks <image>_<mask>.nii.gz.
+    """
     asked = json.loads((folder / "asked.json").read_text())
     found = {
         image: {
-            mask: features_of(str(folder / image), str(folder / mask), families, asked)
+            mask: features_of(
+                f"{folder}/{image}.nii.gz", f"{folder}/{image}_{mask}.nii.gz", families, asked
+            )
             for mask in asked["masks"]
         }
         for image, families in asked["images"].items()
