@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VENV ?= .venv
+MIRP ?= .venv-mirp
 CORES ?= $(shell nproc)
 CONFIG ?= config.yaml
 BIN = $(abspath $(VENV))/bin
@@ -10,11 +11,18 @@ FROM = $(if $(wildcard wheels/complete),--no-index --find-links wheels)
 LOGGER = $(shell test -t 2 && echo --logger rich)
 EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 
-.PHONY: demo demos test test-full test-all test-truth docs offline lint lock
+.PHONY: mirp demo demos test test-full test-all test-truth docs offline lint lock
 
 $(VENV)/installed: envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) install --quiet $(FROM) -r envs/lock.txt
+	touch $@
+
+# mirp for radiomics, in an environment of its own, 2 GB: MIRP=/opt/mirp for another place.
+mirp: $(MIRP)/installed
+$(MIRP)/installed: envs/mirp.txt
+	$(PYTHON) -m venv $(MIRP)
+	$(MIRP)/bin/python $(PIP) install --quiet -r envs/mirp.txt
 	touch $@
 
 # The whole workflow on a simulated cohort, CONFIG=examples/NAME.yaml for another study. The

@@ -159,7 +159,7 @@ rule measure_lesions:
 rule align_contrast:
     """Bring another contrast to its T1w, and that of a brain to MNI152."""
     input:
-        scan=contrast_scan,
+        scan=SHARED.contrast_scan,
         t1w=rules.prepare_t1w.output.t1w,
         mask=rules.prepare_t1w.output.mask,
         transforms=of_brain(rules.register_to_mni.output.transforms),
@@ -210,7 +210,7 @@ else:
         """Slices of all contrasts of a session, with the outline of a region."""
         input:
             scans=lambda wildcards: contrasts_of(wildcards.prefix),
-            sides=lambda wildcards: regions_shown(wildcards.prefix),
+            sides=lambda w: SEGMENTATION.shown(rules.segment_region.output.sides, w.prefix),
         output:
             picture=bids_figures("T1w.webp", desc="qc"),
         log:

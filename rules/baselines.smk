@@ -79,7 +79,7 @@ rule stack_models:
         "logs/stack_models/{study}/model-{model}.log",
     params:
         settings=model(),
-        inputs=stack_inputs,
+        inputs=lambda made: input_tables(STUDIES[made.study], model("inputs")(made)),
         classes=design_classes,
         key="studies.{study}",
     script:

@@ -2,7 +2,7 @@ rule preflight:
     """Open every scan and say what is wrong with it."""
     input:
         scans=lambda wildcards: ALL_SCANS,
-        gradients=all_gradients,
+        gradients=SHARED.all_gradients,
         metadata=lambda wildcards: metadata_of(ALL_SCANS),
     output:
         **tables(table="cohort/preflight.tsv") | {"table": update("cohort/preflight.tsv")},
@@ -110,6 +110,25 @@ rule collect_features:
         sessions=scope_sessions,
     script:
         "../workflow_scripts/cohort/collect_features.py"
+
+
+rule collect_radiomics:
+    """Radiomics of a region of the sessions of the cohort or of a study, and their stability."""
+    input:
+        lambda made: [row["sidecar"] for row in scope_radiomics(made) if row["sidecar"]],
+    output:
+        **tables(table="{scope}/{region}_radiomics.tsv"),
+        **tables(stability="{scope}/{region}_desc-stability_radiomics.tsv"),
+    log:
+        "logs/collect_radiomics/{scope}_label-{region}.log",
+    wildcard_constraints:
+        scope="cohort|studies/[A-Za-z0-9_]+",
+    resources:
+        mem_mb=need(1000, sessions=0.5),
+    params:
+        manifest=lambda wildcards: scope_radiomics(wildcards),
+    script:
+        "../workflow_scripts/segmentation/collect_radiomics.py"
 
 
 rule collect_clinical:

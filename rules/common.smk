@@ -112,7 +112,8 @@ def all_sidecars(wildcards=None):
 def preprocessed_files(wildcards=None):
     """What is made of each session; and the check of the cohort, if the run is about it all."""
     check = [] if CONFIG["participants"] else ["cohort/check.txt"]
-    return check + all_sidecars() + aligned_contrasts() + segmented("sidecar")
+    measured = SEGMENTATION.radiomics_files(T1W, rules.measure_radiomics.output.sidecar)
+    return check + all_sidecars() + aligned_contrasts() + segmented("sidecar") + measured
 
 
 def qc_pictures(wildcards=None):
@@ -136,7 +137,9 @@ def everything(wildcards):
     if CONFIG["participants"]:
         return preprocessed_files() + qc_pictures() + engine_pictures() + viewers()
     frozen = SEGMENTATION.for_new_patients(rules.train_unet.output.model)
-    return [".bidsignore", "report/index.html", *aligned_contrasts(), *frozen]
+    made = rules.collect_radiomics.output
+    found = expand([made.table, made.stability], scope="cohort", region=SEGMENTATION.measured)
+    return [".bidsignore", "report/index.html", *aligned_contrasts(), *frozen, *found]
 
 
 def announcement():
@@ -156,6 +159,7 @@ def jobs_beside_steps():
     """Those that make pictures and what stands in the report, as from `jobs_behind`."""
     asked = [] if CONFIG["participants"] else everything(None)[:2]
     asked += qc_pictures() + viewers() + engine_pictures()
+    asked += SEGMENTATION.radiomics_files(T1W, rules.measure_radiomics.output.sidecar)
     return jobs_behind(asked, list(workflow.rules))
 
 

@@ -2,9 +2,9 @@ rule prepare_dwi:
     """Denoising, motion, eddy currents and distortion of the diffusion series of a session."""
     input:
         dwi=lambda wildcards: paths(DWI, wildcards.prefix),
-        gradients=gradients_of,
+        gradients=SHARED.gradients_of,
         epi=lambda wildcards: paths(EPI, wildcards.prefix),
-        metadata=inherited_metadata,
+        metadata=lambda w: metadata_of(paths(DWI, w.prefix) + paths(EPI, w.prefix)),
         t1w=dwi_t1w,
         preprocessed=lambda wildcards: SHARED.given.of_dwi(wildcards.prefix),
     output:

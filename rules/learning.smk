@@ -24,7 +24,7 @@ rule pretrain_encoder:
     """Contrastive training of an encoder on the training side of a split."""
     input:
         **VOLUMES,
-        splits=splits_of_training,
+        splits=SHARED.splits_of_training,
     output:
         **tables(history=f"{TRAINED}_desc-pretraining_history.tsv"),
         encoder=f"{TRAINED}_encoder.safetensors",
@@ -47,7 +47,7 @@ rule train_classifier:
     """Classifier of a split, its predictions and, of a linear layer, its permutations."""
     input:
         **VOLUMES,
-        splits=splits_of_training,
+        splits=SHARED.splits_of_training,
         encoder=pretrained_encoder,
     output:
         **tables(predictions=f"{TRAINED}_predictions.tsv"),

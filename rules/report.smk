@@ -59,7 +59,7 @@ rule write_report:
         engine_pictures=engine_pictures,
         viewers=viewers,
         sidecars="cohort/sidecars.json",
-        models=logistic_models,
+        models=lambda wildcards: fitted_logistic(STUDIES),
         gradcam=of_gradcam(rules.draw_gradcam.output.picture),
         gradcam_truth=truth_tables()[2:],
         recovered=truth_tables()[:2],

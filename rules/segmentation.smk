@@ -73,3 +73,22 @@ rule draw_segmentation:
         raters=lambda wildcards: SEGMENTATION.raters(wildcards.region),
     script:
         "../workflow_scripts/report/draw_segmentation.py"
+
+
+rule measure_radiomics:
+    """Features of a region by mirp, of its mask and of that eroded and dilated."""
+    input:
+        unpack(lambda wildcards: SEGMENTATION.radiomics_inputs(wildcards, rules)),
+        t1w=rules.prepare_t1w.output.t1w,
+        mask=rules.prepare_t1w.output.mask,
+    output:
+        sidecar=bids_anat("radiomics.json", label="{region}"),
+    log:
+        "logs/measure_radiomics/{folder}/{prefix}_label-{region}.log",
+    resources:
+        mem_mb=need(2000),
+        runtime=need(60),
+    params:
+        settings=lambda wildcards: SEGMENTATION.radiomics(wildcards.region),
+    script:
+        "../workflow_scripts/segmentation/measure_radiomics.py"

@@ -26,6 +26,12 @@ def test_lock_is_exact_and_holds_what_is_required():
     assert len({pin.split("==")[0] for pin in lock}) == len(lock)
 
 
+def test_environment_of_mirp_is_exact():
+    pins = lines("envs/mirp.txt")
+    assert "mirp" in {pin.split("==")[0] for pin in pins}
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+
+
 def test_conda_environment_has_the_pins_of_the_lock():
     environment = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())
     assert environment["dependencies"][-1]["pip"] == lines("envs/lock.txt")

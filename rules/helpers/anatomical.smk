@@ -44,26 +44,9 @@ def aligned_contrasts():
     ]
 
 
-def contrast_scan(wildcards):
-    """The raw scan that an aligned image is made of."""
-    asked = f"{wildcards.suffix} {wildcards.desc}"
-    [name] = [name for name in CONTRASTS if of_contrast("{suffix} {desc}", name) == asked]
-    return CONTRASTS[name][wildcards.prefix]["path"]
-
-
 def contrasts_of(prefix):
     """The contrasts of a session, on the grid of its T1w."""
     aligned = rules.align_contrast.output.aligned
     names = [name for name, prefixes in CONTRASTS.items() if prefix in prefixes]
     paths = [rules.prepare_t1w.output.t1w, *(of_contrast(aligned, name) for name in names)]
     return sessions(paths, [prefix])
-
-
-def regions_shown(prefix):
-    """Label images of the regions of a session whose volumes are features."""
-    made = SEGMENTATION.chosen(prefix)
-    return [
-        path
-        for one in made
-        for path in sessions(of_engine(rules.segment_region.output.sides, *one), [prefix])
-    ]

@@ -1,36 +1,19 @@
-from workflow_scripts.cohort.config import models_of
 from workflow_scripts.cohort.evaluations import FLAGGED, MODEL, STUDY, TABLE_MODELS
-
-
-def table_inputs(wildcards, *missing):
-    """Columns of the inputs that a study's table models, or those of a way, read, by name."""
-    chosen = STUDIES[wildcards.study]
-    return {
-        name: chosen["inputs"][name]["columns"]
-        for settings in models_of(chosen, *TABLE_MODELS).values()
-        if not missing or settings["missing"] in missing
-        for name in settings["inputs"]
-    }
-
+from workflow_scripts.cohort.evaluations import input_tables, radiomics_read, table_inputs
 
 CASES = {
     "features": "studies/{study}/features.tsv",
     "clinical": rules.collect_clinical.output.table,
     "splits": of_split("splits"),
+    "radiomics": lambda made: radiomics_read(made.study, STUDIES[made.study]),
 }
 CASES_PARAMS = {
-    "inputs": table_inputs,
-    "together": lambda wildcards: list(table_inputs(wildcards, "complete_cases")),
+    "inputs": lambda made: table_inputs(STUDIES[made.study]),
+    "together": lambda made: list(table_inputs(STUDIES[made.study], "complete_cases")),
     "classes": design_classes,
     "seed": study("seed"),
     "key": "studies.{study}",
 }
-
-
-def stack_inputs(wildcards):
-    """Columns of the inputs that a stack reads beside scores, by name."""
-    chosen = STUDIES[wildcards.study]
-    return {name: chosen["inputs"][name]["columns"] for name in model("inputs")(wildcards)}
 
 
 def stacked(wildcards):

@@ -27,6 +27,13 @@ def scope_sessions(wildcards):
     return [feature_row(row, STUDIES[name]["scans"]) for row in POPULATIONS[name]]
 
 
+def scope_radiomics(wildcards):
+    """What is measured of a region in the sessions of such a table."""
+    of_study = wildcards.scope.removeprefix("studies/")
+    rows = T1W.values() if wildcards.scope == "cohort" else POPULATIONS[of_study]
+    return radiomics(rows, wildcards.region)
+
+
 def feature_row(row, *suffixes):
     prefix = session_prefix(row["participant_id"], row["session_id"])
     keys = {key: row[key] for key in ("participant_id", "session_id")}

@@ -1,4 +1,4 @@
-from workflow_scripts.common.bids import gradient_tables, metadata_files
+from workflow_scripts.common.bids import metadata_files
 
 DWI_PREPARATION = ["denoise", "gibbs", "motion", "reverse_phase", "t1w_distortion"]
 TENSOR_MAPS = {
@@ -9,23 +9,6 @@ DWI_TO_T1W = bids_dwi("xfm.mat", from_="dwi", to="T1w", mode="image")
 DWI_TO_MNI = [bids_dwi("xfm.mat", from_="dwi", to=SPACE, mode="image")]
 if NONLINEAR:
     DWI_TO_MNI += [bids_dwi("xfm.nii.gz", from_="dwi", to=SPACE, mode="image")]
-
-
-def gradients_of(wildcards):
-    """Gradient tables of a session's series, and those that its images of reverse phase have."""
-    images = paths(EPI, wildcards.prefix) if CONFIG["bids_dir"] else []
-    return gradient_tables(paths(DWI, wildcards.prefix)) + those_there(gradient_tables(images))
-
-
-def all_gradients(wildcards):
-    """Gradient tables that are there; where one lacks, preflight says so."""
-    of_all = [DWI, EPI] if CONFIG["bids_dir"] else [DWI]
-    images = [row["path"] for scans in of_all for rows in scans.values() for row in rows]
-    return those_there(gradient_tables(images))
-
-
-def inherited_metadata(wildcards):
-    return metadata_of(paths(DWI, wildcards.prefix) + paths(EPI, wildcards.prefix))
 
 
 def metadata_of(images):

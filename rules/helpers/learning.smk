@@ -1,7 +1,6 @@
 from workflow_scripts.cohort.frozen import Frozen, image_files
 from workflow_scripts.cohort.population import session_prefixes, trainings
 from workflow_scripts.cohort.wiring import GRADCAM, INPUT, OF_SESSIONS
-from workflow_scripts.common.inner import is_inner
 
 TRAINED = "studies/{study}/models/model-{model}_split-{split}_repeat-{repeat}"
 TRAINING_LOG = "{study}/model-{model}_split-{split}_repeat-{repeat}.log"
@@ -67,11 +66,6 @@ VOLUMES = {
     "index": input_of_model("volumes.tsv"),
     "mask": input_of_model("mask.nii.gz"),
 }
-
-
-def splits_of_training(wildcards):
-    """Input function: the table of splits that a training's is in."""
-    return of_split("inner_splits" if is_inner(int(wildcards.split)) else "splits")(wildcards)
 
 
 def pretrained_encoder(wildcards):

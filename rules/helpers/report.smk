@@ -1,4 +1,5 @@
 from workflow_scripts.cohort.config import shown_config
+from workflow_scripts.cohort.evaluations import fitted_logistic
 from workflow_scripts.common.ratings import others_now, rating_files
 
 RATINGS = rating_files(CONFIG["ratings"])
@@ -12,17 +13,6 @@ def truth_tables():
     recovered = rules.compare_with_truth.output
     gradcam = [rules.compare_gradcam_with_truth.output.table] if gradcam_models() else []
     return [recovered.recovered, recovered.summary, *gradcam]
-
-
-def logistic_models(wildcards):
-    """Logistic models and stacks of all studies, fitted in every split."""
-    made = {"logistic": rules.fit_features.output.models, "stack": rules.stack_models.output.stack}
-    return [
-        pattern.format(study=n, model=m)
-        for n, s in STUDIES.items()
-        for kind, pattern in made.items()
-        for m in models_of(s, kind)
-    ]
 
 
 def report_dictionaries(wildcards):

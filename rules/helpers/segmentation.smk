@@ -7,6 +7,11 @@ def segmented(output, prefixes=T1W, *regions):
     return SEGMENTATION.files(getattr(rules.segment_region.output, output), prefixes, *regions)
 
 
+def radiomics(rows, *regions):
+    """What is measured of regions of sessions, see `Segmentation.radiomics_of`."""
+    return SEGMENTATION.radiomics_of(rows, rules.measure_radiomics.output.sidecar, *regions)
+
+
 def engine_pictures(wildcards=None):
     return SEGMENTATION.pictures(rules.draw_segmentation.output.picture, T1W)
 

@@ -237,11 +237,11 @@ CONTRADICTIONS = {
     ),
     "an input of two kinds": (
         {"inputs.brain.columns": ["age"]},
-        r"studies.s.inputs.brain: is either columns of tables or channels of an image; give one",
+        r"inputs.brain: is either columns of tables, channels of an image or radiomics",
     ),
     "an input of no kind": (
         {"inputs.other": {"downsample": 2}},
-        r"studies.s.inputs.other: is either columns of tables or channels of an image",
+        r"studies.s.inputs.other: is either columns of tables, channels of an image or radiomics",
     ),
     "a table with a shape": (
         {"inputs.table.shape": [8, 8, 8], "inputs.table.spacing": [1, 1, 1]},

@@ -33,11 +33,11 @@ def found_texts(part) -> list[str]:
         return []
     own = [part["text"]] if "text" in part else []
     own += [text for key in ("texts", "engines") for text in part.get(key, {}).values()]
-    own += [part["drawn"]] if "drawn" in part else []
+    own += [part[key] for key in ("drawn", "radiomics") if key in part]
     rest = [
         text
         for key, value in part.items()
-        if key not in ("text", "texts", "engines", "drawn")
+        if key not in ("text", "texts", "engines", "drawn", "radiomics")
         for text in found_texts(value)
     ]
     return own + rest
@@ -196,7 +196,7 @@ def test_what_is_done_to_columns_is_said_where_it_is_done():
     made = of_study(models={"most": {"kind": "majority"}})
     assert "Columns of the models" not in made
     made = of_study(confounds=["age", "sex"])
-    assert "reads nothing but age and sex" in made["L2 logistic regression"]
+    assert "reads nothing but age and sex" in made["Logistic regression"]
     assert "regression in turn" in made["Columns of the models"]
 
 

@@ -66,7 +66,49 @@ def more_than_half() -> bool:
     return "> len(source.members) / 2" in text_of(G + "segment_region", "vote")
 
 
+def three_masks() -> bool:
+    """A cube of 5 voxels of 1 mm at the edge of a scan, a millimetre less and more."""
+    from workflow_scripts.segmentation.measure_radiomics import masks_of
+
+    inside = np.zeros((7, 9, 9), bool)
+    inside[:5, 2:7, 2:7] = True
+    counts = [mask.sum() for mask in masks_of(inside, (1, 1, 1), 1.0).values()]
+    return counts == [125, 4 * 3 * 3, 125 + 25 + 4 * 25]
+
+
+def in_units_of_the_mean() -> bool:
+    from workflow_scripts.segmentation.measure_radiomics import relative
+
+    data = np.array([0, 1.0, 3, 50])
+    return relative(data, np.array([True, True, True, False])).tolist() == [0, 0.5, 1.5, 25]
+
+
 SEGMENTATION = {
+    "left and right as one mask, were computed by mirp": lambda: (
+        "np.asanyarray(sides.dataobj) > 0" in text_of(G + "measure_radiomics", "measured")
+        and calls(G + "mirp_features", "extract_features", "features_of")
+        and uses(G + "mirp_features", "compute_spatial_information")
+        and "name != OF_SHAPE or channel == first" in text_of(G + "measure_radiomics", "measured")
+    ),
+    "Intensities are in units of their mean over brain or body": in_units_of_the_mean,
+    "and intensities were brought to grey levels between the least and": lambda: (
+        calls(
+            G + "mirp_features",
+            "extract_features",
+            "features_of",
+            base_discretisation_method="'fixed_bin_number'",
+            new_spacing="settings['spacing'] and settings['spacing'][::-1]",
+        )
+        and not uses(G + "mirp_features", "spline_order")  # whose default is 3
+    ),
+    "texture is that of matrices merged over all directions": lambda: (
+        not (
+            uses(G + "mirp_features", "by_slice")
+            or uses(G + "mirp_features", "glcm_spatial_method")
+            or uses(G + "mirp_features", "glrlm_spatial_method")
+        )
+    ),
+    "eroded and dilated by mm, the edge of the scan being none": three_masks,
     "of the workflow's own segmentation was parted": lambda: (
         "rules.segment_brain.output.regions" in text_of("cohort/engines", "inputs")
     ),

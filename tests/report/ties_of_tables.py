@@ -10,8 +10,10 @@ from scipy import stats
 from tests.conftest import ROOT
 from tests.report.code import B, C, S, calls, constant, text_of, tree, uses
 from workflow_scripts.baselines.cases import build_cases
+from workflow_scripts.baselines.linear import MODELS
 from workflow_scripts.baselines.preparation import ComBat, Imputer, site_share
 from workflow_scripts.baselines.sample_size import needed
+from workflow_scripts.baselines.stable import Stable
 from workflow_scripts.common.agreement import agreement
 from workflow_scripts.statistics.added_value import likelihood_ratio
 from workflow_scripts.statistics.compare_groups import correct_families
@@ -36,7 +38,7 @@ def kept(imputed: bool) -> list[str]:
 
 
 def complete_cases_are_shared() -> bool:
-    wired = 'list(table_inputs(wildcards, "complete_cases"))' in HELPER
+    wired = 'list(table_inputs(STUDIES[made.study], "complete_cases"))' in HELPER
     return wired and kept(False) == [f"sub-{number}" for number in range(2, 8)]
 
 
@@ -97,6 +99,20 @@ def ratio_is_chi_squared() -> bool:
     return np.isclose(likelihood_ratio(pd.DataFrame(fits), "m", "b")["p"], stats.chi2.sf(8, 2))
 
 
+def unstable_are_0() -> bool:
+    """Of two features one changes with the mask: it is 0, by the rows that were fitted to."""
+    original, rng = np.arange(12.0)[:, None].repeat(2, axis=1), np.random.default_rng(0)
+    changed = [original + rng.normal(size=(12, 2)) * [0.1, 20] for _ in range(2)]
+    x = np.column_stack([original, *changed])
+    step = Stable(2, (0, 1), (0.75, 0.75)).fit(x)
+    in_order = "steps = [Stable(len(terms), places, least)] if places else []"
+    return (
+        step.dropped_ == [1]
+        and not step.transform(x[:1] + 5)[:, 1].any()
+        and in_order in text_of(B + "preparation", "before")
+    )
+
+
 def limits_of_agreement() -> bool:
     pairs = pd.DataFrame({"a": [1.0, 2, 3, 4, 6], "b": [1.5, 2, 3.5, 5, 6]})
     found, apart = agreement(pairs), pairs["b"] - pairs["a"]
@@ -111,6 +127,12 @@ def first_two_sessions() -> bool:
 
 
 TABLES = {
+    "or more on the training side, the others being 0 for everybody": unstable_are_0,
+    "The penalty is": lambda: (
+        '"lasso" if settings.get("penalty") == "l1"'.replace('"', "'")
+        in text_of(B + "linear", "fit")
+    ),
+    "L1 (lasso, Tibshirani 1996": lambda: MODELS["lasso"].l1_ratio == 1,
     # Table 1
     "Pearson's chi-squared test without Yates's correction": lambda: (
         uses(S + "describe_population", "compare_counts")

@@ -16,8 +16,10 @@ from workflow_scripts.common.people import (
     columns_of,
 )
 from workflow_scripts.common.splits import SCAN
+from workflow_scripts.common.stability import MASKS, wide
 
 LOG = logging.getLogger(__name__)
+SHOWN = 8  # columns of which a warning says how many values they lack
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Cases:
     sites : names of the sites, by number
     measured : names of the terms that are columns of features.tsv
     coding : by input how its columns became terms, see `coding_of`
+    further : dict of DataFrames, (N, masks x F): of inputs of radiomics the features with each of
+        the further masks, one mask after the other
+    least : of inputs of radiomics the ICC from which a feature is stable
     """
 
     scans: pd.DataFrame
@@ -50,15 +55,30 @@ class Cases:
     sites: list[str]
     measured: frozenset[str] = frozenset()
     coding: dict[str, dict] = field(default_factory=dict)
+    further: dict[str, pd.DataFrame] = field(default_factory=dict)
+    least: dict[str, float] = field(default_factory=dict)
 
     def terms(self, inputs: list[str]) -> pd.DataFrame:
         """Terms of a model that reads these inputs, (N, F)."""
         return pd.concat([self.x[name] for name in inputs], axis=1)
 
     def matrix(self, settings: dict) -> np.ndarray:
-        """What a model is fitted to: its terms (N, F), and last the site where it harmonizes."""
+        """What a model is fitted to: its terms (N, F), further masks, the site if it harmonizes.
+
+        The features of further masks stand mask by mask, each in the order of the terms.
+        """
         terms = self.terms(settings["inputs"]).to_numpy(float, copy=True)  # steps write into it
-        return np.column_stack([terms, self.site]) if settings["harmonize"] else terms
+        parts = [terms]
+        if own := [self.further[name] for name in settings["inputs"] if name in self.further]:
+            by_mask = [np.split(table.to_numpy(float), len(MASKS) - 1, axis=1) for table in own]
+            parts += [one for of_mask in zip(*by_mask, strict=True) for one in of_mask]
+        return np.column_stack([*parts, self.site] if settings["harmonize"] else parts)
+
+    def radiomics(self, inputs: list[str]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Places of the features of regions among the terms of a model, and the ICC asked for."""
+        names = [name for name in inputs for _ in self.x[name]]
+        chosen = [place for place, name in enumerate(names) if name in self.least]
+        return tuple(chosen), tuple(self.least[names[place]] for place in chosen)
 
     def inside(self) -> "Cases":
         """Cases without the external participants."""
@@ -70,6 +90,7 @@ class Cases:
             self,
             scans=self.scans[kept].reset_index(drop=True),
             x={name: x[kept] for name, x in self.x.items()},
+            further={name: x[kept] for name, x in self.further.items()},
             person=np.unique(self.person[kept], return_inverse=True)[1],
             y=self.y[kept],
             role=self.role[:, kept],
@@ -79,7 +100,14 @@ class Cases:
 
 
 def build_cases(
-    splits, features, clinical, inputs: dict, classes: list[str], key: str, imputed: bool = False
+    splits,
+    features,
+    clinical,
+    inputs: dict,
+    classes: list[str],
+    key: str,
+    imputed: bool = False,
+    radiomics: dict | None = None,
 ) -> Cases:
     """Bring features, clinical columns and splits together.
 
@@ -93,12 +121,15 @@ def build_cases(
     features, clinical : DataFrames
         features.tsv and clinical.tsv of the study, this one with session_site if it is known.
     inputs : dict
-        Columns of each input that the models read: ``{name: [column, ...]}``.
+        Columns of each input that the models read: ``{name: [column, ...]}``; of one of radiomics
+        its region and the ICC from which a feature is stable, ``{region, stable}``.
     classes : [negative, positive]
     key : str
         Key of the study in the configuration, for messages.
     imputed : bool
         Whether the models impute missing values.
+    radiomics : dict of DataFrames
+        Tables of collect_radiomics by region.
 
     Raises
     ------
@@ -106,19 +137,28 @@ def build_cases(
         If a column cannot be used, or too few cases are left in a training side.
     """
     scans = splits.drop_duplicates(SCAN)[[*SCAN, "label"]].reset_index(drop=True)
+    regions = {name: one for name, one in inputs.items() if isinstance(one, dict)}
     values = {
         name: _columns(scans, features, clinical, columns, f"{key}.inputs.{name}.columns")
         for name, columns in inputs.items()
+        if name not in regions
     }
+    masks = {
+        name: _of_masks(scans, radiomics[one["region"]], one["region"], f"{key}.inputs.{name}")
+        for name, one in regions.items()
+    }
+    values |= {name: (pd.DataFrame(index=of[0].index), of[0]) for name, of in masks.items()}
     parts = [part for table in values.values() for part in table]
     missing = pd.concat([pd.DataFrame(index=scans["participant_id"]), *parts], axis=1).isna()
     missing = missing.loc[:, ~missing.columns.duplicated()]
     complete = imputed | ~missing.any(axis=1).to_numpy()
     if not complete.all():
+        lacking = [f"{name} {n}" for name, n in missing.sum().items() if n]
+        more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
         LOG.warning(
             "left out of models of complete cases, a column is missing: %s (values missing: %s)",
             ", ".join(scans.loc[~complete, "participant_id"]),
-            ", ".join(f"{name} {n}" for name, n in missing.sum().items() if n),
+            ", ".join(lacking[:SHOWN]) + more,
         )
     scans = scans[complete].reset_index(drop=True)
     numbers = splits["split"].unique()
@@ -136,7 +176,14 @@ def build_cases(
     measured = frozenset(name for _, part in values.values() for name in part)
     cases = Cases(scans, {}, person, y, numbers, role, weight, site, sites, measured)
     check_cases(cases, classes, missing.sum(), key)
+    for name, (features_of_region, *others) in masks.items():
+        cases.x[name] = features_of_region[complete]
+        cases.further[name] = pd.concat([table[complete] for table in others], axis=1)
+        cases.least[name] = regions[name]["stable"]
+        cases.coding[name] = dict.fromkeys(features_of_region)
     for name, (clinical_part, mri_part) in values.items():
+        if name in masks:
+            continue
         where = f"{key}.inputs.{name}.columns"
         as_clinical, as_mri = as_terms, as_numbers
         if name == CONFOUNDS:
@@ -170,6 +217,23 @@ def _columns(scans, features, clinical, names: list[str], key: str):
         columns_of(scans, clinical, of_clinical, key, "clinical.tsv"),
         columns_of(scans, features, of_features, key, "features.tsv"),
     )
+
+
+def _of_masks(scans, table: pd.DataFrame, region: str, key: str) -> list[pd.DataFrame]:
+    """Features of a region with each of `MASKS`, by names that begin with the region.
+
+    Features that nobody has are left out.
+    """
+    file = "the table of radiomics"
+    by_mask = [wide(table, mask) for mask in MASKS]
+    names = [name for name in by_mask[0] if name not in SCAN and by_mask[0][name].notna().any()]
+    if not names:
+        raise InputError(
+            f"{key}.radiomics: no session has a feature of the {region}; see the column reason of "
+            f"{file}"
+        )
+    found = [columns_of(scans, one, names, f"{key}.radiomics", file) for one in by_mask]
+    return [one.astype(float).add_prefix(f"{region}_") for one in found]
 
 
 def check_cases(cases: Cases, classes: list[str], missing: pd.Series, key: str) -> None:

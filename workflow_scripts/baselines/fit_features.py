@@ -9,6 +9,7 @@ import pandas as pd
 from workflow_scripts.baselines.cases import Cases, build_cases
 from workflow_scripts.baselines.linear import fit, one_thread
 from workflow_scripts.baselines.preparation import before, described
+from workflow_scripts.common.engines import region_label
 from workflow_scripts.common.job import job
 from workflow_scripts.common.predictions import PREDICTIONS
 from workflow_scripts.common.resources import resource
@@ -94,14 +95,22 @@ def read_cases(source, params, settings: dict, together: list[str] | None = None
     """
     imputed = settings.get("missing") == "impute"
     names = settings["inputs"] if imputed else together or params.together
+    inputs = {name: params.inputs[name] for name in names}
+    regions = {one["region"] for one in inputs.values() if isinstance(one, dict)}
     return build_cases(
         read_splits(source.splits),
         read_table(source.features),
         read_table(source.clinical),
-        {name: params.inputs[name] for name in names},
+        inputs,
         params.classes,
         params.key,
         imputed,
+        {
+            region: read_table(path)
+            for region in regions
+            for path in source.radiomics
+            if Path(path).name.startswith(f"{region_label(region)}_")
+        },
     )
 
 

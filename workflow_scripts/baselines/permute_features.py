@@ -23,8 +23,16 @@ def permute_inputs(cases: Cases, settings: dict, inputs: list[str], number: int,
     """
     cases = cases.inside()
     source = exchanged(cases.person, np.random.default_rng([seed, 3, number]))
-    moved = {name: cases.x[name].iloc[source].set_axis(cases.x[name].index) for name in inputs}
-    return figures(replace(cases, x=cases.x | moved), settings, number, seed)
+    x, further = (
+        tables
+        | {
+            name: tables[name].iloc[source].set_axis(tables[name].index)
+            for name in inputs
+            if name in tables
+        }
+        for tables in (cases.x, cases.further)
+    )
+    return figures(replace(cases, x=x, further=further), settings, number, seed)
 
 
 def figures(cases: Cases, settings: dict, number: int, seed: int) -> list[dict]:

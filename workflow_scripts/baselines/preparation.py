@@ -1,7 +1,7 @@
 """What is fitted to the columns of a training side before a model.
 
-Imputation and harmonization, which see no label, and screening, which does; other sides are
-transformed by what the training side gave.
+Stability of features, imputation and harmonization, which see no label, and screening, which does;
+other sides are transformed by what the training side gave.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.impute import IterativeImputer
 
 from workflow_scripts.baselines.cases import Cases
 from workflow_scripts.baselines.screening import Screening
+from workflow_scripts.baselines.stable import Stable
 from workflow_scripts.common.metrics import ratio
 
 FEWEST_SCANS = 3  # of a site, to know its location and scale
@@ -119,7 +120,9 @@ def before(cases: Cases, settings: dict) -> tuple:
     """Unfitted steps of a model between `Cases.matrix` and its scaling."""
     terms = list(cases.terms(settings["inputs"]))
     measured = tuple(place for place, name in enumerate(terms) if name in cases.measured)
-    steps = [Imputer(len(terms))] if settings["missing"] == "impute" else []
+    places, least = cases.radiomics(settings["inputs"])
+    steps = [Stable(len(terms), places, least)] if places else []
+    steps += [Imputer(len(terms))] if settings["missing"] == "impute" else []
     steps += [ComBat(measured)] if settings["harmonize"] else []
     if screening := settings.get("screening"):
         steps.append(Screening(screening, tuple(range(len(terms)))))
@@ -131,10 +134,12 @@ def described(pipeline, cases: Cases, settings: dict) -> dict:
 
     ``harmonized``: terms, and by site location and scale (location + scale * value); sites that
     are not there were too few in training, and are left as they are. ``imputed``: whether
-    missing values are. ``screened_out``: terms that count as 0.
+    missing values are. ``screened_out``, ``unstable``: terms that count as 0.
     """
     found = {"imputed": True} if settings["missing"] == "impute" else {}
     terms = list(cases.terms(settings["inputs"]))
+    if isinstance(pipeline[0], Stable):
+        found["unstable"] = [terms[place] for place in pipeline[0].dropped_]
     if settings.get("screening"):
         found["screened_out"] = [terms[place] for place in pipeline[-3].dropped_]
     if settings["harmonize"]:

@@ -53,6 +53,8 @@ def without(cases: Cases, flagged: pd.DataFrame) -> Cases:
 def ways(source, params):
     """The other ways in which a model can be fitted that make a difference.
 
+    Radiomics are not imputed: who lacks one lacks all.
+
     The other way with missing values, where a scan lacks one (``impute``, or ``complete_cases`` of
     the model's own columns); ``not_harmonized``; ``not_flagged``, without flagged sessions in
     training and test.
@@ -66,7 +68,7 @@ def ways(source, params):
     if own["missing"] == "impute" and gaps:
         other = own | {"missing": "complete_cases"}
         yield "complete_cases", lambda: read_cases(source, params, other, own["inputs"]), other
-    elif len(cases.y) < len(everybody.y):
+    elif len(cases.y) < len(everybody.y) and not set(own["inputs"]) & everybody.further.keys():
         yield "impute", lambda: everybody, own | {"missing": "impute"}
     if own["harmonize"]:
         yield "not_harmonized", lambda: cases, own | {"harmonize": False}

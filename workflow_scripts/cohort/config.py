@@ -140,15 +140,23 @@ def _unknown_engines(where: str, study: dict, section: dict):
 
 
 def _segmented_problems(name: str, study: dict, regions: dict):
-    """Inputs cut around a region that no engine segments, or one that saw who is tested."""
+    """Inputs of a region that no engine segments, or one that saw who is tested."""
     for key, entry in study["inputs"].items():
-        if "segmented" not in entry or entry["space"] != "native":
+        measured, cut = "radiomics" in entry, "segmented" in entry and entry["space"] == "native"
+        if not (measured or cut):
             continue
-        where = f"studies.{name}.inputs.{key}.segmented"
-        region, engine = entry["segmented"]["region"], entry["segmented"]["engine"]
+        where = f"studies.{name}.inputs.{key}.{'radiomics' if measured else 'segmented'}"
+        region = entry["radiomics" if measured else "segmented"]["region"]
         engines = regions.get(region, {"engines": {}})["engines"]
+        if measured and "radiomics" not in regions.get(region, {}):
+            yield f"{where}: segmentation.regions.{region} has no key radiomics; add it"
+            continue
+        engine = (
+            regions[region]["radiomics"]["engine"] if measured else entry["segmented"]["engine"]
+        )
         if engine not in engines:
-            yield f"{where}: segmentation has no engine {engine} of {region}; correct it"
+            if not measured:  # what is measured may be a rater's mask
+                yield f"{where}: segmentation has no engine {engine} of {region}; correct it"
             continue
         for one in [engine, *engines[engine].get("of", [])]:
             if engines[one]["kind"] == "unet" and engines[one].get("study") != name:
@@ -216,6 +224,9 @@ def _as_written(section: dict, written: dict) -> dict:
         }
         for name, region in section["regions"].items()
     }
+    for name, region in regions.items():
+        if "radiomics" in region:
+            region["radiomics"] = region["radiomics"] | own["regions"][name]["radiomics"]
     return section | {"manual": own.get("manual"), "regions": regions}
 
 
@@ -506,11 +517,14 @@ def _design_problems(where: str, study: dict):
 
 
 def _input_problems(where: str, entry: dict):
-    if ("columns" in entry) == ("channels" in entry):
-        yield f"{where}: is either columns of tables or channels of an image; give one of them"
+    if len({"columns", "channels", "radiomics"} & entry.keys()) != 1:
+        yield (
+            f"{where}: is either columns of tables, channels of an image or radiomics of a region; "
+            "give one of them"
+        )
         return
     given = {key for key in ("spacing", "shape", "segmented") if key in entry}
-    if "columns" in entry:
+    if "channels" not in entry:
         if given:
             yield f"{where}: {', '.join(sorted(given))} is of images; remove it"
     elif wrong := NOT_OF_IMAGES & set(entry["channels"]):
@@ -569,6 +583,20 @@ def _model_problems(where: str, model: dict, study: dict):
         ]
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             yield f"{where}.inputs: {', '.join(twice)} stands in two of them; keep it in one"
+        measured = [
+            study["inputs"][name]["radiomics"]["region"]
+            for name in model["inputs"]
+            if "radiomics" in study["inputs"].get(name, {})
+        ]
+        if len(set(measured)) < len(measured):
+            yield f"{where}.inputs: radiomics of one region stand in two of them; keep one"
+        if measured and model.get("missing") == "impute":
+            yield (
+                f"{where}.missing: who lacks one of the radiomics of a region lacks all, and they "
+                "cannot be predicted from each other; write complete_cases"
+            )
+        if measured and model["kind"] == "stack":
+            yield f"{where}.inputs: a stack reads no radiomics; give them to a logistic model"
 
 
 def _network_problems(where: str, model: dict, images: dict):
@@ -641,6 +669,16 @@ def _evaluation_problems(where: str, study: dict):
                 f"{where}.thresholds: are chosen on scans for validation, and the design keeps "
                 "none; set validation of the design"
             )
+    read = [
+        study["inputs"].get(n, {})
+        for m in models_of(study, "svm", "logistic").values()
+        for n in m["inputs"]
+    ]
+    if "missing" in asked and any("radiomics" in entry for entry in read):
+        yield (
+            f"{where}.missing: counts columns, and the table of radiomics has its reasons itself; "
+            "remove it, or take them out of the models"
+        )
     if "missing" in asked and not models_of(study, "svm", "logistic"):
         yield f"{where}.missing: is of models that read tables; add one, or remove it"
     once = set(asked.get("reliability", {}).get("features", ())) - set(READ_TWICE)
@@ -670,6 +708,8 @@ def _evaluation_problems(where: str, study: dict):
         model = models.get(name, {"kind": None})
         if model["kind"] != "logistic" and model.get("learners") != ["logistic"]:
             yield f"{where}.nomogram.model: {name} is no logistic model of the study; correct it"
+        elif any("radiomics" in study["inputs"].get(n, {}) for n in model["inputs"]):
+            yield f"{where}.nomogram.model: {name} reads radiomics, too many terms; name another"
         elif model.get("harmonize"):
             yield (
                 f"{where}.nomogram.model: {name} harmonizes, and a nomogram reads values as they "

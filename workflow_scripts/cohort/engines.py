@@ -60,6 +60,9 @@ class Segmentation:
         self.networks = {"network": own} if own else {}
         self._of_brain = config["anatomical"]["body_part"] == "brain"
         self.features = {region: s.get("features") for region, s in section["regions"].items()}
+        self._radiomics = {
+            region: s["radiomics"] for region, s in section["regions"].items() if "radiomics" in s
+        }
         self._files: dict[tuple, str] = {}
         self._reasons: dict[tuple, str] = {}
         for row in cohort.index:
@@ -87,6 +90,13 @@ class Segmentation:
                         f"segmentation.regions.{region}.engines.{name}.rater: {rater} has no mask "
                         f"in segmentation.manual ({', '.join(raters) or 'nobody has'}); correct it"
                     )
+        for region, asked in self._radiomics.items():
+            if asked["engine"] not in self.engines[region] and not config["participants"]:
+                raise InputError(
+                    f"segmentation.regions.{region}.radiomics.engine: {asked['engine']} is no "
+                    f"engine and no rater ({', '.join(self.engines[region])}); correct it"
+                )
+        for region in self.engines:
             self._part_by_split(region)
         for engines in self.engines.values():
             for name, engine in engines.items():
@@ -406,3 +416,69 @@ class Segmentation:
     def chosen(self, prefix: str) -> list[tuple[str, str]]:
         """Those of `runs` whose volumes are features."""
         return [made for made in self.runs(prefix) if self.features[made[0]] == made[1]]
+
+    def shown(self, pattern: str, prefix: str) -> list[str]:
+        """Files, ``pattern`` as in `of_engine`, of the regions whose volumes are features."""
+        return [self.file(pattern, prefix, *made) for made in self.chosen(prefix)]
+
+    @property
+    def measured(self) -> list[str]:
+        """Regions, as file names have them, whose radiomics are asked for."""
+        return [region_label(region) for region in self._radiomics]
+
+    def radiomics(self, label: str) -> dict:
+        """Settings of what is measured of a region, its name in them."""
+        return self._radiomics[region_of(label)] | {"region": region_of(label)}
+
+    def radiomics_inputs(self, wildcards, rules) -> dict:
+        """What measure_radiomics reads beside the T1w and its mask: the region, and contrasts."""
+        settings = self.radiomics(wildcards.region)
+        made = rules.segment_region.output.sides
+        return {
+            "sides": of_engine(made, settings["region"], settings["engine"]),
+            "channels": self._channels(settings, rules),
+        }
+
+    def radiomics_of(self, rows, pattern: str, *labels: str) -> list[dict]:
+        """A row per session and region whose radiomics are asked for, or of some regions.
+
+        Parameters
+        ----------
+        rows : participant_id and session_id of each session
+        pattern : of the sidecars, with {region}, {folder} and {prefix}
+
+        Returns
+        -------
+        list of dict
+            participant_id, session_id, region, sidecar, and where that is None the reason
+        """
+        found = []
+        for row in rows:
+            scan = {key: row[key] for key in ("participant_id", "session_id")}
+            prefix = session_prefix(*scan.values())
+            for region, settings in self._radiomics.items():
+                label = region_label(region)
+                if labels and label not in labels:
+                    continue
+                why = self._why_not_measured(region, settings, prefix)
+                path = sessions(pattern.replace("{region}", label), [prefix])[0]
+                found.append(
+                    scan | {"region": region, "sidecar": None if why else path, "reason": why}
+                )
+        return found
+
+    def radiomics_files(self, heads: dict[str, dict], pattern: str) -> list[str]:
+        """Sidecars of all sessions and regions that are measured, see `radiomics_of`."""
+        found = self.radiomics_of(heads.values(), pattern)
+        return [row["sidecar"] for row in found if row["sidecar"]]
+
+    def _why_not_measured(self, region: str, settings: dict, prefix: str) -> str | None:
+        if prefix not in self._heads:
+            return "no T1w"
+        for channel in settings["channels"]:
+            if prefix not in self._contrasts[channel]:
+                return f"no {channel}"
+        engine = settings["engine"]
+        if engine not in self.engines[region]:
+            return "no mask of this rater"
+        return self.why_not(region, engine, prefix)

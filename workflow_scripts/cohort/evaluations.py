@@ -4,11 +4,13 @@ Imported by the Snakefile, so nothing heavy is imported here.
 """
 
 from workflow_scripts.cohort.config import models_of
+from workflow_scripts.common.engines import region_label
 
 TABLE_MODELS = ("svm", "logistic")
 FLAGGED = "cohort/outliers.tsv"
 STUDY = "studies/{study}"
 MODEL = f"{STUDY}/models/model-{{model}}"
+RADIOMICS = f"{STUDY}/{{region}}_radiomics.tsv"
 # Of the logistic models fitted to everybody, where a study asks for optimism.
 OF_EVERYBODY = {
     "apparent": f"{STUDY}/apparent.tsv",
@@ -58,6 +60,26 @@ ASKED_BY = {"trajectories": "longitudinal"}
 REFITS = {"sensitivity": "variants", "sites": "harmonization", "added_value": "blocks"}
 
 
+def input_tables(study: dict, names) -> dict[str, list[str] | dict]:
+    """Columns of inputs of a checked study by name, or the region and ICC of their radiomics."""
+    inputs = {name: study["inputs"][name] for name in names}
+    return {name: one.get("columns") or one["radiomics"] for name, one in inputs.items()}
+
+
+def table_inputs(study: dict, *missing: str) -> dict[str, list[str] | dict]:
+    """`input_tables` of a study's table models, or of those that treat missing values in a way."""
+    models = models_of(study, *TABLE_MODELS).values()
+    read = [one["inputs"] for one in models if not missing or one["missing"] in missing]
+    return input_tables(study, [name for names in read for name in names])
+
+
+def radiomics_read(name: str, study: dict) -> list[str]:
+    """Tables of the regions whose radiomics the table models of a study read."""
+    read = [one["region"] for one in table_inputs(study).values() if isinstance(one, dict)]
+    labels = dict.fromkeys(map(region_label, read))
+    return [RADIOMICS.format(study=name, region=label) for label in labels]
+
+
 def inputs_of(evaluation: str, name: str, study: dict) -> dict:
     """Tables that an evaluation reads: lists by what they hold, empty ones among them.
 
@@ -88,9 +110,22 @@ def fitted_models(evaluation: str, name: str, study: dict) -> list[str]:
     """File of the fitted model that an evaluation reads."""
     if evaluation != "nomogram":
         return []
-    model = study["evaluation"]["nomogram"]["model"]
+    return [_file_of_fitted(name, study, study["evaluation"]["nomogram"]["model"])]
+
+
+def fitted_logistic(studies: dict) -> list[str]:
+    """Files of the logistic models and stacks of all studies, fitted in every split."""
+    return [
+        _file_of_fitted(name, study, model)
+        for name, study in studies.items()
+        for kind in ("logistic", "stack")
+        for model in models_of(study, kind)
+    ]
+
+
+def _file_of_fitted(name: str, study: dict, model: str) -> str:
     kind = "stack" if study["models"][model]["kind"] == "stack" else "models"
-    return [f"{MODEL}_{kind}.json".format(study=name, model=model)]
+    return f"{MODEL}_{kind}.json".format(study=name, model=model)
 
 
 def refitted(evaluation: str, study: dict) -> list[str]:

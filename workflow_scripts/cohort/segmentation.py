@@ -7,6 +7,8 @@ import glob
 import os
 import shlex
 import string
+import subprocess
+from functools import cache
 from pathlib import Path
 
 from workflow_scripts.cohort.index import index_manual
@@ -57,20 +59,26 @@ def segmentation_problems(section: dict, scans: dict, body_part: str, studies: d
             yield from _engine_problems(key, engine, region, engines)
             part, channels = _channels(engine)
             for channel in channels:
-                if channel not in scans or channel in NO_CHANNELS:
-                    yield (
-                        f"{key}.{part}: {channel} is no contrast of an image that scans names "
-                        f"({', '.join(name for name in scans if name not in NO_CHANNELS)}); "
-                        "correct it, or add it to scans"
-                    )
+                yield from _contrast_problems(f"{key}.{part}", channel, scans)
             if "rater" in engine and not section["manual"]:
                 yield f"{key}: stands on masks drawn by hand; name their folder as manual"
+        for channel in settings.get("radiomics", {}).get("channels", []):
+            yield from _contrast_problems(f"{where}.radiomics.channels", channel, scans)
         features = settings.get("features")
         if features is not None and features not in engines:
             yield (
                 f"{where}.features: {features} is none of its engines "
                 f"({', '.join(engines)}); correct it"
             )
+
+
+def _contrast_problems(where: str, channel: str, scans: dict):
+    if channel not in scans or channel in NO_CHANNELS:
+        yield (
+            f"{where}: {channel} is no contrast of an image that scans names "
+            f"({', '.join(name for name in scans if name not in NO_CHANNELS)}); "
+            "correct it, or add it to scans"
+        )
 
 
 def _channels(engine: dict) -> tuple[str, list[str]]:
@@ -205,6 +213,7 @@ def place_paths(section: dict, absolute) -> None:
     """Make the paths of section ``segmentation`` absolute, by a function of a section and key."""
     absolute(section, "manual")
     for settings in section["regions"].values():
+        absolute(settings.get("radiomics", {}), "python")
         for engine in settings["engines"].values():
             for key in ("weights", "files"):
                 absolute(engine, key)
@@ -232,6 +241,38 @@ def complete_pretrained(section: dict, scans: dict) -> None:
                     f"({', '.join(scans)}); add it under that name"
                 )
             engine |= {"channels": told["Channels"], "spacing": told["SpacingMm"]}
+
+
+def complete_radiomics(section: dict) -> None:
+    """Note down the version of mirp that each region is measured by.
+
+    Raises
+    ------
+    InputError
+        If there is no such Python, or it has no mirp.
+    """
+    for region, settings in section["regions"].items():
+        if "radiomics" in settings:
+            where = f"segmentation.regions.{region}.radiomics.python"
+            settings["radiomics"]["version"] = _mirp_of(settings["radiomics"]["python"], where)
+
+
+@cache
+def _mirp_of(python: str, where: str) -> str:
+    asked = "from importlib.metadata import version; print(version('mirp'))"
+    try:
+        told = subprocess.run([python, "-I", "-c", asked], capture_output=True, text=True)
+    except OSError as error:
+        raise InputError(
+            f"{where}: {python} cannot be run ({error.strerror}); name the Python of an "
+            "environment with mirp, which `make mirp` makes"
+        ) from error
+    if told.returncode:
+        raise InputError(
+            f"{where}: {python} has no mirp ({told.stderr.strip().splitlines()[-1]}); install "
+            "envs/mirp.txt there, or name the Python of an environment with it"
+        )
+    return told.stdout.strip()
 
 
 def segmentations(section: dict, index: list[dict], only: list[str] | None = None) -> list[dict]:

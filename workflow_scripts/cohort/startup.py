@@ -14,6 +14,7 @@ from workflow_scripts.cohort.corrections import read_corrections
 from workflow_scripts.cohort.disk import moved
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
+from workflow_scripts.cohort.evaluations import regions_read
 from workflow_scripts.cohort.frozen import check_frozen
 from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived
 from workflow_scripts.cohort.population import (
@@ -23,7 +24,12 @@ from workflow_scripts.cohort.population import (
 )
 from workflow_scripts.cohort.preprocessed import NONLINEAR, Preprocessed
 from workflow_scripts.cohort.rated import check_rated, kept_exclusions, read_rated
-from workflow_scripts.cohort.segmentation import complete_pretrained, place_paths, weights_of
+from workflow_scripts.cohort.segmentation import (
+    complete_pretrained,
+    complete_radiomics,
+    place_paths,
+    weights_of,
+)
 from workflow_scripts.cohort.written import check_files, expanded
 from workflow_scripts.common.bids import (
     CORRECTIONS,
@@ -205,6 +211,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
     place_paths(config["segmentation"], _make_absolute)
     _check_networks(weights_of(config))
     complete_pretrained(config["segmentation"], config["scans"])
+    complete_radiomics(config["segmentation"])
     _make_absolute(config, "frozen_models")
     check_frozen(config)
     _make_absolute(config, "ratings")
@@ -284,12 +291,30 @@ def _name_splits(config: dict) -> None:
 
 
 def _count_splits(config: dict, populations: dict) -> None:
-    """Give networks the number of splits, if several, whose tested people they keep apart."""
+    """Give networks the number of splits, if several, whose tested people they keep apart.
+
+    Raises
+    ------
+    InputError
+        If a study reads radiomics, which are one table, in the masks of such a network.
+    """
     for region in config["segmentation"]["regions"].values():
         for engine in region["engines"].values():
             design = config["studies"].get(engine.get("study"), {}).get("design")
             drawn = number_of_splits(populations[engine["study"]], design) if design else 1
             engine |= {"splits": drawn} if drawn > 1 else {}
+    for name, study in config["studies"].items():
+        for region in regions_read(study):
+            section = config["segmentation"]["regions"][region]
+            engines, asked = section["engines"], section["radiomics"]["engine"]
+            for one in [asked, *engines.get(asked, {}).get("of", [])]:
+                if "splits" in engines.get(one, {}):
+                    raise InputError(
+                        f"studies.{name}: reads radiomics of the {region} by {asked}, and the "
+                        f"network {one} is another in each of its {engines[one]['splits']} splits; "
+                        "take holdout, or an engine whose network others have trained "
+                        "(pretrained_unet, import)"
+                    )
 
 
 def _former_place(index: Path, bids_dir: Path) -> str | None:

@@ -9,8 +9,8 @@ from functools import cached_property
 from workflow_scripts.cohort.config import NETWORKS, models_of
 from workflow_scripts.cohort.population import session_prefixes
 from workflow_scripts.cohort.startup import SPLIT, Start
-from workflow_scripts.common.bids import sessions
-from workflow_scripts.common.inner import outer_split
+from workflow_scripts.common.bids import gradient_tables, of_contrast, sessions
+from workflow_scripts.common.inner import is_inner, outer_split
 
 INPUT = "studies/{study}/input-{input}"
 GRADCAM = "studies/{study}/gradcam/model-{model}"
@@ -36,11 +36,29 @@ class Wiring:
         self.scans, self.measured, self.given = started.scans, measured, started.preprocessed
         self.studies, self.populations = started.config["studies"], started.populations
         self.segmentation = started.segmentation
+        self.contrasts, self.names = started.contrasts, started.config["scans"]
         self.simulated = not started.config["bids_dir"]
 
     def those_there(self, files):
         """Files of the dataset that can be read; of the simulated one all, which rules make."""
         return [path for path in files if self.simulated or os.access(path, os.R_OK)]
+
+    def gradients_of(self, wildcards):
+        """Gradient tables of a session's series, and those of its images of reverse phase."""
+        dwi, epi = (paths(self.scans[name], wildcards.prefix) for name in ("dwi", "epi"))
+        images = [] if self.simulated else epi
+        return gradient_tables(dwi) + self.those_there(gradient_tables(images))
+
+    def all_gradients(self, wildcards):
+        """Gradient tables that are there; where one lacks, preflight says so."""
+        of_all = ("dwi",) if self.simulated else ("dwi", "epi")
+        images = [
+            p
+            for name in of_all
+            for prefix in self.scans[name]
+            for p in paths(self.scans[name], prefix)
+        ]
+        return self.those_there(gradient_tables(images))
 
     def raw_bytes(self, path):
         """Size of a raw scan, so that one replaced by an older file is seen too."""
@@ -84,6 +102,21 @@ class Wiring:
             return settings[keys[0]] if keys else settings
 
         return read
+
+    def splits_of_training(self, wildcards):
+        """Input function: the table of splits that a training's is in."""
+        inner = is_inner(int(wildcards.split))
+        return self.of_split("inner_splits" if inner else "splits")(wildcards)
+
+    def contrast_scan(self, wildcards):
+        """Input function: the raw scan that an aligned image is made of."""
+        asked = f"{wildcards.suffix} {wildcards.desc}"
+        [rows] = [
+            rows
+            for name, rows in self.contrasts.items()
+            if of_contrast("{suffix} {desc}", name, self.names) == asked
+        ]
+        return rows[wildcards.prefix]["path"]
 
     def input_entry(self, wildcards):
         """Settings of an input, whose name has the split where it is another in each."""

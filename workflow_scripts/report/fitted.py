@@ -12,10 +12,11 @@ from workflow_scripts.report.text import label, number, tabulate
 
 
 def equation(intercept: float, slopes, terms: list[str]) -> str:
-    """Log odds of the positive class as text, six significant digits."""
+    """Log odds of the positive class as text, six significant digits; no term with a slope of 0."""
     parts = [f"{intercept:.6g}"]
     for slope, term in zip(slopes, terms, strict=True):
-        parts.append(f"{'-' if slope < 0 else '+'} {abs(slope):.6g} * {term}")
+        if slope:
+            parts.append(f"{'-' if slope < 0 else '+'} {abs(slope):.6g} * {term}")
     return " ".join(parts)
 
 

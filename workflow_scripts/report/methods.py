@@ -84,6 +84,11 @@ class Methods:
             for region, settings in section["regions"].items()
             for name, engine in settings["engines"].items()
         ]
+        entries += [
+            (f"{label(region)}, radiomics", self._fill(texts["radiomics"], asked=asked))
+            for region, settings in section["regions"].items()
+            if (asked := settings.get("radiomics"))
+        ]
         if entries and section["manual"]:
             entries.append(("Comparison", self._fill(texts["drawn"])))
         return [(title[0].upper() + title[1:], text) for title, text in entries]
