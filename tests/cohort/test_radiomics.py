@@ -11,6 +11,7 @@ from workflow_scripts.cohort.config import check_config, shown_config
 from workflow_scripts.cohort.engines import Segmentation
 from workflow_scripts.cohort.evaluations import radiomics_read, table_inputs
 from workflow_scripts.cohort.segmentation import complete_radiomics, place_paths
+from workflow_scripts.cohort.startup import count_splits
 from workflow_scripts.common.job import InputError
 
 REGION = "sacroiliac_joints"
@@ -85,10 +86,6 @@ TWICE = {"other": {"radiomics": {"region": REGION, "stable": 0.9}}}
             {"unet": {"study": None}},
             r"radiomics: the network net is trained on masks of people whom this study tests; set",
         ),
-        (
-            {"design": {"kind": "folds"}},
-            r"inputs\.radiomics\.radiomics: folds test everybody in a split or another",
-        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_named(changes, message):
@@ -110,6 +107,19 @@ def test_a_vote_of_a_network_that_saw_who_is_tested_is_named():
     del engines["net"]["study"]
     with pytest.raises(InputError, match="the network net is trained on masks of people"):
         check_config(found)
+
+
+@pytest.mark.parametrize("engine", ["net", "both"])
+def test_radiomics_of_a_network_that_is_another_in_each_split_are_refused(engine):
+    """One table for all splits would be measured in masks of networks that saw who is tested."""
+    found = config(section={"engine": engine}, design={"kind": "folds", "folds": 3})
+    engines = found["segmentation"]["regions"][REGION]["engines"]
+    engines |= {"both": {"kind": "vote", "of": ["net", "given"]}}
+    engines |= {"given": {"kind": "import", "labels": [1, 2], "files": "/a/{prefix}"}}
+    with pytest.raises(InputError, match=r"studies\.s: .* the network net is another in each of"):
+        count_splits(check_config(found), {"s": []})
+    found["studies"]["s"]["design"] = {"kind": "holdout"}
+    count_splits(check_config(found), {"s": []})
 
 
 def test_the_python_of_mirp_is_asked_before_anything_runs(tmp_path):

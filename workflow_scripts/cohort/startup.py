@@ -14,7 +14,6 @@ from workflow_scripts.cohort.corrections import read_corrections
 from workflow_scripts.cohort.disk import moved
 from workflow_scripts.cohort.draw_splits import check_design
 from workflow_scripts.cohort.engines import Segmentation
-from workflow_scripts.cohort.evaluations import regions_read
 from workflow_scripts.cohort.frozen import check_frozen
 from workflow_scripts.cohort.index import DERIVED, GIVEN, is_derived
 from workflow_scripts.cohort.population import (
@@ -265,7 +264,7 @@ def start(config: dict, plan_cohort, main_process: bool, files=()) -> Start:
             scans, inside = cohort.scans("vesselwall"), session_prefixes(populations[name])
             vessels = {prefix: scans[prefix] for prefix in inside if prefix in scans}
             check_arteries(config["vessel_wall"]["arteries"], vessels, name)
-    _count_splits(config, populations)
+    count_splits(config, populations)
     corrections = {}
     if config["corrections"]:
         there = cohort.sessions, cohort.usable("T1w")
@@ -290,7 +289,7 @@ def _name_splits(config: dict) -> None:
                 engine["split"] = config["studies"][engine["study"]]["split"]
 
 
-def _count_splits(config: dict, populations: dict) -> None:
+def count_splits(config: dict, populations: dict) -> None:
     """Give networks the number of splits, if several, whose tested people they keep apart.
 
     Raises
@@ -304,7 +303,10 @@ def _count_splits(config: dict, populations: dict) -> None:
             drawn = number_of_splits(populations[engine["study"]], design) if design else 1
             engine |= {"splits": drawn} if drawn > 1 else {}
     for name, study in config["studies"].items():
-        for region in regions_read(study):
+        for entry in study["inputs"].values():
+            if "radiomics" not in entry:
+                continue
+            region = entry["radiomics"]["region"]
             section = config["segmentation"]["regions"][region]
             engines, asked = section["engines"], section["radiomics"]["engine"]
             for one in [asked, *engines.get(asked, {}).get("of", [])]:
