@@ -24,8 +24,10 @@ def explained():
     studies = {"one": STUDY, "two": STUDY | {"evaluation": {"metrics": {}}}}
     started = SimpleNamespace(
         scans={},
+        contrasts={},
         preprocessed={},
-        config={"studies": studies, "bids_dir": "x"},
+        segmentation=None,
+        config={"studies": studies, "bids_dir": "x", "scans": {}},
         populations=dict.fromkeys(studies, POPULATION),
     )
     maps = Wiring(started, 4).explained(["{folder}/{prefix}.mat"])
