@@ -23,7 +23,7 @@ GROUPS = ["#4477aa", "#cc6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"]
 BLUE, DARK, GREY, ALERT = GROUPS[0], "#003366", "#888888", "#c1121f"
 DOTS = 300
 TOLD = 5000  # points of a figure from which on they carry no text
-WIDTH_OF_LABEL = 36  # characters
+WIDTH_OF_LABEL, WIDTH_OF_TITLE = 36, 26  # characters
 STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -179,7 +179,8 @@ def recovered(
         ]
         dots(axis, rows["true"], rows["recovered"], texts, 5, alpha=0.7, color=BLUE)
         unit = unit_of(measure, units)
-        axis.set(title=label(measure), xlabel=f"true, {unit}" if unit else "true")
+        axis.set_title(fill(label(measure), WIDTH_OF_TITLE))
+        axis.set_xlabel(f"true, {unit}" if unit else "true")
         axis.set(xlim=ends, ylim=ends, aspect="equal")
     axes[0].set_ylabel("recovered")
     caption = f"Recovered against true {', '.join(map(label, names))}, with the line of identity"
