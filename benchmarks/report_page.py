@@ -57,7 +57,7 @@ def draw(folder: Path) -> bytes:
     for name, image in images.items():
         image.to_filename(paths[name])
     same = {"regions": "tissues", "normalized": "t1w", "template_mask": "mask"}
-    source = SimpleNamespace(**paths, **{name: paths[of] for name, of in same.items()})
+    source = SimpleNamespace(**paths, **{name: paths[of] for name, of in same.items()}, before=[])
     draw_qc.main(source, SimpleNamespace(picture=folder / "head.webp"), None)
     return (folder / "head.webp").read_bytes()
 
