@@ -35,7 +35,7 @@ NOT_RUN |= {"label_brain", "segment_region", "train_unet", "compare_segmentation
 NOT_RUN |= {"simulate_r1map", "simulate_manual_mask"}
 NOT_RUN |= {"draw_segmentation", "collect_ratings"}
 NOT_RUN |= {"draw_inner_splits", "stack_models", "draw_scans", "simulate_joint_mask"}
-NOT_RUN |= {"simulate_pelvis_t1w", "simulate_pelvis_stir"}
+NOT_RUN |= {"simulate_pelvis_t1w", "simulate_pelvis_stir", "measure_radiomics", "collect_radiomics"}
 NOT_RUN |= {
     "combine_models",
     "predict_sessions",
