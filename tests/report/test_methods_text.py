@@ -269,7 +269,7 @@ def test_arteries_of_the_mean_are_named_where_they_are_declared():
         ).images()["Vessel wall"][-1][1]
         for wanted in ({}, {"arteries": ["MCA_left", "BA"]})
     ]
-    assert "the mean over its arteries" in made[0] and "mean over MCA_left, BA, and" in made[1]
+    assert "the mean over its arteries" in made[0] and "mean over MCA left, BA, and" in made[1]
 
 
 @pytest.mark.parametrize(
