@@ -146,12 +146,12 @@ def end(pid_file: Path) -> None:
 
 
 def kill_tree(process: int) -> None:
-    """SIGKILL to a process and all its descendants."""
+    """SIGKILL to a process and all its descendants, parents first: none reports how a child ended."""
     listed = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True)
-    for child in listed.stdout.split():
-        kill_tree(int(child))
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, 9)
+    for child in listed.stdout.split():
+        kill_tree(int(child))
 
 
 def wait_for(condition, patience_s: float = PATIENCE_S) -> None:
