@@ -146,7 +146,7 @@ def end(pid_file: Path) -> None:
 
 
 def kill_tree(process: int) -> None:
-    """SIGKILL to a process and all its descendants, parents first: none reports how a child ended."""
+    """SIGKILL to a process and its descendants, parents first: none reports how a child ended."""
     listed = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True)
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, 9)
