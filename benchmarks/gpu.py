@@ -38,8 +38,8 @@ from torch.nn.functional import cosine_similarity, interpolate, softplus
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from workflow_scripts.common.checkpoint import Checkpoint
+from workflow_scripts.common.device import Device, set_deterministic
 from workflow_scripts.learning.augment import Augmentation
-from workflow_scripts.learning.device import Device, set_deterministic
 from workflow_scripts.learning.encoders import build_encoder, with_projector
 from workflow_scripts.learning.processes import in_processes, is_first
 from workflow_scripts.learning.schedule import learning_rate
@@ -571,6 +571,32 @@ def compare_resumed(sizes: Sizes, encoder: str, limit_s: float) -> dict:
     return figures
 
 
+def measure_unet(sizes: Sizes) -> dict:
+    """Two epochs of a U-Net on spheres in noise: time of a step, and losses against the CPU's."""
+    unet = importlib.import_module("workflow_scripts.segmentation.unet")
+    side = 16 if sizes.device == "cpu" else 96
+    distance = np.linalg.norm(np.indices((side,) * 3) - side / 2, axis=0)
+    sphere = torch.from_numpy(np.float32(distance < side / 4))[None]
+    noise = torch.randn((4, *sphere.shape), generator=torch.Generator().manual_seed(0))
+    settings = {"seed": 1, "epochs": 2, "spacing": 1.0}
+    losses, taken = {}, {}
+    for device in ("cpu", sizes.device):
+        start = time.perf_counter()
+        _, losses[device] = unet.train(
+            list(sphere + noise), [sphere] * 4, settings, Checkpoint(None, "benchmark"), device
+        )
+        taken[device] = time.perf_counter() - start
+    differences = [abs(a / b - 1) for a, b in zip(losses[sizes.device], losses["cpu"], strict=True)]
+    figures = {
+        "step_s": taken[sizes.device] / len(noise) / settings["epochs"],
+        "cpu_step_s": taken["cpu"] / len(noise) / settings["epochs"],
+        "loss_difference": max(differences),
+    }
+    if figures["loss_difference"] > 1e-2:
+        figures["error"] = "losses differ from those of the CPU"
+    return figures
+
+
 class Report:
     """Figures and failures of the parts, printed as they come."""
 
@@ -669,6 +695,15 @@ def run_parts(report: Report, sizes: Sizes) -> None:
         report.keep("resume", row)
         if row:
             show(*row.values(), widths=widths)
+
+    if not (importable("monai") and importable("ants")):
+        print("\nU-Net: not run, needs monai and antspyx")
+        return
+    print("\nU-Net of a region")
+    row = report.part("U-Net", 60, lambda s: apart(lambda: measure_unet(sizes), s))
+    report.figures["unet"] = row
+    for name, value in (row or {}).items():
+        show(name, value, widths=(-24, 12))
 
 
 def main() -> int:

@@ -33,8 +33,8 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample, pad
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from workflow_scripts.common.device import Device, keep_memory
 from workflow_scripts.learning.augment import Augmentation
-from workflow_scripts.learning.device import Device, keep_memory
 from workflow_scripts.learning.encoders import build_encoder, with_classifier, with_projector
 
 CUDA = torch.cuda.is_available()

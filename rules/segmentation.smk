@@ -37,6 +37,7 @@ rule train_unet:
     resources:
         mem_mb=need(6000, doublings=1),
         runtime=1440,
+        gpu=lambda wildcards: SEGMENTATION.settings(wildcards.region, wildcards.engine)["gpus"],
     params:
         settings=lambda wildcards: SEGMENTATION.settings(wildcards.region, wildcards.engine),
     script:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from workflow_scripts.common.device import Device
 from workflow_scripts.common.predictions import PERMUTATIONS
 from workflow_scripts.common.splits import LeakageError, read_splits
 from workflow_scripts.learning.classifier import (
@@ -13,7 +14,6 @@ from workflow_scripts.learning.classifier import (
     permuted_labels,
     predictions,
 )
-from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
 from workflow_scripts.learning.sides import Side
 from workflow_scripts.learning.train_classifier import relabelled, train_linear

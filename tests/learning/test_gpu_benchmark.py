@@ -38,6 +38,7 @@ def test_tiny_run_reports_every_part(tmp_path):
     assert found["two processes"]["gradient_difference"] < 1e-3
     assert [row["encoder"] for row in found["resume"]] == list(gpu.ENCODERS)
     assert all(row["largest_difference"] == 0 for row in found["resume"])
+    assert found["unet"]["loss_difference"] == 0 < found["unet"]["step_s"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
+from workflow_scripts.common.device import Device
 from workflow_scripts.common.job import InputError
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import read_table, write_table
 from workflow_scripts.learning import predict_sessions
-from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
 from workflow_scripts.learning.images import (
     Around,

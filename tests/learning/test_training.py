@@ -219,7 +219,7 @@ DISTRIBUTED = """
     from pytorch_metric_learning.losses import NTXentLoss
     from pytorch_metric_learning.utils.distributed import DistributedLossWrapper
     from workflow_scripts.learning.augment import Augmentation
-    from workflow_scripts.learning.device import Device
+    from workflow_scripts.common.device import Device
     from workflow_scripts.learning.processes import in_processes, is_first
     from workflow_scripts.learning.training import contrastive_loss, distributed
 

@@ -8,10 +8,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
 
 from workflow_scripts.common.checkpoint import Checkpoint
+from workflow_scripts.common.device import Device
 from workflow_scripts.learning import training
 from workflow_scripts.learning.augment import Augmentation
 from workflow_scripts.learning.classifier import balanced, class_weights_of, fit_whole
-from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import build_encoder, with_classifier
 from workflow_scripts.learning.history import COLUMNS, History
 from workflow_scripts.learning.schedule import plateau

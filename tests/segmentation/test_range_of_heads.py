@@ -123,6 +123,7 @@ def test_engines_find_the_simulated_thalamus(heads, template, tmp_path):
             ),
             SimpleNamespace(model=model, description=tmp_path / f"{number}.json"),
             SimpleNamespace(settings=REGION | UNET | {"seed": 1}),
+            0,
             1,
         )
         inputs = {"model": str(model), "regions": template.regions, "channels": [head.t1w]}

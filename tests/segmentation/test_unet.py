@@ -118,7 +118,7 @@ def test_a_network_finds_what_was_drawn_in_others(heads, regions, tmp_path):
         affines=[head.transforms[0] for head in others],
         splits=[],
     )
-    train_unet.main(source, out, SimpleNamespace(settings=SETTINGS), 1)
+    train_unet.main(source, out, SimpleNamespace(settings=SETTINGS), 0, 1)
     described = json.loads(out.description.read_text())
     assert len(described["Losses"]) == 50 and described["Losses"][-1] < 0.5 * described["Losses"][0]
     assert not list(tmp_path.glob("*.checkpoint"))

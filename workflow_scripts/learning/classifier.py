@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional
 
 from workflow_scripts.common.checkpoint import Checkpoint
+from workflow_scripts.common.device import Device
 from workflow_scripts.common.metrics import split_figures
 from workflow_scripts.common.predictions import PERMUTATIONS
 from workflow_scripts.common.splits import LeakageError
 from workflow_scripts.learning.augment import Augmentation
-from workflow_scripts.learning.device import Device
 from workflow_scripts.learning.encoders import OnFeatures
 from workflow_scripts.learning.schedule import learning_rate, plateau
 from workflow_scripts.learning.sides import Side

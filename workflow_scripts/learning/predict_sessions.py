@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.labels import class_of, label_column
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.tables import write_table
 from workflow_scripts.learning.classifier import predictions
-from workflow_scripts.learning.device import choose_device
 from workflow_scripts.learning.images import (
     Around,
     Grid,

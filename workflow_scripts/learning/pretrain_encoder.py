@@ -11,11 +11,11 @@ from pytorch_metric_learning.utils.distributed import DistributedLossWrapper
 from pytorch_optimizer import LARS
 
 from workflow_scripts.common.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
+from workflow_scripts.common.device import choose_device, set_deterministic
 from workflow_scripts.common.job import job
 from workflow_scripts.common.resources import resource
 from workflow_scripts.common.splits import read_splits
 from workflow_scripts.common.tables import write_table
-from workflow_scripts.learning.device import choose_device, set_deterministic
 from workflow_scripts.learning.encoders import build_encoder, with_projector
 from workflow_scripts.learning.models import save_model
 from workflow_scripts.learning.processes import in_processes, is_first

@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import save_file
 
 from workflow_scripts.common.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
+from workflow_scripts.common.device import Device, choose_device, set_deterministic
 from workflow_scripts.common.job import job
 from workflow_scripts.common.predictions import PERMUTATIONS, PREDICTIONS
 from workflow_scripts.common.resources import resource
@@ -25,7 +26,6 @@ from workflow_scripts.learning.classifier import (
     permuted_labels,
     predictions,
 )
-from workflow_scripts.learning.device import Device, choose_device, set_deterministic
 from workflow_scripts.learning.encoders import OnFeatures, build_encoder, with_classifier
 from workflow_scripts.learning.history import COLUMNS
 from workflow_scripts.learning.models import (

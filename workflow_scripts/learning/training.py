@@ -19,9 +19,9 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from workflow_scripts.common.checkpoint import Checkpoint, stop_requests
+from workflow_scripts.common.device import Device, keep_memory
 from workflow_scripts.common.job import InputError
 from workflow_scripts.learning.augment import Augmentation
-from workflow_scripts.learning.device import Device, keep_memory
 from workflow_scripts.learning.history import History
 from workflow_scripts.learning.processes import is_first
 

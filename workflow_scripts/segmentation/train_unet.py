@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from workflow_scripts.common.bids import bids_uri, entities_of
 from workflow_scripts.common.checkpoint import Checkpoint, checkpoint_key, checkpoint_path
+from workflow_scripts.common.device import choose_device, set_deterministic
 from workflow_scripts.common.engines import labels_of
 from workflow_scripts.common.job import InputError, job
 from workflow_scripts.common.splits import read_splits
@@ -55,10 +56,10 @@ def who_may_train(
     return places
 
 
-def main(source, out, params, threads):
+def main(source, out, params, gpus: int, threads: int):
     """Train a network and write its weights, and what they come from."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    set_deterministic(True)
     settings = params.settings
     split = settings.get("of_split")
     name = settings["engine"].removesuffix(f"split{split}")
@@ -84,7 +85,8 @@ def main(source, out, params, threads):
     kept = checkpoint_path(out.model)
     together = [torch.cat(pair).flatten() for pair in zip(images, targets, strict=True)]
     key = checkpoint_key(torch.cat(together), settings=dict(settings))
-    network, losses = train(images, targets, settings, Checkpoint(kept, key))
+    device = choose_device("float32", gpus).name
+    network, losses = train(images, targets, settings, Checkpoint(kept, key), device)
     save_file(network.state_dict(), out.model)
     described = {
         "Region": settings["region"],
@@ -102,4 +104,10 @@ def main(source, out, params, threads):
 
 if "snakemake" in globals():
     with job(snakemake):
-        main(snakemake.input, snakemake.output, snakemake.params, snakemake.threads)
+        main(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params,
+            snakemake.resources.gpu,
+            snakemake.threads,
+        )

@@ -158,20 +158,25 @@ def varied(image: torch.Tensor, target: torch.Tensor, rng, spacing):
     theta[0, :, 3] = rng.uniform(-SHIFT_MM, SHIFT_MM, 3) / size
     if rng.random() < 0.5:
         theta[0, 2] *= -1
-    grid = functional.affine_grid(torch.from_numpy(theta), list(image.shape), align_corners=False)
+    theta = torch.from_numpy(theta).to(image.device)
+    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
     image, target = (
         functional.grid_sample(one, grid, padding_mode="border", align_corners=False)
         for one in (image, target)
     )
     gain, offset = rng.uniform(-BRIGHTNESS, BRIGHTNESS, 2)
     noise = rng.normal(0, NOISE, image.shape).astype(np.float32)
-    return image * (1 + gain) + offset + torch.from_numpy(noise), target
+    return image * (1 + gain) + offset + torch.from_numpy(noise).to(image.device), target
 
 
 def train(
-    images: list[torch.Tensor], targets: list[torch.Tensor], settings: dict, checkpoint: Checkpoint
+    images: list[torch.Tensor],
+    targets: list[torch.Tensor],
+    settings: dict,
+    checkpoint: Checkpoint,
+    device: str = "cpu",
 ) -> tuple[torch.nn.Module, list[float]]:
-    """A trained network, and the mean loss of each epoch; from the checkpoint where there is one.
+    """A trained network on the CPU, and the mean loss of each epoch; from a checkpoint if there.
 
     Parameters
     ----------
@@ -185,12 +190,13 @@ def train(
     """
     torch.manual_seed(settings["seed"])
     share = np.mean([float(target.mean()) for target in targets])
-    network = make_network(len(images[0]), share)
+    network = make_network(len(images[0]), share).to(device)
+    images, targets = ([one.to(device) for one in each] for each in (images, targets))
     loss_of = DiceCELoss(sigmoid=True)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     network.train()
     with stop_requests() as requests:
-        losses = (checkpoint.load(network, optimizer, "cpu") or {"losses": []})["losses"]
+        losses = (checkpoint.load(network, optimizer, device) or {"losses": []})["losses"]
         for epoch in range(len(losses), settings["epochs"]):
             # What an epoch draws depends on its number alone, so that a stopped training ends
             # in the same network.
@@ -211,7 +217,7 @@ def train(
                 checkpoint.save(network, optimizer, {"losses": losses})
             if requests:
                 raise Stopped(f"{requests[0]} after epoch {epoch + 1}; run again to go on")
-    return network.eval(), losses
+    return network.cpu().eval(), losses
 
 
 def shares_of(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:

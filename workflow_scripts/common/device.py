@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from workflow_scripts.common.job import InputError
+
 
 @dataclass(frozen=True)
 class Device:
@@ -41,7 +43,18 @@ def choose_device(precision: str, gpus: int, rank: int = 0) -> Device:
     precision : ``float32``, ``bf16``, or ``auto``: bfloat16 where the processor computes in it
     gpus : number of GPUs of the job; 0 for the CPU
     rank : number of the process, which takes the GPU of that number
+
+    Raises
+    ------
+    InputError
+        If there is no GPU of that number.
     """
+    if gpus and rank >= torch.cuda.device_count():
+        raise InputError(
+            f"gpus: {gpus} are asked for, and torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()} on this machine; give the job its GPUs (set-resources, "
+            "gres), install a CUDA build of torch, or set gpus: 0"
+        )
     if gpus:
         name, able = f"cuda:{rank}", torch.cuda.is_bf16_supported()
     else:
