@@ -1,4 +1,4 @@
-from workflow_scripts.cohort.evaluations import FLAGGED, MODEL, STUDY, TABLE_MODELS
+from workflow_scripts.cohort.evaluations import FLAGGED, MODEL, STUDY, TABLE_MODELS, radiomics_shown
 from workflow_scripts.cohort.evaluations import input_tables, radiomics_read, table_inputs
 
 CASES = {

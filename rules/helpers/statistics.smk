@@ -78,6 +78,7 @@ def study_tables(wildcards=None):
         names += [shares.replace("{model}", m) for m in models_of(settings, "one_class_svm")]
         learners = rules.stack_models.output.learners
         names += [learners.replace("{model}", m) for m in models_of(settings, "stack")]
+        names += radiomics_shown(name, settings)
         found += [path.format(study=name, split=settings["split"]) for path in names]
     gradcam = [rules.average_gradcam.output.regions, rules.average_gradcam.output.agreement]
     return list(dict.fromkeys([*found, *(t for table in gradcam for t in of_gradcam(table))]))

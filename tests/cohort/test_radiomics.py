@@ -9,7 +9,7 @@ from tests.cohort.test_config import pelvis
 from workflow_scripts.cohort.cohort import Cohort
 from workflow_scripts.cohort.config import check_config, shown_config
 from workflow_scripts.cohort.engines import Segmentation
-from workflow_scripts.cohort.evaluations import radiomics_read, table_inputs
+from workflow_scripts.cohort.evaluations import radiomics_read, radiomics_shown, table_inputs
 from workflow_scripts.cohort.segmentation import complete_radiomics, place_paths
 from workflow_scripts.cohort.startup import count_splits
 from workflow_scripts.common.job import InputError
@@ -38,7 +38,10 @@ def test_defaults_and_what_the_models_read():
     assert asked["bin_number"] == 32 and asked["spacing"] is None and asked["distance"] == 2
     assert len(asked["families"]) == 11
     assert table_inputs(study) == {"radiomics": {"region": REGION, "stable": 0.75}}
-    assert radiomics_read("s", study) == ["studies/s/SacroiliacJoints_radiomics.tsv"]
+    table = "studies/s/SacroiliacJoints_radiomics.tsv"
+    assert radiomics_read("s", study) == [table]
+    stability = "studies/s/SacroiliacJoints_desc-stability_radiomics.tsv"
+    assert radiomics_shown("s", study) == [table, stability]
     assert study["requires"] == ["T1w"]  # who lacks a contrast has no value of it
 
 

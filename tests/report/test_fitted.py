@@ -8,6 +8,7 @@ import pytest
 from tests.report import multimodal
 from workflow_scripts.common.logistic import on_raw_scale
 from workflow_scripts.report.fitted import equation, fitted_section, misclassified
+from workflow_scripts.report.optimism import farthest
 
 NAME = "multimodal"
 
@@ -73,6 +74,25 @@ def test_signs_and_scales_by_hand():
     raw = on_raw_scale(1.0, [2.0, -3.0], [10.0, 5.0], [4.0, 0.5])
     assert raw[0] == 1 - 2 / 4 * 10 + 3 / 0.5 * 5
     assert equation(*raw, ["a", "b_F"]) == "26 + 0.5 * a - 6 * b_F"
+
+
+def test_an_equation_of_very_many_terms_is_not_printed():
+    """Terms of coefficient 0, of which a lasso has many, do not count."""
+    terms = [f"f{number}" for number in range(500)]
+    few, many = np.zeros(500), np.full(500, -0.25)
+    few[[7, 499]] = 2, -3
+    assert equation(1.0, few, terms) == "1 + 2 * f7 - 3 * f499"
+    assert equation(1.0, many, terms) == "500 terms, too many to print"
+
+
+def test_of_very_many_terms_those_farthest_from_no_effect_are_drawn():
+    small = pd.DataFrame({"model": "small", "term": ["a", "b"], "odds_ratio": 1.0})
+    large = pd.DataFrame({"model": "large", "term": [f"f{number}" for number in range(300)]})
+    large["odds_ratio"] = np.exp(np.where(np.arange(300) % 20 == 0, -2.0, 0.5 / (1 + large.index)))
+    drawn = farthest(pd.concat([small, large], ignore_index=True))
+    assert drawn.groupby("model").size().to_dict() == {"small": 2, "large": 30}
+    assert {f"f{number}" for number in (0, 20, 280, 1, 15)} <= set(drawn["term"])
+    assert "f17" not in set(drawn["term"])
 
 
 def test_misclassified_scans_are_counted_per_model_worst_first():

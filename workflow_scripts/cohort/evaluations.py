@@ -11,6 +11,7 @@ FLAGGED = "cohort/outliers.tsv"
 STUDY = "studies/{study}"
 MODEL = f"{STUDY}/models/model-{{model}}"
 RADIOMICS = f"{STUDY}/{{region}}_radiomics.tsv"
+STABILITY = f"{STUDY}/{{region}}_desc-stability_radiomics.tsv"
 # Of the logistic models fitted to everybody, where a study asks for optimism.
 OF_EVERYBODY = {
     "apparent": f"{STUDY}/apparent.tsv",
@@ -75,9 +76,19 @@ def table_inputs(study: dict, *missing: str) -> dict[str, list[str] | dict]:
 
 def radiomics_read(name: str, study: dict) -> list[str]:
     """Tables of the regions whose radiomics the table models of a study read."""
+    return [RADIOMICS.format(study=name, region=label) for label in _regions_read(study)]
+
+
+def radiomics_shown(name: str, study: dict) -> list[str]:
+    """Tables of `radiomics_read`, and how stable the features in each of them are."""
+    stability = [STABILITY.format(study=name, region=label) for label in _regions_read(study)]
+    return radiomics_read(name, study) + stability
+
+
+def _regions_read(study: dict) -> list[str]:
+    """Regions, as file names have them, whose radiomics the table models of a study read."""
     read = [one["region"] for one in table_inputs(study).values() if isinstance(one, dict)]
-    labels = dict.fromkeys(map(region_label, read))
-    return [RADIOMICS.format(study=name, region=label) for label in labels]
+    return list(dict.fromkeys(map(region_label, read)))
 
 
 def inputs_of(evaluation: str, name: str, study: dict) -> dict:

@@ -10,14 +10,22 @@ from workflow_scripts.common.logistic import on_raw_scale, read_logistic
 from workflow_scripts.common.splits import SCAN
 from workflow_scripts.report.text import label, number, tabulate
 
+MOST_TERMS = 40
+
 
 def equation(intercept: float, slopes, terms: list[str]) -> str:
-    """Log odds of the positive class as text, six significant digits; no term with a slope of 0."""
-    parts = [f"{intercept:.6g}"]
-    for slope, term in zip(slopes, terms, strict=True):
-        if slope:
-            parts.append(f"{'-' if slope < 0 else '+'} {abs(slope):.6g} * {term}")
-    return " ".join(parts)
+    """Log odds of the positive class as text, six significant digits; no term with a slope of 0.
+
+    Of more than `MOST_TERMS` their number alone.
+    """
+    parts = [
+        f"{'-' if slope < 0 else '+'} {abs(slope):.6g} * {term}"
+        for slope, term in zip(slopes, terms, strict=True)
+        if slope
+    ]
+    if len(parts) > MOST_TERMS:
+        return f"{len(parts)} terms, too many to print"
+    return " ".join([f"{intercept:.6g}", *parts])
 
 
 def of_everybody(table: pd.DataFrame) -> list[dict]:
@@ -45,6 +53,12 @@ def of_splits(model: str, path) -> list[dict]:
     ]
 
 
+def files_of_models(name: str, models: list) -> dict[str, object]:
+    """Paths of a study's fitted logistic models and stacks, by model, of those of all studies."""
+    pattern = re.compile(rf"studies/{re.escape(name)}/models/model-(.+)_(?:models|stack)\.json$")
+    return {m.group(1): path for path in models if (m := pattern.search(str(path)))}
+
+
 def equations(name: str, study: dict, read: Callable, models: list) -> list[dict]:
     """Equations of a study's logistic models: of everybody where those were fitted, then of splits.
 
@@ -56,8 +70,7 @@ def equations(name: str, study: dict, read: Callable, models: list) -> list[dict
     if "optimism" in study["evaluation"]:
         coefficients, _ = read("coefficients", "model", "term", "coefficient", "mean", "sd")
         lines += of_everybody(coefficients)
-    pattern = re.compile(rf"studies/{re.escape(name)}/models/model-(.+)_(?:models|stack)\.json$")
-    found = {m.group(1): path for path in models if (m := pattern.search(str(path)))}
+    found = files_of_models(name, models)
     for model in study["models"]:
         if model in found:
             lines += of_splits(model, found[model])

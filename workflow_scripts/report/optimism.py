@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from workflow_scripts.report import plots_classifiers
 from workflow_scripts.report.text import interval, label, p_value, tabulate
 
 LIMITS = ["value", "ci_low", "ci_high"]
+MOST_DRAWN = 30  # terms of a model
 
 
 def line_of(model: str, rows: pd.DataFrame) -> dict:
@@ -25,6 +27,17 @@ def line_of(model: str, rows: pd.DataFrame) -> dict:
     }
 
 
+def farthest(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a model with more than `MOST_DRAWN` terms those whose odds ratios are farthest from 1.
+
+    Parameters
+    ----------
+    table : coefficients.tsv without intercepts
+    """
+    place = np.log(table["odds_ratio"]).abs().groupby(table["model"]).rank("first", ascending=False)
+    return table[place <= MOST_DRAWN]
+
+
 def optimism_part(name: str, read: Callable) -> dict:
     """What the template shows of the optimism.
 
@@ -35,6 +48,8 @@ def optimism_part(name: str, read: Callable) -> dict:
     """
     table, dictionary = read("optimism", "model", "estimate", "metric", "optimism", "null_mean")
     coefficients, units = read("coefficients", "model", "term", "odds_ratio")
+    terms = coefficients[coefficients["term"] != "intercept"]
+    drawn = farthest(terms)
     auc = table[table["metric"] == "auc"]
     apparent = auc[auc["estimate"] == "apparent"]
     first, means = apparent.iloc[0], apparent["null_mean"]
@@ -46,7 +61,8 @@ def optimism_part(name: str, read: Callable) -> dict:
         "samples": int(auc["n_samples"].max()),
         "permuted": " to ".join(ends),
         "methods": list(dict.fromkeys(auc["ci_method"])),
-        "coefficients": plots_classifiers.coefficients(coefficients, f"{name}-coefficients"),
+        "coefficients": plots_classifiers.coefficients(drawn, f"{name}-coefficients"),
+        "drawn": MOST_DRAWN if len(drawn) < len(terms) else None,
         "all": tabulate(table, dictionary),
         "coefficients_all": tabulate(coefficients, units),
     }

@@ -85,9 +85,9 @@ def dots(axis, x, y, texts, size: float, **style) -> None:
     axis.scatter(x, y, size**2, urls=[*texts, ""], **style)
 
 
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Fixed sideways offsets, -0.5..0.5, of the dots of a strip."""
-    return (np.arange(len(values)) * 0.618034 % 1) - 0.5
+def offsets(number: int) -> np.ndarray:
+    """Fixed sideways offsets, -0.5..0.5, of the dots of a strip, (number,)."""
+    return (np.arange(number) * 0.618034 % 1) - 0.5
 
 
 def strips(axis, groups: list[pd.Series], names: list[str], titles: pd.Series) -> None:
@@ -107,7 +107,8 @@ def strips(axis, groups: list[pd.Series], names: list[str], titles: pd.Series) -
         if sum(map(len, groups)) <= DOTS:
             colour = GROUPS[(place - 1) % len(GROUPS)]
             texts = titles[values.index] + ": " + values.map(number)
-            dots(axis, place + 0.4 * _spread(values), values, texts, 4, alpha=0.6, color=colour)
+            aside = place + 0.4 * offsets(len(values))
+            dots(axis, aside, values, texts, 4, alpha=0.6, color=colour)
     axis.set_xticks(places, [f"{n}\nn = {len(g)}" for n, g in zip(names, groups, strict=True)])
     axis.set_xlim(0.5, len(groups) + 0.5)
 

@@ -188,8 +188,12 @@ def decision(table: pd.DataFrame, models: list[str], name: str) -> Markup:
 
 @mpl.rc_context(STYLE)
 def coefficients(table: pd.DataFrame, name: str) -> Markup:
-    """Forest plot of the odds ratios per standard deviation, a panel per model."""
-    table = table[table["term"] != "intercept"]
+    """Forest plot of the odds ratios per standard deviation, a panel per model.
+
+    Parameters
+    ----------
+    table : rows of coefficients.tsv, without intercepts
+    """
     models = list(table["model"].unique())
     rows = table["model"].value_counts().max()
     figure, axes = panels(len(models), 3, 3.6, 1.0 + 0.3 * rows)

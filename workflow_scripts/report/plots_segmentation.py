@@ -6,7 +6,17 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats
 
-from workflow_scripts.report.plots import BLUE, DARK, GREY, GROUPS, STYLE, dots, panels, to_svg
+from workflow_scripts.report.plots import (
+    BLUE,
+    DARK,
+    GREY,
+    GROUPS,
+    STYLE,
+    dots,
+    offsets,
+    panels,
+    to_svg,
+)
 from workflow_scripts.report.sessions import names_of
 from workflow_scripts.report.text import number
 
@@ -46,9 +56,9 @@ def violins(both: pd.DataFrame, name: str) -> Markup:
             if len(values) >= FEWEST and np.ptp(values) > 0:
                 body = axis.violinplot([values], [place], widths=0.8, showextrema=False)
                 body["bodies"][0].set(facecolor=colour, alpha=0.3)
-            offsets = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.3
             texts = titles[values.index] + ": " + values.map("{:.3f}".format)
-            dots(axis, place + offsets, values, texts, 4, color=colour, alpha=0.7)
+            aside = place + 0.3 * offsets(len(values))
+            dots(axis, aside, values, texts, 4, color=colour, alpha=0.7)
             axis.hlines(np.median(values), place - 0.25, place + 0.25, color="black", lw=1.2)
         axis.set_xticks(
             range(1, len(names) + 1),

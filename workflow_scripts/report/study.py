@@ -20,6 +20,7 @@ from workflow_scripts.report.groups import groups_section
 from workflow_scripts.report.one_class import one_class_section
 from workflow_scripts.report.published import published_section
 from workflow_scripts.report.published_directions import directions_section
+from workflow_scripts.report.radiomics import radiomics_section
 from workflow_scripts.report.repeated_measures import repeated_measures_section
 from workflow_scripts.report.stacking import (
     nomogram_section,
@@ -188,6 +189,7 @@ def study_section(
         },
         "stacking": made("stacking", stacking_section),
         "one_class": made("one_class", one_class_section),
+        "radiomics": made("radiomics", radiomics_section, models),
         "fitted": made("fitted", fitted_section, models),
         "checks": made("checks", checks_section),
         "gradcam": made("gradcam", gradcam_section, pictures, compared)

@@ -40,6 +40,7 @@ PARTS = [
     ("reclassification", "Reclassification"),
     ("nomogram", "Nomogram"),
     ("one_class", "One-class SVM"),
+    ("radiomics", "Radiomics"),
     ("fitted", "Single models and cases"),
     ("checks", "Checks"),
     ("repeated_measures", "Repeated measures"),
