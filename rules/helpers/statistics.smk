@@ -66,7 +66,7 @@ def study_tables(wildcards=None):
     found = []
     for name, settings in STUDIES.items():
         names = [*rules.describe_population.output[:4], f"{STUDY}/features.tsv"]
-        names.append(rules.freeze_population.output.table)
+        names += [rules.freeze_population.output.table, *radiomics_shown(name, settings)]
         if "design" in settings:
             names.append(rules.draw_splits.output.splits)
         if settings["models"]:
@@ -78,7 +78,6 @@ def study_tables(wildcards=None):
         names += [shares.replace("{model}", m) for m in models_of(settings, "one_class_svm")]
         learners = rules.stack_models.output.learners
         names += [learners.replace("{model}", m) for m in models_of(settings, "stack")]
-        names += radiomics_shown(name, settings)
         found += [path.format(study=name, split=settings["split"]) for path in names]
     gradcam = [rules.average_gradcam.output.regions, rules.average_gradcam.output.agreement]
     return list(dict.fromkeys([*found, *(t for table in gradcam for t in of_gradcam(table))]))
