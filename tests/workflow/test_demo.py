@@ -142,7 +142,7 @@ def test_vessel_walls_are_recovered(demo):
         drawn = table.drop(AUTOMATIC)
         assert drawn["error_percent"].abs().max() < 10  # binary masks, 6 voxels across
     outliers = read_table(f"{demo}/cohort/outliers.tsv").set_index("participant_id")
-    assert outliers.loc[[AUTOMATIC], "reason"].str.contains("automatic").any()
+    assert outliers.loc[[AUTOMATIC], "reason"].str.contains("proposed by the program").any()
 
 
 def test_planted_group_differences_and_correlations_are_found(demo):
