@@ -65,7 +65,7 @@ rule train_classifier:
         gpu=model("gpus"),
     params:
         settings=model(),
-        entry=lambda wildcards: STUDIES[wildcards.study]["inputs"][model("inputs")(wildcards)[0]],
+        entry=SHARED.input_of_training,
         classes=design_classes,
         permutations=study("permutations"),
         seed=study("seed"),

@@ -8,6 +8,7 @@ from workflow_scripts.cohort.frozen import (
     frozen_columns,
     frozen_models,
     image_files,
+    prepared,
     session_images,
     wanted_inputs,
 )
@@ -16,6 +17,7 @@ from workflow_scripts.common.job import InputError
 T1W = {"channels": ["T1w"], "space": "MNI152", "region": "brain", "downsample": 1}
 TWO = T1W | {"channels": ["FLAIR", "T1w"], "region": "ventricles"}
 NATIVE = {"channels": ["STIR"], "space": "native", "region": "brain", "downsample": 1}
+DEEPBET = {"brain_extraction": "deepbet", "registration": "syn", "preprocessed": None}
 AROUND = NATIVE | {"segmented": {"region": "joint", "engine": "unet", "margin": 8}}
 
 
@@ -43,7 +45,12 @@ def stack(folder, name="signature", **inputs):
 def config(folder, label=None, engines=()):
     regions = {"joint": {"engines": {name: {} for name in engines}}} if engines else {}
     section = {"regions": regions}
-    return {"frozen_models": str(folder), "frozen_label": label, "segmentation": section}
+    return {
+        "frozen_models": str(folder),
+        "frozen_label": label,
+        "segmentation": section,
+        "anatomical": DEEPBET,
+    }
 
 
 def rows(*prefixes):
@@ -95,6 +102,20 @@ def test_a_region_that_no_engine_finds_is_said_before_anything_runs(tmp_path):
         check_frozen(config(tmp_path, engines=["other"]))
     check_frozen(config(tmp_path, engines=["unet"]))
     check_frozen(config(tmp_path / "nothing"))
+
+
+def test_images_that_were_prepared_otherwise_are_refused(tmp_path):
+    """Settings of the training stand in a network's description; one of before says none."""
+    frozen(tmp_path, good=T1W | {"prepared": prepared(DEEPBET)}, old=None)
+    check_frozen(config(tmp_path))
+    other = {"registration": "affine", "preprocessed": {"take": ["tissues", "T1w"]}}
+    for key, said in (("registration", "affine, .* has syn"), ("preprocessed", "T1w, .* nothing")):
+        there = prepared(DEEPBET | {key: other[key]})
+        frozen(tmp_path, other=T1W | {"prepared": there})
+        with pytest.raises(InputError, match=rf"of anatomical.{key}: {said}"):
+            check_frozen(config(tmp_path))
+    of_tissues = prepared(DEEPBET | {"preprocessed": {"take": ["tissues"]}})
+    assert of_tissues == prepared(DEEPBET)
 
 
 def test_columns_are_those_of_labels_and_of_stacks_but_measures(tmp_path):

@@ -32,6 +32,14 @@ def finished(*arguments: str, config: dict, folder: Path, **options):
     return process
 
 
+def check_groups(config: dict, folder: Path) -> None:
+    """Check that the jobs of a run from the start can be grouped as the profile for SLURM does."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    groups = [f"{rule}={group}" for rule, group in profile["groups"].items()]
+    fresh = config | {"output_dir": str(folder / "grouped")}
+    finished("--dry-run", "--groups", *groups, config=fresh, folder=folder)
+
+
 def start(*arguments: str, config: dict, folder: Path):
     """Start snakemake in a process group of its own and do not wait for it.
 

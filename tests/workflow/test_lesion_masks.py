@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.workflow.small_cohort import QUICK, configuration, t1w
-from tests.workflow.snake import finished, jobs, said, snakemake
+from tests.workflow.snake import check_groups, finished, jobs, said, snakemake
 from workflow_scripts.common.tables import read_table
 
 
@@ -43,6 +43,7 @@ def masked(tmp_path, measured):
 
 def test_masks_are_measured_and_their_lack_is_told(masked, tmp_path):
     mask, config = masked
+    check_groups(config, tmp_path)
     process = finished("features", config=config, folder=tmp_path)
     assert jobs(process)["measure_lesions"] == 2 and jobs(process)["align_lesions"] == 1
     assert jobs(process)["segment_brain"] == 2  # who has a mask; all were segmented without

@@ -4,7 +4,7 @@ import json
 
 from tests.anatomical.test_label_brain import save_network
 from tests.workflow.small_cohort import QUICK
-from tests.workflow.snake import finished, jobs
+from tests.workflow.snake import check_groups, finished, jobs
 
 TARGET = "sub-1/anat/sub-1_dseg.json"
 
@@ -14,6 +14,7 @@ def test_labels_of_a_network_are_used(small_copy, tmp_path):
     weights.mkdir()
     save_network(weights)
     config = small_copy | {"anatomical": QUICK | {"network": str(weights)}}
+    check_groups(config, tmp_path)
     process = finished(TARGET, config=config, folder=tmp_path)
     assert jobs(process)["label_brain"] == 1 and "prepare_t1w" not in jobs(process)
     results = tmp_path / "results"

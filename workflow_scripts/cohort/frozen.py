@@ -12,6 +12,8 @@ from workflow_scripts.common.job import InputError
 from workflow_scripts.common.labels import label_column
 
 SPACES = ("MNI152", "native", "T1w")
+# Keys of `anatomical` that change the images which networks read.
+PREPARING = ("brain_extraction", "registration")
 
 
 def frozen_models(folder: str | None) -> list[str]:
@@ -92,9 +94,37 @@ def frozen_columns(config: dict) -> dict[str, str]:
     return found | ({label_column(label): "frozen_label"} if label else {})
 
 
+def prepared(anatomical: dict) -> dict:
+    """How images are prepared: what must be alike where a network is trained and where it scores.
+
+    Parameters
+    ----------
+    anatomical : section of a checked configuration
+    """
+    taken = (anatomical["preprocessed"] or {"take": []})["take"]
+    images = " and ".join(sorted({"T1w", "transforms"} & {*taken})) or "nothing"
+    return {key: anatomical[key] for key in PREPARING} | {"preprocessed": images}
+
+
 def check_frozen(config: dict) -> None:
-    """Raise InputError if no engine segments a region that frozen networks read images around."""
-    for region, engine in regions_cut_around(frozen_models(config["frozen_models"])):
+    """Check that frozen networks can read this cohort's images, before anything runs.
+
+    Raises
+    ------
+    InputError
+        If they were trained on images that were prepared otherwise, or no engine segments a region
+        that they read images around.
+    """
+    models, here = frozen_models(config["frozen_models"]), prepared(config["anatomical"])
+    for entry in wanted_inputs(models):
+        for key, there in entry.get("prepared", here).items():
+            if there != here[key]:
+                raise InputError(
+                    f"frozen_models: its networks were trained on images of anatomical.{key}: "
+                    f"{there}, and this configuration has {here[key]}; set it as it was there, or "
+                    "their scores would mean nothing"
+                )
+    for region, engine in regions_cut_around(models):
         engines = config["segmentation"]["regions"].get(region, {"engines": {}})["engines"]
         if engine not in engines:
             raise InputError(

@@ -7,6 +7,7 @@ import os
 from functools import cached_property
 
 from workflow_scripts.cohort.config import NETWORKS, models_of
+from workflow_scripts.cohort.frozen import prepared
 from workflow_scripts.cohort.population import session_prefixes
 from workflow_scripts.cohort.startup import SPLIT, Start
 from workflow_scripts.common.bids import gradient_tables, of_contrast, sessions
@@ -36,6 +37,7 @@ class Wiring:
         self.scans, self.measured, self.given = started.scans, measured, started.preprocessed
         self.studies, self.populations = started.config["studies"], started.populations
         self.segmentation = started.segmentation
+        self.prepared = prepared(started.config["anatomical"])
         self.contrasts, self.names = started.contrasts, started.config["scans"]
         self.simulated = not started.config["bids_dir"]
 
@@ -121,6 +123,11 @@ class Wiring:
     def input_entry(self, wildcards):
         """Settings of an input, whose name has the split where it is another in each."""
         return self.studies[wildcards.study]["inputs"][wildcards.input.split("_split-")[0]]
+
+    def input_of_training(self, wildcards):
+        """Params function: settings of the image that a model reads, and how it is prepared."""
+        name = self.model("inputs")(wildcards)[0]
+        return self.studies[wildcards.study]["inputs"][name] | {"prepared": self.prepared}
 
     def input_of_model(self, ending):
         """Input function: a file of the image that a model reads, in its split."""
