@@ -14,6 +14,8 @@ EXAMPLES = $(patsubst examples/%.yaml,%,$(wildcard examples/*.yaml))
 .PHONY: mirp demo demos test test-full test-all test-truth docs offline lint lock
 
 $(VENV)/installed: envs/lock.txt
+	@$(PYTHON) -c "import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	sys.version.split()[0] + ': Python 3.11 to 3.13 is needed; name one by PYTHON=python3.12')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) install --quiet $(FROM) -r envs/lock.txt
 	touch $@

@@ -39,8 +39,8 @@ CRATE = Path("ro-crate-metadata.json")
 SNAKEFILE = Path("audit/Snakefile")
 CODE = Path("audit/workflow.zip")
 RUN_TIME = Path("audit/run_time.tsv")
-KEPT_CODE = ["Snakefile", "Makefile", "README.md", "config.yaml", "envs", "profiles"]
-KEPT_CODE += ["resources", "rules", "workflow_scripts"]
+KEPT_CODE = ["Snakefile", "Makefile", "README.md", "LICENSE", "CITATION.cff", "config.yaml"]
+KEPT_CODE += ["docs", "envs", "profiles", "resources", "rules", "workflow_scripts"]
 SINCE_1980 = (1980, 1, 1, 0, 0, 0)
 
 

@@ -30,7 +30,7 @@ def estimate_bytes(raw_bytes: int, sessions: int, resolution: int, nonlinear: bo
 def announce(
     counts: Iterable[int], scans: list[str], resolution: int, nonlinear: bool, output_dir: Path
 ) -> str:
-    """What a run is about to work on, and the disk that it will take.
+    """What a run is about to work on, and the disk that it will take, where scans are there yet.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def announce(
     total, t1w, dwi, vessels = counts
     raw_bytes = sum(os.path.getsize(path) for path in scans if os.path.exists(path))
     size = estimate_bytes(raw_bytes, t1w, resolution, nonlinear)
+    taken = f"results take about {size / 1e9:.2g} GB in all, " if raw_bytes else ""
     free = shutil.disk_usage(output_dir).free
     return (
         f"{total} sessions: {t1w} with a T1w, {dwi} with diffusion series, {vessels} with vessel "
-        f"walls; results take about {size / 1e9:.2g} GB in all, {free / 1e9:.2g} GB are free in "
-        f"{output_dir}"
+        f"walls; {taken}{free / 1e9:.2g} GB are free in {output_dir}"
     )
 
 
