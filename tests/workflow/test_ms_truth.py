@@ -14,10 +14,11 @@ pytestmark = pytest.mark.truth
 REGIONS = ("white_matter", "ventricles")
 
 
-def tested(folder, **demo):
+def of_two_regions(folder, **demo):
     """Tested figures by model and metric of two regions, internal site alone, on a cohort."""
     config = yaml.safe_load((ROOT / "examples/ms_stratification.yaml").read_text())
     config["output_dir"] = str(folder / "results")
+    config["anatomical"]["brain_extraction"] = "template"  # quick
     config["demo"] |= {"subjects": {"A": 24}} | demo
     study = config["studies"]["ms_stratification"]
     del study["external"]
@@ -35,7 +36,7 @@ def tested(folder, **demo):
 
 
 def test_the_region_that_edss_follows_is_the_best_input(tmp_path):
-    found = tested(tmp_path, signal="ventricles")
+    found = of_two_regions(tmp_path, signal="ventricles")
     assert found.loc[("ventricles", "auc"), "p"] < 0.05
     assert (
         found.loc[("ventricles", "auc"), "observed"]
@@ -44,5 +45,5 @@ def test_the_region_that_edss_follows_is_the_best_input(tmp_path):
 
 
 def test_without_an_effect_no_region_tells(tmp_path):
-    found = tested(tmp_path, effect=0.0)
+    found = of_two_regions(tmp_path, effect=0.0)
     assert (found.xs("auc", level="metric")["p"] > 0.05 / len(REGIONS)).all()
