@@ -87,7 +87,7 @@ def test_a_mask_on_another_grid_is_named_by_check(masked, tmp_path):
     assert "sub-1\tn/a\tlesions\t" in text  # the line that would exclude it
 
 
-@pytest.mark.full
+@pytest.mark.truth
 def test_a_session_of_the_simulated_cohort_comes_out_as_its_truth(phantom_folder, tmp_path):
     """The one with most lesions, 36 mL of them."""
     shutil.copytree(phantom_folder / "results", tmp_path / "results", symlinks=True)
