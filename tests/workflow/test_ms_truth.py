@@ -18,7 +18,6 @@ def of_two_regions(folder, **demo):
     """Tested figures by model and metric of two regions, internal site alone, on a cohort."""
     config = yaml.safe_load((ROOT / "examples/ms_stratification.yaml").read_text())
     config["output_dir"] = str(folder / "results")
-    config["anatomical"]["brain_extraction"] = "template"  # quick
     config["demo"] |= {"subjects": {"A": 24}} | demo
     study = config["studies"]["ms_stratification"]
     del study["external"]
