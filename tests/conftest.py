@@ -15,13 +15,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 def pytest_collection_modifyitems(items):
     """Put files first that take long, so that the workers end together: runs on both cores.
 
-    Before them those on a cluster, which wait more than they compute.
+    Before them those on a cluster, which wait more than they compute, and those that make what
+    others share or nobody does, each on a worker of its own.
     """
-    first = ["slurm", "workflow"]
+    first = ["test_slurm", "test_audit", "test_tiny_demo", "test_pelvis"]
 
     def rank(item) -> int:
-        folder = item.path.parent.name
-        return first.index(folder) if folder in first else len(first)
+        if item.path.stem in first:
+            return first.index(item.path.stem)
+        return len(first) + (item.path.parent.name != "workflow")
 
     items.sort(key=rank)
 
