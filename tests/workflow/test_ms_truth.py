@@ -20,7 +20,7 @@ def of_two_regions(folder, **demo):
     config["output_dir"] = str(folder / "results")
     config["demo"] |= {"subjects": {"A": 24}} | demo
     study = config["studies"]["ms_stratification"]
-    del study["external"]
+    del study["external"], study["confounds"]
     models = study["models"]
     for name in set(models) - {"brain", *REGIONS}:
         del models[name]
