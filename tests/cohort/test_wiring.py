@@ -17,6 +17,7 @@ STUDY = {
     "design": {"classes": ["HC", "MS"]},
     "evaluation": {"gradcam": {}},
 }
+ANATOMICAL = {"brain_extraction": "deepbet", "registration": "syn", "preprocessed": None}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def explained():
         contrasts={},
         preprocessed={},
         segmentation=None,
-        config={"studies": studies, "bids_dir": "x", "scans": {}},
+        config={"studies": studies, "bids_dir": "x", "scans": {}, "anatomical": ANATOMICAL},
         populations=dict.fromkeys(studies, POPULATION),
     )
     maps = Wiring(started, 4).explained(["{folder}/{prefix}.mat"])
