@@ -21,13 +21,8 @@ def of_two_regions(folder, **demo):
     config["demo"] |= {"subjects": {"A": 24}} | demo
     study = config["studies"]["ms_stratification"]
     del study["external"], study["confounds"]
-    models = study["models"]
-    for name in set(models) - {"brain", *REGIONS}:
-        del models[name]
-    brain = models.pop("brain")
-    for name in REGIONS:
-        models[name] = deepcopy(brain) | models[name]
-        del models[name]["like"]
+    brain = study["models"]["brain"]
+    study["models"] = {name: deepcopy(brain) | {"inputs": [name]} for name in REGIONS}
     study["evaluation"] = {"metrics": {}, "permutation": {}}
     finished("studies/ms_stratification/permutation_test.tsv", config=config, folder=folder)
     table = read_table(folder / "results/studies/ms_stratification/permutation_test.tsv")

@@ -115,8 +115,9 @@ def check_frozen(config: dict) -> None:
         If they were trained on images that were prepared otherwise, or no engine segments a region
         that they read images around.
     """
-    models, here = frozen_models(config["frozen_models"]), prepared(config["anatomical"])
-    for entry in wanted_inputs(models):
+    wanted = wanted_inputs(frozen_models(config["frozen_models"]))
+    here = prepared(config["anatomical"])
+    for entry in wanted:
         for key, there in entry.get("prepared", here).items():
             if there != here[key]:
                 raise InputError(
@@ -124,7 +125,7 @@ def check_frozen(config: dict) -> None:
                     f"{there}, and this configuration has {here[key]}; set it as it was there, or "
                     "their scores would mean nothing"
                 )
-    for region, engine in regions_cut_around(models):
+    for region, engine in regions_cut_around(wanted):
         engines = config["segmentation"]["regions"].get(region, {"engines": {}})["engines"]
         if engine not in engines:
             raise InputError(
@@ -157,9 +158,9 @@ def wanted_inputs(models: list[str]) -> list[dict]:
     return found
 
 
-def regions_cut_around(models: list[str]) -> list[tuple[str, str]]:
-    """Region and engine that inputs of networks are cut around."""
-    around = (entry["segmented"] for entry in wanted_inputs(models) if "segmented" in entry)
+def regions_cut_around(inputs: list[dict]) -> list[tuple[str, str]]:
+    """Region and engine that inputs of networks, as of `wanted_inputs`, are cut around."""
+    around = (entry["segmented"] for entry in inputs if "segmented" in entry)
     return list(dict.fromkeys((one["region"], one["engine"]) for one in around))
 
 

@@ -49,13 +49,14 @@ def choose_device(precision: str, gpus: int, rank: int = 0) -> Device:
     InputError
         If there is no GPU of that number.
     """
-    if gpus and rank >= torch.cuda.device_count():
-        raise InputError(
-            f"gpus: {gpus} are asked for, and torch {torch.__version__} sees "
-            f"{torch.cuda.device_count()} on this machine; give the job its GPUs (set-resources, "
-            "gres), install a CUDA build of torch, or set gpus: 0"
-        )
     if gpus:
+        there = torch.cuda.device_count()
+        if rank >= there:
+            raise InputError(
+                f"gpus: {gpus} are asked for, and torch {torch.__version__} sees {there} on this "
+                "machine; give the job its GPUs (set-resources, gres), install a CUDA build of "
+                "torch, or set gpus: 0"
+            )
         name, able = f"cuda:{rank}", torch.cuda.is_bf16_supported()
     else:
         capabilities = torch.cpu.get_capabilities()
